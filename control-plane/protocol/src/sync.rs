@@ -1,0 +1,105 @@
+//! The stream by which a node follows the control plane.
+//!
+//! `GET /v1/sync?since=R&node=NAME&key=HEX` answers with one JSON object a line, each a [`SignedFrame`]: first what has
+//! changed since revision R (or a [`Frame::Snapshot`] when R is 0, too old, or not of this control plane), then changes
+//! as they are committed, and a heartbeat at least every 5 s. `key` is the node's X25519 public key, under which secrets
+//! are sealed for it.
+
+use std::collections::BTreeMap;
+
+use atoll_bundle::BundleHash;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Target;
+use crate::config::VersionConfig;
+
+/// Everything a node needs to serve one app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppState {
+    /// The app's name.
+    pub name: String,
+    /// The revision of its last change.
+    pub revision: u64,
+    /// Route patterns as in the project file.
+    pub routes: Vec<String>,
+    /// Whether it also answers at `NAME.<default domain>`.
+    pub default_route: bool,
+    /// The deployment's number.
+    pub deployment: u64,
+    /// The deployment's versions and weights; empty when nothing is deployed.
+    pub targets: Vec<Target>,
+    /// The versions named in `targets`, by number.
+    pub versions: BTreeMap<u64, VersionState>,
+    /// Secrets, sealed for the receiving node.
+    #[serde(default)]
+    pub secrets: Vec<SealedSecret>,
+}
+
+/// A version as a node needs it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VersionState {
+    /// The bundle, fetched with `GET /v1/bundles/{hash}`.
+    pub bundle: BundleHash,
+    /// Its settings.
+    pub config: VersionConfig,
+}
+
+/// A secret that only the node it was sealed for can open ([`crate::sync::seal_context`] is the associated data).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SealedSecret {
+    /// Its name in `env`.
+    pub name: String,
+    /// Counts up with every change.
+    pub version: u64,
+    /// Ephemeral X25519 public key, nonce and ciphertext, base64.
+    pub sealed: String,
+}
+
+/// The associated data of a sealed secret: app, name and version, so that a sealed value cannot be moved.
+pub fn seal_context(app: &str, name: &str, version: u64) -> Vec<u8> {
+    format!("atoll-secret\0{app}\0{name}\0{version}").into_bytes()
+}
+
+/// A message of the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Frame {
+    /// The whole state at a revision: replaces everything the node had.
+    Snapshot {
+        /// Identifies this control plane's history; a node that knew another takes the snapshot whatever the revision.
+        history: String,
+        /// The revision.
+        revision: u64,
+        /// Every app.
+        apps: Vec<AppState>,
+    },
+    /// One app changed.
+    Change {
+        /// The revision this brings the node to.
+        revision: u64,
+        /// The app's name.
+        app: String,
+        /// Its new state; `None` when it was deleted.
+        state: Option<Box<AppState>>,
+    },
+    /// Nothing changed; the control plane is there.
+    Heartbeat {
+        /// The revision the node should have.
+        revision: u64,
+    },
+    /// Send the log lines of these apps from now on, and of no others.
+    Tail {
+        /// The apps' names.
+        apps: Vec<String>,
+    },
+}
+
+/// A frame as it goes over the wire: the signed bytes are exactly `payload`'s UTF-8.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedFrame {
+    /// The frame as JSON text.
+    pub payload: String,
+    /// Ed25519 signature of `payload` by the control plane's key, base64.
+    pub signature: String,
+}

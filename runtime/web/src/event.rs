@@ -1,0 +1,282 @@
+//! The messages that cross the boundary of an isolate: what it is sent, what it answers, what it asks of the world.
+//!
+//! Nothing of an HTTP server, of TLS or of the control plane crosses it, so that an isolate's host can live on another
+//! thread today and in another process later without a change to either side.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::Stream;
+use futures::future::BoxFuture;
+use http::{HeaderMap, Method, StatusCode};
+
+/// Why a body ended before its end.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The other side went away.
+    #[error("the connection closed before the body was complete")]
+    Closed,
+    /// The body passed a limit, in bytes.
+    #[error("the body is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The producer of the body failed: a stream that errored, an isolate that was stopped.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A stream of chunks. Polling it is the back-pressure: a chunk is produced when the consumer asks.
+pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
+
+/// A message body, in either direction.
+pub enum Body {
+    /// No body, as of a GET request or a 204 response: `request.body` is `null`.
+    Empty,
+    /// The whole body at once.
+    Full(Bytes),
+    /// Chunks as they come.
+    Stream {
+        /// The chunks.
+        stream: BodyStream,
+        /// The total length in bytes when it is known in advance (`Content-Length`).
+        length: Option<u64>,
+    },
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
+            Self::Stream { length, .. } => write!(f, "Stream({length:?})"),
+        }
+    }
+}
+
+/// A request for the app's `fetch` handler.
+#[derive(Debug)]
+pub struct FetchEvent {
+    /// The request method.
+    pub method: Method,
+    /// The absolute URL as the client addressed it, for example `http://hello.localhost:8080/a?b`.
+    pub url: String,
+    /// Request headers without hop-by-hop fields.
+    pub headers: HeaderMap,
+    /// The request body.
+    pub body: Body,
+    /// Identifies the request in logs (`Atoll-Request-Id`, access log, `tail`).
+    pub request_id: String,
+    /// `request.cf`: what the node knows of the client, as a JSON object in text form; `None` leaves it undefined.
+    pub cf: Option<String>,
+}
+
+/// A handler's answer.
+#[derive(Debug)]
+pub struct FetchResponse {
+    /// The status, 200 to 599 (101 is for upgrades).
+    pub status: StatusCode,
+    /// Response headers; `Content-Length` and `Transfer-Encoding` are the listener's business.
+    pub headers: HeaderMap,
+    /// The response body. Dropping an unfinished stream tells the isolate that the client has gone.
+    pub body: Body,
+}
+
+/// Why a handler gave no answer. Each has its own HTTP status, a stable code for the `Atoll-Error` header, logs and
+/// metrics, and a message for the app's owner.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// The handler threw, or its promise was rejected.
+    #[error("the handler threw an exception: {message}")]
+    Exception {
+        /// `String(exception)`.
+        message: String,
+        /// The stack with positions mapped through source maps, empty when the thrown value had none.
+        stack: String,
+        /// `ctx.passThroughOnException()` was called: answer from the origin when the app has one.
+        pass_through: bool,
+    },
+    /// The handler returned something that is not a `Response`, or used the response's body before.
+    #[error("the handler did not return a usable Response: {0}")]
+    InvalidResponse(String),
+    /// Nothing the handler waits for can happen any more: its promise will never settle.
+    #[error("the handler's promise can never settle: it waits for nothing that is still under way")]
+    Hung,
+    /// The code could not be loaded: a syntax error, a missing export, an import that does not resolve, an exception at
+    /// the top level.
+    #[error("the worker failed to start: {message}")]
+    Startup {
+        /// What went wrong.
+        message: String,
+        /// Stack or position, empty when there is none.
+        stack: String,
+    },
+    /// Evaluating the modules took more CPU than allowed.
+    #[error("the worker used more than its {limit_ms} ms of CPU time to start")]
+    StartupCpuLimit {
+        /// The limit in milliseconds.
+        limit_ms: u64,
+    },
+    /// The request used more CPU than allowed.
+    #[error("the worker used more than its {limit_ms} ms of CPU time for one request")]
+    CpuLimit {
+        /// The limit in milliseconds.
+        limit_ms: u64,
+    },
+    /// The isolate used more memory than allowed: V8 heap and off-heap buffers together.
+    #[error("the worker used more than its {limit_mb} MB of memory")]
+    MemoryLimit {
+        /// The limit in MiB.
+        limit_mb: u64,
+    },
+    /// No response within the wall-clock limit.
+    #[error("the worker did not answer within {limit_ms} ms")]
+    WallClock {
+        /// The limit in milliseconds.
+        limit_ms: u64,
+    },
+    /// The isolate was stopped while this request was in flight, through no fault of the request: another request broke
+    /// a limit, or the node is shutting down.
+    #[error("the worker was stopped while it handled this request: {0}")]
+    Stopped(String),
+}
+
+impl HandlerError {
+    /// A stable word for headers, logs and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Exception { .. } => "handler-exception",
+            Self::InvalidResponse(_) => "handler-invalid-response",
+            Self::Hung => "handler-hung",
+            Self::Startup { .. } => "startup-failed",
+            Self::StartupCpuLimit { .. } => "startup-cpu-limit",
+            Self::CpuLimit { .. } => "cpu-limit",
+            Self::MemoryLimit { .. } => "memory-limit",
+            Self::WallClock { .. } => "wall-clock-limit",
+            Self::Stopped(_) => "isolate-stopped",
+        }
+    }
+
+    /// The status a client sees: 500 for faults of the code, 503 for limits and stops, 504 for time.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Exception { .. } | Self::InvalidResponse(_) | Self::Hung | Self::Startup { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Self::WallClock { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::StartupCpuLimit { .. } | Self::CpuLimit { .. } | Self::MemoryLimit { .. } | Self::Stopped(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+}
+
+/// One hop of an outbound `fetch`: redirects are followed by the isolate's own code, each hop is a request of its own.
+#[derive(Debug)]
+pub struct OutboundRequest {
+    /// The method.
+    pub method: Method,
+    /// Absolute `http:` or `https:` URL without a fragment.
+    pub url: url::Url,
+    /// Headers as the handler set them; the host adds `Host`, `CDN-Loop`, framing.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body,
+}
+
+/// The answer to an [`OutboundRequest`].
+#[derive(Debug)]
+pub struct OutboundResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers as received, without hop-by-hop fields.
+    pub headers: HeaderMap,
+    /// The body as received (content codings are decoded by the isolate's own code).
+    pub body: Body,
+}
+
+/// Why an outbound request failed; becomes a `TypeError` in the handler with this message.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct FetchFailure {
+    /// A stable word for logs and metrics, for example `address-forbidden`, `dns`, `connect`, `tls`, `subrequest-limit`.
+    pub code: &'static str,
+    /// For the app's owner; names the host, never an internal address.
+    pub message: String,
+}
+
+/// How grave a log line is; the `console` method it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// `console.debug`, `console.trace`.
+    Debug,
+    /// `console.log`, `console.dir`, `console.table`, …
+    Log,
+    /// `console.info`.
+    Info,
+    /// `console.warn`.
+    Warn,
+    /// `console.error`, `console.assert`; exceptions nobody caught; limits that were passed.
+    Error,
+}
+
+impl LogLevel {
+    /// The word used in log records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Log => "log",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A line for the app's log.
+#[derive(Clone, Debug)]
+pub struct LogRecord {
+    /// How grave it is.
+    pub level: LogLevel,
+    /// The text, formatted as the console would print it, at most 16 KiB.
+    pub message: String,
+    /// The request it belongs to, when it is known.
+    pub request_id: Option<String>,
+}
+
+/// What an isolate may ask of the world; one host object per app version on a node. Futures are polled on the isolate's
+/// thread and must not block it: an implementation spawns work on its own runtime.
+pub trait Host: Send + Sync + 'static {
+    /// Sends one outbound request under the node's egress policy.
+    fn fetch(&self, request: OutboundRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>>;
+
+    /// Takes a line for the app's log. Must return at once.
+    fn log(&self, record: LogRecord);
+}
+
+/// A value in `env`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Binding {
+    /// A string from `vars`.
+    Text(String),
+    /// Any JSON value from `vars`, in text form.
+    Json(String),
+    /// A secret: a string that never appears in logs or debug output.
+    Secret(String),
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({text:?})"),
+            Self::Json(json) => write!(f, "Json({json})"),
+            Self::Secret(_) => f.write_str("Secret(…)"),
+        }
+    }
+}
+
+/// `env`: names and values, sorted by name.
+pub type Environment = Arc<[(String, Binding)]>;
