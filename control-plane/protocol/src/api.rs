@@ -1,4 +1,35 @@
 //! Requests and answers of the control plane's HTTP API.
+//!
+//! All bodies are JSON but bundles (bytes) and streams (one JSON object a line). `Authorization: Bearer TOKEN` is needed
+//! everywhere but for health and OpenAPI. Every error answer is an [`ErrorBody`] with its code in [`ERROR_HEADER`] too.
+//!
+//! | Request | Body | Answer | Scope |
+//! |---|---|---|---|
+//! | `GET /v1/health`, `GET /v1/openapi.json` | | [`Health`], OpenAPI 3.1 | |
+//! | `GET /v1/apps`, `GET /v1/apps/{app}` | | `[App]`, [`App`] | read |
+//! | `DELETE /v1/apps/{app}` | | [`Changed`] | deploy |
+//! | `HEAD`, `GET /v1/bundles/{hash}` | | the archive | read or node |
+//! | `PUT /v1/bundles/{hash}` | the archive, at most 10 MiB | [`BundleStored`] | deploy |
+//! | `POST /v1/apps/{app}/deploy` | [`DeployRequest`] | [`DeployResponse`] | deploy |
+//! | `GET /v1/apps/{app}/versions` | | `[Version]`, newest first | read |
+//! | `POST /v1/apps/{app}/versions` | [`VersionRequest`] | [`Version`] | deploy |
+//! | `GET /v1/apps/{app}/deployments` | | `[Deployment]`, newest first | read |
+//! | `POST /v1/apps/{app}/deployments` | [`DeploymentRequest`] | [`Deployment`] | deploy |
+//! | `GET /v1/apps/{app}/routes` | | [`RoutesRequest`] | read |
+//! | `PUT /v1/apps/{app}/routes` | [`RoutesRequest`] | [`App`] | deploy |
+//! | `GET /v1/apps/{app}/secrets` | | `[SecretInfo]` | read |
+//! | `PUT /v1/apps/{app}/secrets/{name}` | [`SecretRequest`] | [`Changed`] | deploy |
+//! | `DELETE /v1/apps/{app}/secrets/{name}` | | [`Changed`] | deploy |
+//! | `GET /v1/apps/{app}/tail` | | stream of [`LogLine`] | deploy |
+//! | `GET /v1/tokens` | | `[TokenInfo]` | admin |
+//! | `POST /v1/tokens` | [`TokenRequest`] | [`TokenCreated`] | admin |
+//! | `DELETE /v1/tokens/{id}` | | empty, 204 | admin |
+//! | `GET /v1/nodes`, `GET /v1/revisions/{revision}?wait_ms=N` | | `[Node]`, [`RevisionStatus`] | read |
+//! | `GET /v1/sync?since=R&node=NAME&key=HEX&history=ID` | | stream of [`SignedFrame`](crate::sync::SignedFrame) | node |
+//! | `POST /v1/nodes/{node}/report` | [`NodeReport`] | empty, 204 | node |
+//! | `POST /v1/nodes/{node}/logs` | `[LogLine]` | empty, 204 | node |
+//!
+//! `admin` includes every scope, `deploy` includes `read`.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +59,36 @@ pub struct ErrorDetail {
     pub code: String,
     /// What was wrong, where, and what would have been right.
     pub message: String,
+}
+
+/// `GET /v1/health`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// The revision of the last committed change.
+    pub revision: u64,
+    /// Identifies this control plane's data; see [`Frame::Snapshot`](crate::sync::Frame::Snapshot).
+    pub history: String,
+    /// The control plane's program version.
+    pub version: String,
+}
+
+/// The answer to an uploaded bundle, sent when it is durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BundleStored {
+    /// The bundle's hash.
+    #[schema(value_type = String)]
+    pub bundle: BundleHash,
+    /// Size of the archive, bytes.
+    pub size: u64,
+}
+
+/// The answer to a change of an app, sent when it is durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// The app's name.
+    pub app: String,
+    /// The revision; nodes that report this revision or a later one have the change.
+    pub revision: u64,
 }
 
 /// An app.

@@ -1,6 +1,11 @@
 //! The types that nodes and clients share with the control plane: what the HTTP API takes and gives, and the stream by
-//! which nodes follow it.
+//! which nodes follow it, with its signatures and sealed secrets.
 
 pub mod api;
 pub mod config;
+mod hex;
+pub mod seal;
+pub mod signing;
 pub mod sync;
+
+pub use hex::ParseKeyError;

@@ -3,7 +3,8 @@
 //! `GET /v1/sync?since=R&node=NAME&key=HEX` answers with one JSON object a line, each a [`SignedFrame`]: first what has
 //! changed since revision R (or a [`Frame::Snapshot`] when R is 0, too old, or not of this control plane), then changes
 //! as they are committed, and a heartbeat at least every 5 s. `key` is the node's X25519 public key, under which secrets
-//! are sealed for it.
+//! are sealed for it ([`crate::seal`]). With `history=ID`, the history of the state that the node has, revision R counts only
+//! if the control plane's history is the same.
 
 use std::collections::BTreeMap;
 
