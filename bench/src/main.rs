@@ -1,2 +1,105 @@
-//! Placeholder.
-fn main() {}
+//! Measures atoll against `workerd`, both on loopback, in one run: cold start, warm requests per second and core,
+//! memory per idle app.
+//!
+//! The two take turns (A, B, A, B, …), each turn with fresh processes, so that a machine that gets slower in between
+//! cannot favour one. Every answer is compared with what it has to be; a run with a wrong one prints no figures.
+
+mod atoll;
+mod http;
+mod load;
+mod peer;
+mod procfs;
+mod report;
+mod stats;
+mod turn;
+mod workerd;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+
+use crate::atoll::Atoll;
+use crate::peer::Peer;
+use crate::report::Report;
+use crate::turn::Plan;
+use crate::workerd::Workerd;
+
+/// Measures atoll against workerd, in one run, as ratios.
+#[derive(Parser)]
+struct Arguments {
+    /// Fewer apps, fewer and shorter turns: to see that it works, not for figures.
+    #[arg(long)]
+    quick: bool,
+    /// The atoll binary; by default the one beside this program.
+    #[arg(long)]
+    atoll: Option<PathBuf>,
+    /// A workerd binary; by default npm's package is fetched into bench/out/npm.
+    #[arg(long)]
+    workerd: Option<PathBuf>,
+    /// Also writes the table, the machine and the versions to this file as Markdown.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The load generator; the measurement starts it as a process of its own, pinned to a core.
+    #[command(hide = true)]
+    Load(load::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Some(Command::Load(options)) => load::main(&options),
+        None => measure(&arguments),
+    }
+}
+
+fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let out = bench.join("out");
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    let plan = if arguments.quick { Plan::quick() } else { Plan::full() };
+    let atoll = Atoll::new(atoll_binary(arguments.atoll.as_deref())?)?;
+    let workerd = Workerd::new(match &arguments.workerd {
+        Some(path) => path.clone(),
+        None => workerd::fetch(&out.join("npm"))?,
+    })?;
+    let mut report = Report::new(&plan, [atoll.version(), workerd.version()]);
+    for round in 1..=plan.rounds {
+        for peer in [&atoll as &dyn Peer, &workerd] {
+            report::progress(&format!("round {round} of {}: {}", plan.rounds, peer.name()));
+            let turn = turn::run(peer, &plan).with_context(|| format!("{}, round {round}", peer.name()))?;
+            report.add(peer.name(), turn);
+        }
+    }
+    report.print();
+    let json = out.join("results.json");
+    report.write_json(&json)?;
+    report::progress(&format!("wrote {}", json.display()));
+    if let Some(path) = &arguments.report {
+        report.write_markdown(path)?;
+        report::progress(&format!("wrote {}", path.display()));
+    }
+    Ok(())
+}
+
+/// The binary to measure: the one named, or the one that was built with the same profile.
+fn atoll_binary(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = named {
+        return path.canonicalize().with_context(|| format!("there is no atoll binary at {}", path.display()));
+    }
+    let own = std::env::current_exe().context("cannot find this program's own path")?;
+    let beside = own.with_file_name("atoll");
+    if !beside.exists() {
+        bail!(
+            "there is no atoll binary at {}; build it with `cargo build --release -p atoll` or name one with --atoll",
+            beside.display()
+        );
+    }
+    Ok(beside)
+}

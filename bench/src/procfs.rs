@@ -1,0 +1,60 @@
+//! What the kernel says of a process and of the machine.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+/// Ticks per second of the CPU times in `/proc/PID/stat` (`USER_HZ`, fixed at 100 in Linux's interface).
+const TICKS_PER_SECOND: u64 = 100;
+
+/// CPU time that all threads of the process have used, user and system.
+pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the server has gone")?;
+    parse_cpu_time(&stat).with_context(|| format!("unexpected /proc/{pid}/stat: {stat}"))
+}
+
+fn parse_cpu_time(stat: &str) -> Option<Duration> {
+    // The second field is the program's name in parentheses and may hold spaces; `utime` is field 14, `stime` 15.
+    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
+/// Resident memory of the process in bytes.
+pub fn resident(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the server has gone")?;
+    parse_kib(&status, "VmRSS:").with_context(|| format!("no VmRSS in /proc/{pid}/status"))
+}
+
+fn parse_kib(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// Cores, processor, memory and kernel in one line.
+pub fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = parse_kib(&memory, "MemTotal:").unwrap_or_default() >> 30;
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{cores} cores ({model}), {memory} GiB, Linux {}", kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_read_after_a_name_with_spaces_and_parentheses() {
+        let stat = "12 (a ) b) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 1 0 5";
+        assert_eq!(parse_cpu_time(stat), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        assert_eq!(parse_kib("Name:\tx\nVmRSS:\t  12 kB\n", "VmRSS:"), Some(12 * 1024));
+    }
+}

@@ -1,0 +1,139 @@
+//! One turn of one peer: cold starts, memory, warm load.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use serde::Serialize;
+
+use crate::http::Connection;
+use crate::load;
+use crate::peer::{HELLO, Peer, Running, SERVER_CORE, counting_answer};
+use crate::procfs;
+
+/// How much is measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Turns of each peer.
+    pub rounds: usize,
+    /// Apps that are started once, one after the other with [`Plan::pace`] between them.
+    pub paced_apps: usize,
+    /// Apps that are started once each, one right after the other.
+    pub burst_apps: usize,
+    /// Rest between two paced cold starts, milliseconds: time to fill a pool up again.
+    pub pace_ms: u64,
+    /// Connections of the warm load.
+    pub connections: usize,
+    /// Length of the warm load, milliseconds.
+    pub load_ms: u64,
+    /// Length of the load that warms up, milliseconds.
+    pub warmup_ms: u64,
+}
+
+impl Plan {
+    /// For figures.
+    pub fn full() -> Self {
+        Self {
+            rounds: 3,
+            paced_apps: 200,
+            burst_apps: 100,
+            pace_ms: 20,
+            connections: 32,
+            load_ms: 10_000,
+            warmup_ms: 3_000,
+        }
+    }
+
+    /// To see that it works.
+    pub fn quick() -> Self {
+        Self { rounds: 1, paced_apps: 30, burst_apps: 20, load_ms: 2_000, warmup_ms: 1_000, ..Self::full() }
+    }
+}
+
+/// What a turn measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Turn {
+    /// First byte of each paced cold start, microseconds.
+    pub cold_us: Vec<f64>,
+    /// First byte of each cold start right after another, microseconds.
+    pub burst_us: Vec<f64>,
+    /// Resident memory per app that has run once and is idle, bytes.
+    pub bytes_per_app: f64,
+    /// Resident memory before any app ran, bytes.
+    pub base_bytes: u64,
+    /// Warm requests per second, the server on one core.
+    pub requests_per_second: f64,
+    /// CPU time of the server per warm request, microseconds.
+    pub cpu_us_per_request: f64,
+    /// Median latency of the warm load, microseconds.
+    pub warm_p50_us: f64,
+    /// 99th percentile of the latency of the warm load, microseconds.
+    pub warm_p99_us: f64,
+}
+
+/// Measures `peer` once, with fresh processes.
+pub fn run(peer: &dyn Peer, plan: &Plan) -> anyhow::Result<Turn> {
+    let apps = plan.paced_apps + plan.burst_apps;
+    let server = peer.start(apps, None)?;
+    let (cold_us, burst_us, base_bytes, bytes_per_app) = cold(&server, plan)?;
+    drop(server);
+    let server = peer.start(0, Some(SERVER_CORE))?;
+    let warm = warm(&server, plan)?;
+    Ok(Turn {
+        cold_us,
+        burst_us,
+        bytes_per_app,
+        base_bytes,
+        requests_per_second: warm.0.requests as f64 / warm.0.seconds,
+        cpu_us_per_request: warm.1.as_secs_f64() * 1e6 / warm.0.requests as f64,
+        warm_p50_us: warm.0.p50_us,
+        warm_p99_us: warm.0.p99_us,
+    })
+}
+
+/// Calls every app once, then once more to see that it stayed.
+fn cold(server: &Running, plan: &Plan) -> anyhow::Result<(Vec<f64>, Vec<f64>, u64, f64)> {
+    let mut connection = Connection::open(server.apps)?;
+    // The hello app goes first, so that the machine's and the server's own first times are not an app's cold start.
+    let mut hello = Connection::open(server.hello)?;
+    let answer = hello.request("GET", &server.hello_host, "/", &[], b"")?;
+    ensure!(answer.status == 200 && answer.body == HELLO.as_bytes(), "the hello app answered {}", answer.status);
+    let pace = Duration::from_millis(plan.pace_ms);
+    std::thread::sleep(pace * 25);
+    let base = procfs::resident(server.process.id())?;
+    let mut call = |index: usize, count: usize| {
+        let answer = connection.request("GET", &server.host(index), "/", &[], b"")?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let expected = counting_answer(index, count);
+        ensure!(
+            answer.status == 200 && text == expected,
+            "app {index}, call {count}: expected {expected:?}, got {} {text:?}",
+            answer.status
+        );
+        Ok(answer.first_byte.as_secs_f64() * 1e6)
+    };
+    let mut paced = Vec::new();
+    for index in 0..plan.paced_apps {
+        std::thread::sleep(pace);
+        paced.push(call(index, 1)?);
+    }
+    let apps = plan.paced_apps + plan.burst_apps;
+    let burst = (plan.paced_apps..apps).map(|index| call(index, 1)).collect::<Result<_, _>>()?;
+    std::thread::sleep(pace * 25);
+    let grown = procfs::resident(server.process.id())?.saturating_sub(base);
+    for index in 0..apps {
+        call(index, 2)?;
+    }
+    Ok((paced, burst, base, grown as f64 / apps as f64))
+}
+
+/// Loads the hello app from another core.
+fn warm(server: &Running, plan: &Plan) -> anyhow::Result<(load::Outcome, Duration)> {
+    let run = |milliseconds| {
+        load::run(server.hello, &server.hello_host, plan.connections, Duration::from_millis(milliseconds), HELLO)
+    };
+    run(plan.warmup_ms)?;
+    let before = procfs::cpu_time(server.process.id())?;
+    let outcome = run(plan.load_ms)?;
+    let used = procfs::cpu_time(server.process.id())?.saturating_sub(before);
+    Ok((outcome, used))
+}
