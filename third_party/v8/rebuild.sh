@@ -34,7 +34,7 @@ die() {
 }
 
 install_tools() {
-  local packages=("clang-$llvm" "lld-$llvm" "libclang-rt-$llvm-dev" ninja-build libglib2.0-dev pkg-config python3-venv)
+  local packages=("clang-$llvm" "lld-$llvm" "llvm-$llvm" "libclang-rt-$llvm-dev" ninja-build libglib2.0-dev pkg-config python3-venv)
   local missing=() package
   for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
