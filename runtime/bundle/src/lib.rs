@@ -4,6 +4,8 @@
 //! ([`encode`](Bundle::encode)). This crate does no I/O and knows nothing of V8 or of the control plane.
 
 mod archive;
+#[cfg(test)]
+mod archive_tests;
 mod hash;
 
 pub use archive::{BundleError, BundleLimits};
