@@ -98,7 +98,7 @@ fn cold(server: &Running, plan: &Plan) -> anyhow::Result<(Vec<f64>, Vec<f64>, u6
     let answer = hello.request("GET", &server.hello_host, "/", &[], b"")?;
     ensure!(answer.status == 200 && answer.body == HELLO.as_bytes(), "the hello app answered {}", answer.status);
     let pace = Duration::from_millis(plan.pace_ms);
-    std::thread::sleep(pace * 25);
+    rest(pace * 25);
     let base = procfs::resident(server.process.id())?;
     let mut call = |index: usize, count: usize| {
         let answer = connection.request("GET", &server.host(index), "/", &[], b"")?;
@@ -113,17 +113,23 @@ fn cold(server: &Running, plan: &Plan) -> anyhow::Result<(Vec<f64>, Vec<f64>, u6
     };
     let mut paced = Vec::new();
     for index in 0..plan.paced_apps {
-        std::thread::sleep(pace);
+        rest(pace);
         paced.push(call(index, 1)?);
     }
     let apps = plan.paced_apps + plan.burst_apps;
     let burst = (plan.paced_apps..apps).map(|index| call(index, 1)).collect::<Result<_, _>>()?;
-    std::thread::sleep(pace * 25);
+    rest(pace * 25);
     let grown = procfs::resident(server.process.id())?.saturating_sub(base);
     for index in 0..apps {
         call(index, 2)?;
     }
     Ok((paced, burst, base, grown as f64 / apps as f64))
+}
+
+/// Leaves the server alone for a while: this is the pace of the measurement, not waiting for something.
+#[expect(clippy::disallowed_methods, reason = "the pace of the measurement")]
+fn rest(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Loads the hello app from another core.

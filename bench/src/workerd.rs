@@ -33,7 +33,7 @@ impl Workerd {
 pub fn fetch(directory: &Path) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let binary = directory.join("node_modules/@cloudflare/workerd-linux-64/bin/workerd");
-    if !installed(directory).is_some_and(|version| version == VERSION) || !binary.exists() {
+    if installed(directory).is_none_or(|version| version != VERSION) || !binary.exists() {
         std::fs::write(directory.join("package.json"), "{\"private\": true}\n").context("package.json")?;
         let package = format!("workerd@{VERSION}");
         let mut npm = Command::new("npm");
