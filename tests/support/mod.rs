@@ -1,0 +1,16 @@
+//! What the system tests share: starting the binary, speaking HTTP, making projects, waiting.
+
+pub mod api;
+pub mod http;
+pub mod npm;
+pub mod origin;
+pub mod process;
+pub mod project;
+pub mod roles;
+pub mod wait;
+
+pub use api::Api;
+pub use http::{Connection, Response};
+pub use process::Up;
+pub use project::Project;
+pub use wait::eventually;

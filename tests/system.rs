@@ -1,0 +1,19 @@
+//! Whole-system tests: the real `atoll` binary, real sockets on loopback, real files in directories of their own.
+
+mod support;
+
+mod system {
+    mod bad_input;
+    mod bundling;
+    mod commands;
+    pub mod crash;
+    mod deploys;
+    mod errors;
+    mod examples;
+    mod fleet;
+    mod hostile;
+    mod http_surface;
+    mod many;
+    mod settings;
+    mod streaming;
+}

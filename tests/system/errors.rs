@@ -1,0 +1,111 @@
+//! What the owner of an app sees of its errors: codes, positions in the source they wrote, the log.
+
+use serde_json::{Value, json};
+
+use crate::support::process::{Atoll, atoll};
+use crate::support::{Project, Up, eventually};
+
+/// Starts `atoll tail APP --json` and waits until lines arrive: `poke` is called until it has shown one.
+fn tail(up: &Up, app: &str, mut poke: impl FnMut()) -> Atoll {
+    let mut command = atoll();
+    command.args(["tail", app, "--json", "--data-dir"]).arg(up.data());
+    let mut tail = Atoll::spawn(&mut command);
+    eventually("tail shows a first line", || {
+        poke();
+        tail.try_line()
+    });
+    tail
+}
+
+/// The next line of the log whose message contains `words`.
+fn line_saying(tail: &mut Atoll, words: &str) -> Value {
+    tail.line_with(|line| {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        line["message"].as_str()?.contains(words).then_some(line)
+    })
+}
+
+#[test]
+fn exceptions_show_positions_in_the_typescript_source() {
+    let up = Up::start();
+    let project = Project::new("thrower")
+        .file(
+            "src/index.ts",
+            "import { fail } from \"./deep/fail\";\n\
+             interface Env { NAME: string }\n\
+             export default {\n\
+             \x20 async fetch(request: Request, env: Env): Promise<Response> {\n\
+             \x20   const path: string = new URL(request.url).pathname;\n\
+             \x20   console.log(\"asked for\", path, { nested: { value: 1 } });\n\
+             \x20   if (path === \"/fail\") fail(path as unknown as number);\n\
+             \x20   return new Response(\"fine\");\n\
+             \x20 },\n\
+             };\n",
+        )
+        .file(
+            "src/deep/fail.ts",
+            "type Reason = number;\n\n\nexport function fail(reason: Reason): never {\n  throw new TypeError(`no ${reason}`);\n}\n",
+        );
+    up.deploy(project.path());
+    let mut tail = tail(&up, "thrower", || up.get("thrower", "/").expect(200, "fine"));
+    up.get("thrower", "/fail").expect_error(500, "handler-exception");
+    let logged = line_saying(&mut tail, "asked for /fail");
+    assert_eq!(logged["level"], "log");
+    assert_eq!(logged["app"], "thrower");
+    assert!(logged["message"].as_str().unwrap().contains("nested: { value: 1 }"), "{logged}");
+    let error = line_saying(&mut tail, "TypeError: no /fail");
+    assert_eq!(error["level"], "error");
+    assert_eq!(error["request_id"], logged["request_id"]);
+    let message = error["message"].as_str().unwrap();
+    for position in ["src/deep/fail.ts:5:", "src/index.ts:7:"] {
+        assert!(message.contains(position), "no {position} in {message}");
+    }
+    assert!(!message.contains(project.path().to_str().unwrap()), "a path of this machine: {message}");
+}
+
+#[test]
+fn an_exception_tells_a_stranger_nothing_of_the_code() {
+    let up = Up::start();
+    up.deploy_source("leaky", "export default { fetch() { throw new Error('inner secret'); } };");
+    let response = up.get("leaky", "/");
+    response.expect_error(500, "handler-exception");
+    assert!(!response.text().contains("index.js"), "{}", response.text());
+}
+
+#[test]
+fn passing_through_answers_from_the_origin() {
+    let up = Up::with(&["--allow-egress", "127.0.0.0/8"]);
+    let origin = crate::support::origin::start(|request| format!("origin {} {}", request.method, request.path));
+    up.deploy_with(
+        "fails-open",
+        "export default { fetch(r, env, ctx) { ctx.passThroughOnException(); throw new Error('broken'); } };",
+        json!({ "origin": format!("http://{origin}") }),
+    );
+    up.get("fails-open", "/path?query").expect(200, "origin GET /path?query");
+    up.deploy_source(
+        "fails",
+        "export default { fetch(r, env, ctx) { ctx.passThroughOnException(); throw new Error('broken'); } };",
+    );
+    up.get("fails", "/").expect_error(500, "handler-exception");
+}
+
+#[test]
+fn work_after_the_response_is_done_and_logged() {
+    let up = Up::start();
+    up.deploy_source(
+        "background",
+        r#"let done = 0;
+           export default { fetch(request, env, ctx) {
+             ctx.waitUntil((async () => {
+               await new Promise((resolve) => setTimeout(resolve, 30));
+               done += 1;
+               console.warn("done in the background");
+             })());
+             return new Response(String(done));
+           } };"#,
+    );
+    let mut tail = tail(&up, "background", || assert_eq!(up.get("background", "/").status, 200));
+    let line = line_saying(&mut tail, "done in the background");
+    assert_eq!(line["level"], "warn");
+    eventually("the work was done", || (up.get("background", "/").text() != "0").then_some(()));
+}
