@@ -1,2 +1,7 @@
-//! Placeholder.
+//! The `atoll` binary.
+#![allow(dead_code)]
+
+mod build;
+mod project;
+
 fn main() {}

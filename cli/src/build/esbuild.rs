@@ -1,0 +1,188 @@
+//! Building with the esbuild that the project has in its `node_modules`, or that is on the PATH.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use atoll_bundle::{Module, ModuleKind};
+use serde::Deserialize;
+
+use super::errors::BuildError;
+use super::graph::shown_path;
+use super::resolve::CONDITIONS;
+use super::source_map;
+use crate::project::Project;
+use crate::project::rules::RuleType;
+
+/// The esbuild to use for the project; `None` when it has none, wants no bundling, or has rules for files that esbuild
+/// cannot tell by their extension.
+pub fn find(project: &Project) -> Option<PathBuf> {
+    if project.no_bundle || loaders(project).is_none() {
+        return None;
+    }
+    let in_project =
+        project.root.ancestors().map(|folder| folder.join("node_modules/.bin/esbuild")).find(|path| path.is_file());
+    in_project.or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|folder| folder.join("esbuild")).find(|path| path.is_file())
+    })
+}
+
+/// `--loader` options for the project's rules; `None` when a rule's glob is not of the form `**/*.EXTENSION`.
+fn loaders(project: &Project) -> Option<BTreeMap<String, &'static str>> {
+    let mut loaders = BTreeMap::new();
+    for rule in project.rules.iter() {
+        let loader = match rule.kind {
+            RuleType::Text => "text",
+            RuleType::Json => "json",
+            // A copied file keeps its import; the copy becomes a module of the bundle.
+            RuleType::Data | RuleType::CompiledWasm => "copy",
+            RuleType::EsModule | RuleType::CommonJs => continue,
+        };
+        for glob in &rule.globs {
+            let glob = glob.strip_suffix("?module").unwrap_or(glob);
+            let extension = glob.strip_prefix("**/*").or_else(|| glob.strip_prefix('*'))?;
+            if !extension.starts_with('.') || extension.contains(['*', '/', '?', '[', '{']) {
+                return None;
+            }
+            loaders.entry(extension.to_owned()).or_insert(loader);
+        }
+    }
+    Some(loaders)
+}
+
+#[derive(Deserialize)]
+struct Metafile {
+    outputs: BTreeMap<String, Output>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Output {
+    #[serde(default)]
+    imports: Vec<OutputImport>,
+    #[serde(default)]
+    exports: Vec<String>,
+    entry_point: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct OutputImport {
+    path: String,
+    #[serde(default)]
+    external: bool,
+}
+
+/// Runs `program` and reads what it wrote: the entry's name and all modules.
+pub fn build(
+    program: &Path,
+    project: &Project,
+    define: &BTreeMap<String, String>,
+) -> Result<(String, Vec<Module>), BuildError> {
+    let main = project.main.display().to_string();
+    if !project.root.join(&project.main).is_file() {
+        return Err(BuildError::NoEntry(main));
+    }
+    let unusable = |problem: String| BuildError::EsbuildRun { program: program.display().to_string(), problem };
+    let folder = tempfile::tempdir().map_err(|error| unusable(format!("no temporary folder: {error}")))?;
+    let out = folder.path().join("out");
+    let meta = folder.path().join("meta.json");
+    let mut command = Command::new(program);
+    command
+        .current_dir(&project.root)
+        .arg(project.root.join(&project.main))
+        .args(["--bundle", "--format=esm", "--target=es2022", "--platform=browser", "--log-level=warning"])
+        .args(["--sourcemap=external", "--sources-content=true", "--splitting", "--color=false"])
+        .args([
+            "--external:node:*",
+            "--external:cloudflare:*",
+            "--entry-names=index",
+            "--asset-names=assets/[name]-[hash]",
+        ])
+        .arg(format!("--conditions={}", CONDITIONS.join(",")))
+        .arg(format!("--outdir={}", out.display()))
+        .arg(format!("--metafile={}", meta.display()));
+    for (extension, loader) in loaders(project).unwrap_or_default() {
+        command.arg(format!("--loader:{extension}={loader}"));
+    }
+    for (name, value) in define {
+        command.arg(format!("--define:{name}={value}"));
+    }
+    if let Some(tsconfig) = &project.tsconfig {
+        command.arg(format!("--tsconfig={}", project.root.join(tsconfig).display()));
+    }
+    let output = command.output().map_err(|error| unusable(error.to_string()))?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let message = if message.is_empty() { output.status.to_string() } else { message };
+        return Err(BuildError::Esbuild(message));
+    }
+    let meta = std::fs::read(&meta).map_err(|error| unusable(error.to_string()))?;
+    let meta: Metafile = serde_json::from_slice(&meta).map_err(|error| unusable(format!("its metafile: {error}")))?;
+    check(&meta, &main)?;
+    let mut modules = Vec::new();
+    collect(&out, &out, project, &mut modules).map_err(|error| unusable(error.to_string()))?;
+    Ok(("index.js".into(), modules))
+}
+
+/// The entry must have a default export, and no module may need what only other platforms have built in.
+fn check(meta: &Metafile, main: &str) -> Result<(), BuildError> {
+    for output in meta.outputs.values() {
+        let builtin = output
+            .imports
+            .iter()
+            .filter(|import| import.external)
+            .find(|import| super::resolve::builtin_scheme(&import.path).is_some());
+        if let Some(import) = builtin {
+            return Err(BuildError::Esbuild(format!(
+                "the code imports {:?}; the built-in modules that the compatibility flag \"nodejs_compat\" offers elsewhere are not available here yet",
+                import.path
+            )));
+        }
+        if output.entry_point.is_some() && !output.exports.iter().any(|name| name == "default") {
+            return Err(BuildError::NoDefaultExport(main.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn collect(folder: &Path, out: &Path, project: &Project, modules: &mut Vec<Module>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, out, project, modules)?;
+            continue;
+        }
+        let name = shown_path(out, &path);
+        let mut content = std::fs::read(&path)?;
+        let kind = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("js" | "mjs") => ModuleKind::EsModule,
+            Some("map") => {
+                let folder = path.parent().unwrap_or(out);
+                let rename = |source: &str| shown_path(&project.root, &normalize(&folder.join(source)));
+                if let Some(map) = source_map::rename_sources(&String::from_utf8_lossy(&content), rename) {
+                    content = map.into_bytes();
+                }
+                ModuleKind::SourceMap
+            }
+            _ => project.rules.kind_of(&name).and_then(RuleType::asset_kind).unwrap_or(ModuleKind::Data),
+        };
+        modules.push(Module { name, kind, content: content.into() });
+    }
+    Ok(())
+}
+
+/// The path without `.` and `..`, which are not looked up: the file may be gone.
+fn normalize(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::ParentDir => {
+                normal.pop();
+            }
+            std::path::Component::CurDir => {}
+            other => normal.push(other),
+        }
+    }
+    normal
+}

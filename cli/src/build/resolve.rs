@@ -1,0 +1,236 @@
+//! From an import specifier to a file: Node's resolution with the conditions of a worker, or why it leads nowhere.
+
+use std::path::{Path, PathBuf};
+
+use atoll_bundle::ModuleKind;
+use oxc_resolver::{
+    ModuleType, ResolveError, ResolveOptions, Resolver, TsconfigDiscovery, TsconfigOptions, TsconfigReferences,
+};
+
+/// The conditions of `exports` and `imports` in a `package.json` that hold here, besides `import` or `require`.
+pub const CONDITIONS: [&str; 3] = ["workerd", "worker", "browser"];
+
+/// Modules that Node.js has built in, without their `node:` prefix.
+const NODE_BUILTINS: [&str; 52] = [
+    "assert",
+    "assert/strict",
+    "async_hooks",
+    "buffer",
+    "child_process",
+    "cluster",
+    "console",
+    "constants",
+    "crypto",
+    "dgram",
+    "diagnostics_channel",
+    "dns",
+    "dns/promises",
+    "domain",
+    "events",
+    "fs",
+    "fs/promises",
+    "http",
+    "http2",
+    "https",
+    "inspector",
+    "module",
+    "net",
+    "os",
+    "path",
+    "path/posix",
+    "path/win32",
+    "perf_hooks",
+    "process",
+    "punycode",
+    "querystring",
+    "readline",
+    "readline/promises",
+    "repl",
+    "stream",
+    "stream/consumers",
+    "stream/promises",
+    "stream/web",
+    "string_decoder",
+    "sys",
+    "timers",
+    "timers/promises",
+    "tls",
+    "trace_events",
+    "tty",
+    "url",
+    "util",
+    "util/types",
+    "v8",
+    "vm",
+    "worker_threads",
+    "zlib",
+];
+
+/// Where a specifier leads.
+#[derive(Debug, PartialEq)]
+pub enum Target {
+    /// A file.
+    File(ResolvedFile),
+    /// The package's `browser` field says that there is nothing: an empty module.
+    Empty,
+}
+
+/// A file that a specifier leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ResolvedFile {
+    /// Its real path.
+    pub path: PathBuf,
+    /// Whether its extension or the next `package.json` says that it is CommonJS or an ES module; `None` when neither
+    /// says so.
+    pub commonjs: Option<bool>,
+}
+
+/// Why a specifier leads nowhere.
+#[derive(Debug, PartialEq)]
+pub enum ResolveProblem {
+    /// It names a module that Node.js or workerd has built in and this platform does not.
+    Builtin {
+        /// The name with its prefix.
+        name: String,
+        /// The compatibility flag that asks for such modules.
+        flag: Option<&'static str>,
+    },
+    /// Nothing is there.
+    NotFound {
+        /// What was looked at.
+        tried: String,
+    },
+}
+
+/// How a specifier is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportStyle {
+    /// `import`, `export … from` or `import()`.
+    Import,
+    /// `require()`.
+    Require,
+}
+
+/// Resolves specifiers of one project.
+pub struct ModuleResolver {
+    import: Resolver,
+    require: Resolver,
+}
+
+impl ModuleResolver {
+    /// A resolver for a project with this `tsconfig.json`.
+    pub fn new(tsconfig: Option<&Path>) -> Self {
+        let options = |style: &str| ResolveOptions {
+            tsconfig: tsconfig.map(|path| {
+                TsconfigDiscovery::Manual(TsconfigOptions {
+                    config_file: path.to_owned(),
+                    references: TsconfigReferences::Disabled,
+                })
+            }),
+            alias_fields: vec![vec!["browser".into()]],
+            condition_names: CONDITIONS
+                .iter()
+                .copied()
+                .chain([style, "module", "default"])
+                .map(str::to_owned)
+                .collect(),
+            extensions: [".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".json"].map(str::to_owned).to_vec(),
+            // TypeScript's sources name the JavaScript they will become.
+            extension_alias: [
+                (".js", &[".js", ".ts", ".tsx"][..]),
+                (".jsx", &[".jsx", ".tsx"]),
+                (".mjs", &[".mjs", ".mts"]),
+                (".cjs", &[".cjs", ".cts"]),
+            ]
+            .map(|(from, to)| (from.to_owned(), to.iter().map(|ext| (*ext).to_owned()).collect()))
+            .to_vec(),
+            main_fields: ["browser", "module", "main"].map(str::to_owned).to_vec(),
+            module_type: true,
+            node_path: false,
+            ..ResolveOptions::default()
+        };
+        let import = Resolver::new(options("import"));
+        let require = import.clone_with_options(options("require"));
+        Self { import, require }
+    }
+
+    /// Forgets what it knows of the file system.
+    pub fn clear_cache(&self) {
+        self.import.clear_cache();
+        self.require.clear_cache();
+    }
+
+    /// Where `specifier`, which stands in the file `from`, leads.
+    pub fn resolve(&self, from: &Path, specifier: &str, style: ImportStyle) -> Result<Target, ResolveProblem> {
+        if let Some(problem) = builtin_scheme(specifier) {
+            return Err(problem);
+        }
+        let folder = from.parent().unwrap_or(from);
+        let resolver = if style == ImportStyle::Import { &self.import } else { &self.require };
+        match resolver.resolve(folder, specifier) {
+            Ok(resolution) => Ok(Target::File(ResolvedFile {
+                commonjs: match resolution.module_type() {
+                    Some(ModuleType::Module) => Some(false),
+                    Some(ModuleType::CommonJs) if explicit_commonjs(&resolution) => Some(true),
+                    _ => None,
+                },
+                path: resolution.into_path_buf(),
+            })),
+            Err(ResolveError::Ignored(_)) => Ok(Target::Empty),
+            Err(_) if NODE_BUILTINS.contains(&specifier) => {
+                Err(ResolveProblem::Builtin { name: format!("node:{specifier}"), flag: Some("nodejs_compat") })
+            }
+            Err(error) => Err(ResolveProblem::NotFound { tried: explain(&error, folder, specifier) }),
+        }
+    }
+}
+
+/// The problem with `specifier` when its scheme names a platform's built-in modules.
+pub fn builtin_scheme(specifier: &str) -> Option<ResolveProblem> {
+    let flag = match specifier.split_once(':')?.0 {
+        "node" => Some("nodejs_compat"),
+        "cloudflare" => None,
+        _ => return None,
+    };
+    Some(ResolveProblem::Builtin { name: specifier.to_owned(), flag })
+}
+
+/// A file is CommonJS for certain by `.cjs`, `.cts` or `"type": "commonjs"`; otherwise Node's default says so, which many
+/// packages for bundlers do not keep to.
+fn explicit_commonjs(resolution: &oxc_resolver::Resolution) -> bool {
+    let by_extension = resolution.path().extension().is_some_and(|ext| ext == "cjs" || ext == "cts");
+    let by_package =
+        resolution.package_json().is_some_and(|json| json.r#type() == Some(oxc_resolver::PackageType::CommonJs));
+    by_extension || by_package
+}
+
+fn explain(error: &ResolveError, folder: &Path, specifier: &str) -> String {
+    if specifier.starts_with('.') {
+        let path = folder.join(specifier);
+        return format!(
+            "neither {} nor it with .ts, .tsx, .js, .jsx, .mjs, .json or as a folder exists",
+            path.display()
+        );
+    }
+    match error {
+        ResolveError::NotFound(_) if !specifier.starts_with(['/', '#']) => {
+            let package: Vec<_> =
+                specifier.splitn(3, '/').take(if specifier.starts_with('@') { 2 } else { 1 }).collect();
+            let package = package.join("/");
+            format!(
+                "no node_modules folder from {} upwards has {package:?}; `npm install {package}`?",
+                folder.display()
+            )
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The kind a file has by its extension when no rule of the project says otherwise; `None` for code.
+pub fn default_asset_kind(path: &Path) -> Option<ModuleKind> {
+    match path.extension()?.to_str()? {
+        "json" => Some(ModuleKind::Json),
+        "wasm" => Some(ModuleKind::Wasm),
+        _ => None,
+    }
+}

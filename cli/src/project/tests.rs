@@ -1,0 +1,156 @@
+//! Project files in all formats, right and wrong.
+
+use super::*;
+
+fn toml(text: &str) -> Result<Project, ProjectError> {
+    parse(text, "wrangler.toml", None, "2026-01-02")
+}
+
+#[test]
+fn toml_and_jsonc_say_the_same() {
+    let from_toml = toml(
+        r#"
+name = "shop"
+main = "src/index.ts"
+compatibility_date = "2026-01-01"
+compatibility_flags = ["nodejs_compat"]
+workers_dev = true
+routes = ["shop.example.com/*", { pattern = "api.example.com/v1/*", zone_name = "example.com" }]
+origin = "https://origin.example.com"
+
+[vars]
+GREETING = "hi"
+RETRIES = 3
+FLAGS = { beta = true }
+
+[limits]
+cpu_ms = 20
+
+[[rules]]
+type = "Text"
+globs = ["**/*.sql"]
+fallthrough = true
+"#,
+    )
+    .unwrap();
+    let from_json = parse(
+        r#"{
+  // comment
+  "name": "shop", "main": "src/index.ts", "compatibility_date": "2026-01-01",
+  "compatibility_flags": ["nodejs_compat"], "workers_dev": true,
+  "routes": ["shop.example.com/*", {"pattern": "api.example.com/v1/*", "zone_name": "example.com"}],
+  "origin": "https://origin.example.com",
+  "vars": {"GREETING": "hi", "RETRIES": 3, "FLAGS": {"beta": true}},
+  "limits": {"cpu_ms": 20},
+  "rules": [{"type": "Text", "globs": ["**/*.sql"], "fallthrough": true}],
+}"#,
+        "wrangler.jsonc",
+        None,
+        "2026-01-02",
+    )
+    .unwrap();
+    assert_eq!(from_toml, Project { file: "wrangler.toml".into(), ..from_json });
+    assert_eq!(from_toml.warnings, Vec::<String>::new());
+    assert_eq!(from_toml.routes, ["shop.example.com/*", "api.example.com/v1/*"]);
+    assert_eq!(from_toml.vars["FLAGS"], serde_json::json!({"beta": true}));
+    assert_eq!(from_toml.limits.cpu_ms, Some(20));
+    assert_eq!(from_toml.rules.kind_of("db/schema.sql"), Some(RuleType::Text));
+    assert_eq!(from_toml.rules.kind_of("page.html"), Some(RuleType::Text));
+}
+
+#[test]
+fn unknown_keys_and_missing_bindings_are_named() {
+    let project = toml(
+        "name = \"a\"\ncompatibility_date = \"2026-01-01\"\nnmae = \"b\"\n[[kv_namespaces]]\nbinding = \"CACHE\"\nid = \"1\"\n",
+    )
+    .unwrap();
+    assert_eq!(project.warnings.len(), 2, "{:?}", project.warnings);
+    assert!(project.warnings[0].contains("`kv_namespaces` (CACHE) is not available"), "{:?}", project.warnings);
+    assert!(project.warnings[1].contains("wrangler.toml, line 3: `nmae`"), "{:?}", project.warnings);
+}
+
+#[test]
+fn a_wrong_type_names_file_line_key_and_what_is_expected() {
+    let error = toml("name = \"a\"\n\n[limits]\ncpu_ms = \"fast\"\n").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "wrangler.toml, line 4: `limits.cpu_ms` must be a whole number of at least 1, not the string \"fast\""
+    );
+    let error = toml("name = 7\n").unwrap_err().to_string();
+    assert_eq!(error, "wrangler.toml, line 1: `name` must be a string, not the number 7");
+    let error =
+        parse("{\n\"name\": \"a\",\n\"rules\": [{\"type\": \"Wat\", \"globs\": []}]}", "wrangler.json", None, "")
+            .unwrap_err()
+            .to_string();
+    assert!(error.starts_with("wrangler.json, line 3: `rules.type` must be one of ESModule"), "{error}");
+}
+
+#[test]
+fn syntax_errors_have_a_place() {
+    let error = toml("name = \"a\"\nmain = \n").unwrap_err().to_string();
+    assert!(error.starts_with("wrangler.toml, line 2, column"), "{error}");
+    let error = parse("{\n  \"name\": }", "wrangler.json", None, "").unwrap_err().to_string();
+    assert!(error.starts_with("wrangler.json, line 2, column"), "{error}");
+}
+
+#[test]
+fn names_and_dates_are_checked() {
+    for bad in ["", "A", "-a", "a-", "a_b", &"a".repeat(64)] {
+        assert!(toml(&format!("name = {bad:?}")).unwrap_err().to_string().contains("`name` is"), "{bad}");
+    }
+    assert!(toml("name = \"a\"\ncompatibility_date = \"soon\"").unwrap_err().to_string().contains("YYYY-MM-DD"));
+    assert!(toml("main = \"x.js\"").unwrap_err().to_string().contains("`name` is missing"));
+    let project = toml("name = \"a\"").unwrap();
+    assert_eq!(project.compatibility_date, "2026-01-02");
+    assert!(project.warnings[0].contains("no compatibility_date"));
+}
+
+#[test]
+fn an_environment_replaces_inherits_and_renames() {
+    let text = r#"
+name = "a"
+compatibility_date = "2026-01-01"
+route = "example.com/*"
+[vars]
+X = "top"
+[env.staging]
+routes = ["staging.example.com/*"]
+[env.staging.vars]
+X = "staging"
+[env.bare]
+"#;
+    let environment = |name| parse(text, "wrangler.toml", Some(name), "2026-01-02");
+    let staging = environment("staging").unwrap();
+    assert_eq!(staging.name, "a-staging");
+    assert_eq!(staging.routes, ["staging.example.com/*"]);
+    assert!(!staging.default_route);
+    assert_eq!(staging.vars["X"], "staging");
+    let bare = environment("bare").unwrap();
+    assert_eq!(bare.routes, ["example.com/*"]);
+    assert!(bare.vars.is_empty());
+    assert!(bare.warnings.iter().any(|w| w.contains("`vars` is not inherited by env.bare")), "{:?}", bare.warnings);
+    assert!(environment("prod").unwrap_err().to_string().contains("it has staging, bare"));
+}
+
+#[test]
+fn a_custom_domain_is_the_whole_host() {
+    let project = toml("name = \"a\"\nroutes = [{ pattern = \"shop.example.com\", custom_domain = true }]").unwrap();
+    assert_eq!(project.routes, ["shop.example.com/*"]);
+}
+
+#[test]
+fn a_rule_without_fallthrough_ends_the_defaults_of_its_type() {
+    let text = "name = \"a\"\n[[rules]]\ntype = \"Text\"\nglobs = [\"**/*.md\"]\n";
+    let rules = toml(text).unwrap().rules;
+    assert_eq!(rules.kind_of("a/b.md"), Some(RuleType::Text));
+    assert_eq!(rules.kind_of("b.md"), Some(RuleType::Text));
+    assert_eq!(rules.kind_of("a/b.txt"), None);
+    assert_eq!(rules.kind_of("a/b.wasm"), Some(RuleType::CompiledWasm));
+}
+
+#[test]
+fn dates_are_computed() {
+    assert_eq!(date_of(0), "1970-01-01");
+    assert_eq!(date_of(951_782_400), "2000-02-29");
+    assert_eq!(date_of(1_795_255_200), "2026-11-21");
+}
