@@ -1,4 +1,4 @@
-//! An origin: an HTTP/1.1 server on loopback that answers each request with a function's text.
+//! An origin: an HTTP/1.1 server on loopback that answers each request with a function's status and text.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ pub struct Received {
 }
 
 /// Starts it; it ends with the test process.
-pub fn start(answer: impl Fn(&Received) -> String + Send + Clone + 'static) -> SocketAddr {
+pub fn start(answer: impl Fn(&Received) -> (u16, String) + Send + Clone + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -29,7 +29,7 @@ pub fn start(answer: impl Fn(&Received) -> String + Send + Clone + 'static) -> S
 }
 
 /// One connection, one request: the answer closes it.
-fn serve(mut stream: TcpStream, answer: &impl Fn(&Received) -> String) -> Option<()> {
+fn serve(mut stream: TcpStream, answer: &impl Fn(&Received) -> (u16, String)) -> Option<()> {
     let mut received = Vec::new();
     let head = loop {
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -55,11 +55,12 @@ fn serve(mut stream: TcpStream, answer: &impl Fn(&Received) -> String) -> Option
             fill(&mut stream, &mut body)?;
         }
     }
-    let text = answer(&Received { method, path, headers, body });
+    let (status, text) = answer(&Received { method, path, headers, body });
     let kind = if text.starts_with(['{', '[']) { "application/json" } else { "text/plain" };
     let length = text.len();
-    let head =
-        format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status} Origin\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(format!("{head}{text}").as_bytes()).ok()
 }
 

@@ -87,6 +87,11 @@ impl Atoll {
         self.log.lock().unwrap().clone()
     }
 
+    /// A path as the process sees it, for one in a mount namespace of its own.
+    pub fn inside(&self, path: &Path) -> PathBuf {
+        Path::new(&format!("/proc/{}/root", self.child.id())).join(path.strip_prefix("/").unwrap_or(path))
+    }
+
     /// Sends a signal by name, such as `INT`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
@@ -237,7 +242,7 @@ impl Up {
 }
 
 /// The addresses from `ready edge=http://… api=http://… data=…`.
-fn ready(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+pub fn ready(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let mut words = line.strip_prefix("ready ")?.split(' ');
     let edge = words.next()?.strip_prefix("edge=http://")?.parse().ok()?;
     let api = words.next()?.strip_prefix("api=http://")?.parse().ok()?;

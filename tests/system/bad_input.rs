@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::support::api::bundle;
-use crate::support::process::{Ran, atoll};
+use crate::support::http::get;
+use crate::support::process::{Atoll, Ran, atoll, ready};
 use crate::support::{Api, Up, eventually};
 
 /// Starts `up` that cannot start. Returns what it said.
@@ -90,7 +91,8 @@ fn tokens_expire_are_revoked_and_have_scopes() {
     client("").call("GET", "/v1/apps", b"").expect_error(401, "token-invalid");
     client("atoll_nobody_nothing").call("GET", "/v1/apps", b"").expect_error(401, "token-invalid");
 
-    let (token, _) = create(&["short", "--scope", "read", "--expires-in", "1"]);
+    let request = json!({ "name": "short", "scope": "read", "expires_in": 1 }).to_string();
+    let token = up.api().call("POST", "/v1/tokens", request.as_bytes()).json()["token"].as_str().unwrap().to_owned();
     let expired = eventually("the token expires", || {
         let answer = client(&token).call("GET", "/v1/apps", b"");
         (answer.status != 200).then_some(answer)
@@ -130,4 +132,64 @@ fn the_api_says_what_it_does_not_have() {
     ] {
         up.run(command).fails_saying(&["absent"]);
     }
+}
+
+/// Bytes that do not compress, different for every seed.
+fn noise(seed: u64, size: usize) -> String {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'0' + (state >> 58) as u8)
+    };
+    (0..size).map(|_| next()).collect()
+}
+
+#[test]
+fn a_full_disk_refuses_deploys_and_harms_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-rm", "sh", "-c", "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\""]).arg(directory.path());
+    let mut probe = std::process::Command::new("unshare");
+    probe.args(["-rm", "mount", "-t", "tmpfs", "tmpfs"]).arg(directory.path());
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        #[allow(clippy::print_stderr, reason = "why the test shows nothing here")]
+        {
+            eprintln!("this machine lets no process have a small file system of its own (unshare, tmpfs)");
+        }
+        return;
+    }
+    command.arg(env!("CARGO_BIN_EXE_atoll")).args(["up", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0"]);
+    let mut process = Atoll::spawn(command.arg("--data-dir").arg(directory.path()));
+    let (edge, api) = ready(&process.line()).expect("the ready line");
+    let data = process.inside(directory.path());
+    let mut api = Api::new(api, std::fs::read_to_string(data.join("admin.token")).unwrap().trim());
+    let good = "export default { fetch: () => new Response('good') };";
+    let revision = api.deploy("app", good, json!({}));
+    api.settle(revision);
+    let ballast = data.join("ballast");
+    std::fs::write(&ballast, vec![1; 8 << 20]).unwrap();
+
+    let mut refusal = None;
+    for seed in 1..12 {
+        let source = format!("export default {{ fetch: () => new Response('{}') }};", noise(seed << 20, 3 << 20));
+        let (archive, hash) = bundle(&source).pack();
+        let answer = api.call("PUT", &format!("/v1/bundles/{hash}"), &archive);
+        if answer.status / 100 != 2 {
+            assert_eq!(api.call("GET", &format!("/v1/bundles/{hash}"), b"").status, 404, "half a bundle");
+            refusal = Some(answer);
+            break;
+        }
+    }
+    let refusal = refusal.expect("24 MB do not hold 33");
+    assert_eq!(refusal.status, 507, "{}: {}", refusal.error(), refusal.text());
+    assert!(!refusal.error().is_empty());
+    get(edge, "app.localhost", "/").expect(200, "good");
+    assert!(process.alive());
+
+    std::fs::remove_file(ballast).unwrap();
+    let revision = api.deploy("app", "export default { fetch: () => new Response('better') };", json!({}));
+    api.settle(revision);
+    get(edge, "app.localhost", "/").expect(200, "better");
 }

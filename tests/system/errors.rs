@@ -75,7 +75,7 @@ fn an_exception_tells_a_stranger_nothing_of_the_code() {
 #[test]
 fn passing_through_answers_from_the_origin() {
     let up = Up::with(&["--allow-egress", "127.0.0.0/8"]);
-    let origin = crate::support::origin::start(|request| format!("origin {} {}", request.method, request.path));
+    let origin = crate::support::origin::start(|request| (200, format!("origin {} {}", request.method, request.path)));
     up.deploy_with(
         "fails-open",
         "export default { fetch(r, env, ctx) { ctx.passThroughOnException(); throw new Error('broken'); } };",

@@ -1,6 +1,5 @@
 //! Every project under `examples/` is deployed as it is and answers as its README says.
 
-use crate::support::http::{post, try_request};
 use crate::support::project::repository;
 use crate::support::{Connection, Project, Up, npm, origin};
 
@@ -10,8 +9,7 @@ fn example(name: &str) -> Project {
     let project = Project::copy_of(&folder);
     if let Ok(text) = std::fs::read_to_string(folder.join("package.json")) {
         let package: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let empty = serde_json::Map::new();
-        for (dependency, pinned) in package["dependencies"].as_object().unwrap_or(&empty) {
+        for (dependency, pinned) in package["dependencies"].as_object().expect("dependencies") {
             let installed = npm::node_modules().join(dependency).join("package.json");
             let installed = std::fs::read_to_string(installed).unwrap_or_default();
             let version = format!("\"version\": {pinned}");
@@ -39,4 +37,91 @@ fn every_example_has_a_test_and_a_readme() {
     for name in names {
         assert!(readme(&name).contains("atoll deploy"), "examples/{name}/README.md");
     }
+}
+
+#[test]
+fn hello() {
+    let up = Up::start();
+    up.deploy(example("hello").path());
+    up.get("hello", "/?name=Ada").expect(200, "Hello, Ada!\n");
+    up.get("hello", "/").expect(200, "Hello, world!\n");
+}
+
+#[test]
+fn streaming() {
+    let up = Up::start();
+    up.deploy(example("streaming").path());
+    let mut connection = Connection::open(up.edge).unwrap();
+    connection.send_head("GET", "streaming.localhost", "/countdown?from=3&pause=20", &[]).unwrap();
+    let (head, mut framing) = connection.read_head().unwrap();
+    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    let mut pieces = Vec::new();
+    while let Some(piece) = connection.read_body(&mut framing).unwrap() {
+        pieces.push(String::from_utf8(piece).unwrap());
+    }
+    assert_eq!(pieces.concat(), "data: 3\n\ndata: 2\n\ndata: 1\n\ndata: 0\n\n");
+    assert!(pieces.len() > 1, "the events came all at once");
+    let text = readme("streaming");
+    up.post("streaming", "/upper", text.as_bytes()).expect(200, &text.to_uppercase());
+    assert_eq!(up.get("streaming", "/upper").status, 400);
+}
+
+#[test]
+fn wasm() {
+    let up = Up::start();
+    up.deploy(example("wasm").path());
+    up.get("wasm", "/?a=2&b=40").expect(200, r#"{"a":2,"b":40,"sum":42}"#);
+    assert_eq!(up.get("wasm", "/?a=2").status, 400);
+}
+
+#[test]
+fn json_api() {
+    let up = Up::with(&["--allow-egress", "127.0.0.0/8"]);
+    let origin = origin::start(|request| match request.path.as_str() {
+        "/items" => (200, r#"[{"id":1,"name":"pen","price":2},{"id":2,"name":"ink","price":3}]"#.into()),
+        "/items/1" => (200, r#"{"id":1,"name":"pen","price":2}"#.into()),
+        "/items/3" => (500, "broken".into()),
+        _ => (404, "no such item".into()),
+    });
+    let project = example("json-api");
+    let settings = std::fs::read_to_string(project.path().join("wrangler.toml")).unwrap();
+    assert!(settings.contains("http://127.0.0.1:9000"));
+    project.write("wrangler.toml", settings.replace("http://127.0.0.1:9000", &format!("http://{origin}")));
+    up.deploy(project.path());
+    up.get("json-api", "/summary").expect(200, r#"{"count":2,"total":5}"#);
+    up.get("json-api", "/items/1").expect(200, r#"{"id":1,"name":"pen","price":2,"label":"pen (2.00)"}"#);
+    up.get("json-api", "/items/2").expect(404, r#"{"error":"the origin answered 404"}"#);
+    up.get("json-api", "/items/3").expect(502, r#"{"error":"the origin answered 500"}"#);
+    assert_eq!(up.get("json-api", "/").status, 404);
+}
+
+#[test]
+fn hono_router() {
+    let up = Up::start();
+    up.deploy(example("hono-router").path());
+    let page = up.get("hono-router", "/");
+    assert_eq!(page.status, 200);
+    assert!(
+        page.text().contains("<h1>Books</h1>") && page.text().contains("The Voyage of the Beagle"),
+        "{}",
+        page.text()
+    );
+    let book = up.get("hono-router", "/api/books/2");
+    assert!(book.header("etag").is_some());
+    assert_eq!((book.status, &book.json()["id"]), (200, &2.into()));
+    up.get("hono-router", "/api/books/9").expect(404, r#"{"error":"no book 9"}"#);
+    let created = up.post("hono-router", "/api/books", br#"{"title":"On Ants"}"#);
+    created.expect(201, r#"{"id":3,"title":"On Ants"}"#);
+    assert_eq!(up.post("hono-router", "/api/books", b"{}").status, 400);
+}
+
+#[test]
+fn itty_router() {
+    let up = Up::start();
+    up.deploy(example("itty-router").path());
+    up.get("itty-router", "/todos/2").expect(200, r#"{"id":"2","text":"deploy it"}"#);
+    assert_eq!(up.get("itty-router", "/todos/9").status, 404);
+    assert_eq!(up.get("itty-router", "/todos").json().as_array().map(Vec::len), Some(2));
+    assert_eq!(up.post("itty-router", "/todos", br#"{"text":"x"}"#).status, 201);
+    assert_eq!(up.post("itty-router", "/todos", b"{}").status, 400);
 }

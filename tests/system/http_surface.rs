@@ -145,7 +145,7 @@ fn outbound_requests_obey_the_address_policy() {
     } };"#;
     let origin = crate::support::origin::start(|request| {
         let loops = request.headers.iter().any(|(name, _)| name == "cdn-loop");
-        format!("{} {} loop={loops}", request.method, request.path)
+        (200, format!("{} {} {} loop={loops}", request.method, request.path, String::from_utf8_lossy(&request.body)))
     });
     let strict = Up::start();
     strict.deploy_source("out", FETCH);
@@ -164,7 +164,7 @@ fn outbound_requests_obey_the_address_policy() {
     drop(strict);
     let open = Up::with(&["--allow-egress", "127.0.0.0/8"]);
     open.deploy_source("out", FETCH);
-    open.get("out", &format!("/?to=http://{origin}/path")).expect(200, "POST /path loop=true");
+    open.get("out", &format!("/?to=http://{origin}/path")).expect(200, "POST /path ping loop=true");
     let response = open.get("out", "/?to=http://10.0.0.1/");
     assert_eq!(response.status, 502, "{}", response.text());
 }
