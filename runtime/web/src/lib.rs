@@ -1,3 +1,68 @@
 //! The web platform of an isolate: extensions, their JavaScript and their ops.
+//!
+//! # How a runtime is made of it
+//!
+//! [`extensions`] is given both to `deno_core::snapshot::create_snapshot` and to every runtime restored from the
+//! snapshot. Rare scripts are not evaluated when the snapshot is built; a restored runtime needs their sources as
+//! `RuntimeOptions::residual_lazy_js_sources`: a build script writes those of [`residual_scripts`] out as a table.
+//! Restoring takes `skip_op_registration: true`.
+//!
+//! # How a request goes through it
+//!
+//! Right after a runtime is made, `globalThis.__atoll__` holds three functions. The embedder keeps them and deletes
+//! `__atoll__`, `__bootstrap` and `Deno` from `globalThis` before code of a tenant runs. [`install`] says which worker
+//! the isolate belongs to. Then:
+//!
+//! - `start(namespace)` takes the namespace of the entry module, finds its handler and builds `env`. It throws a
+//!   `TypeError` that says what is missing.
+//! - `dispatch(slot, method, url, bodyKind)` calls the handler, with what [`requests::begin`] has returned. It never
+//!   throws and returns nothing; the answer goes to the request's [`requests::Responder`].
+//! - `abort(slot)` says that the client has gone: `request.signal` aborts and a response that is being streamed ends.
+//!   Needed only while there is no response yet ([`requests::abandoned`]); later the dropped body says it.
+//!
+//! After each turn of the event loop [`requests::take_finished`] tells which requests are finished.
 
+mod bodies;
+mod coding;
+mod connections;
 pub mod event;
+mod extension;
+mod handles;
+mod headers;
+mod ops;
+mod pipes;
+pub mod requests;
+
+use std::sync::Arc;
+
+use deno_core::OpState;
+
+pub use extension::{extensions, residual_scripts};
+
+use crate::connections::Connections;
+use crate::event::{Environment, Host};
+
+/// Which worker an isolate runs, as far as its web platform needs to know.
+pub struct IsolateContext {
+    /// What it may ask of the world.
+    pub host: Arc<dyn Host>,
+    /// `env`.
+    pub env: Environment,
+    /// Outbound requests per request.
+    pub subrequests: u32,
+    /// The largest body from outside that is read as a whole (`text()`, `json()`, `arrayBuffer()`, …), bytes.
+    pub body_limit: usize,
+    gate: Connections,
+}
+
+impl IsolateContext {
+    /// A context with a `body_limit` of 128 MiB. `connections` outbound requests may be under way at once.
+    pub fn new(host: Arc<dyn Host>, env: Environment, subrequests: u32, connections: u32) -> Self {
+        Self { host, env, subrequests, body_limit: 128 << 20, gate: Connections::new(connections) }
+    }
+}
+
+/// Gives a runtime its worker. To be called before `start`.
+pub fn install(state: &mut OpState, context: IsolateContext) {
+    state.put(context);
+}

@@ -1,0 +1,363 @@
+// Bodies of requests and responses (Fetch standard, sections 2.2.4 and 5.3).
+//
+// A payload is a body before anybody has asked for its stream: a string, bytes, a blob, or bytes that are still outside
+// the isolate. Reading it as a whole or sending it costs no stream then. `payload.stream` makes one, once.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const {
+  op_atoll_body_collect,
+  op_atoll_body_collect_text,
+  op_atoll_body_drop,
+  op_atoll_body_read,
+  op_atoll_body_take_bytes,
+  op_atoll_body_take_text,
+} = core.ops;
+const {
+  ArrayBufferIsView,
+  ArrayBufferPrototypeGetByteLength,
+  ArrayBufferPrototypeSlice,
+  DataViewPrototypeGetBuffer,
+  DataViewPrototypeGetByteLength,
+  DataViewPrototypeGetByteOffset,
+  JSONParse,
+  ObjectDefineProperties,
+  ObjectPrototypeIsPrototypeOf,
+  SafeFinalizationRegistry,
+  SafeWeakMap,
+  String,
+  StringPrototypeCharCodeAt,
+  StringPrototypeSlice,
+  StringPrototypeToLowerCase,
+  StringPrototypeToWellFormed,
+  TypedArrayPrototypeGetBuffer,
+  TypedArrayPrototypeGetByteLength,
+  TypedArrayPrototypeGetByteOffset,
+  TypedArrayPrototypeGetSymbolToStringTag,
+  TypedArrayPrototypeSlice,
+  TypeError,
+  Uint8Array,
+  WeakMapPrototypeGet,
+  WeakMapPrototypeSet,
+} = primordials;
+const { URLSearchParamsPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
+const { Blob, BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
+const streams = core.loadExtScript("ext:deno_web/06_streams.js");
+const { ReadableStreamPrototype } = streams;
+const { listGet, listOf } = core.loadExtScript("ext:atoll_web/headers.js");
+
+// Parsing and writing forms is rare.
+let formData;
+const loadFormData = () => formData ??= core.loadExtScript("ext:atoll_web/form_data.js");
+
+// A body whose bytes are outside the isolate. `handle` is asked for with `open` when it is needed first.
+class HostBody {
+  #handle;
+  #open;
+
+  constructor(handle, open, here) {
+    this.#handle = handle;
+    this.#open = open;
+    // The bytes can be taken at once.
+    this.here = here;
+    if (handle !== 0) dropped.register(this, handle, this);
+  }
+
+  get handle() {
+    if (this.#open !== null) {
+      this.#handle = this.#open();
+      this.#open = null;
+      dropped.register(this, this.#handle, this);
+    }
+    return this.#handle;
+  }
+
+  // The handle, for an op that frees it.
+  take() {
+    const handle = this.handle;
+    dropped.unregister(this);
+    return handle;
+  }
+
+  // Releases what it holds outside.
+  drop() {
+    op_atoll_body_drop(this.take());
+  }
+}
+
+// Bodies that nobody can reach any more release what they hold outside.
+const dropped = new SafeFinalizationRegistry((handle) => op_atoll_body_drop(handle));
+
+// The host body behind a stream that was made for one.
+const hostBodies = new SafeWeakMap();
+
+class Payload {
+  // string | Uint8Array | Blob | HostBody | null; null when there is only a stream.
+  source;
+  // Consumed without a stream.
+  used = false;
+  // Why it broke off, as a list of one; null while it has not.
+  broken = null;
+  #stream = null;
+
+  constructor(source, stream = null) {
+    this.source = source;
+    this.#stream = stream;
+  }
+
+  get stream() {
+    return this.#stream ??= streamOf(this);
+  }
+
+  get hasStream() {
+    return this.#stream !== null;
+  }
+
+  get isUsed() {
+    return this.used || (this.#stream !== null && streams.isReadableStreamDisturbed(this.#stream));
+  }
+
+  get isUnusable() {
+    return this.used ||
+      (this.#stream !== null &&
+        (streams.isReadableStreamDisturbed(this.#stream) || streams.isReadableStreamLocked(this.#stream)));
+  }
+
+  // What can be sent without pulling a stream through the isolate, or null. Whoever sends it calls `markUsed`.
+  get direct() {
+    if (this.#stream === null) return this.source;
+    return WeakMapPrototypeGet(hostBodies, this.#stream) ?? null;
+  }
+
+  markUsed() {
+    this.used = true;
+    if (this.#stream !== null) {
+      streams.acquireReadableStreamDefaultReader(this.#stream);
+      streams.readableStreamDisturb(this.#stream);
+    }
+  }
+
+  // A second payload with the same bytes (Fetch standard, "clone a body").
+  clone() {
+    if (this.#stream === null && !ObjectPrototypeIsPrototypeOf(HostBody.prototype, this.source)) {
+      return new Payload(this.source);
+    }
+    const { 0: mine, 1: other } = streams.readableStreamTee(this.stream, true);
+    this.#stream = mine;
+    this.source = null;
+    return new Payload(null, other);
+  }
+
+  // Breaks off a host body, also while it is being read.
+  abort(reason) {
+    if (this.broken !== null || !isHostBody(this.source)) return;
+    this.broken = [reason];
+    this.source.drop();
+    if (this.#stream !== null) streams.errorReadableStream(this.#stream, reason);
+  }
+
+  // The payload for a new owner; this one is used from then on.
+  transfer() {
+    const moved = new Payload(this.source, this.#stream);
+    this.#stream = null;
+    this.used = true;
+    return moved;
+  }
+}
+
+function streamOf(payload) {
+  const { source } = payload;
+  if (payload.broken !== null) {
+    const stream = byteStream(() => {});
+    streams.errorReadableStream(stream, payload.broken[0]);
+    return stream;
+  }
+  if (payload.used) {
+    const stream = byteStream((controller) => controller.close());
+    streams.readableStreamDisturb(stream);
+    return stream;
+  }
+  if (typeof source === "string") return bytesStream(core.encode(source));
+  if (isUint8Array(source)) return bytesStream(TypedArrayPrototypeSlice(source));
+  if (isHostBody(source)) {
+    const stream = byteStream(
+      async (controller) => {
+        const chunk = await op_atoll_body_read(source.handle);
+        if (chunk === null) {
+          controller.close();
+          controller.byobRequest?.respond(0);
+        } else {
+          controller.enqueue(chunk);
+        }
+      },
+      () => source.drop(),
+    );
+    WeakMapPrototypeSet(hostBodies, stream, source);
+    return stream;
+  }
+  return source.stream();
+}
+
+// A byte stream that pulls when it is read, not before.
+function byteStream(pull, cancel = () => {}) {
+  return new streams.ReadableStream({ type: "bytes", pull, cancel });
+}
+
+function bytesStream(bytes) {
+  return byteStream((controller) => {
+    if (TypedArrayPrototypeGetByteLength(bytes) > 0) controller.enqueue(bytes);
+    controller.close();
+    controller.byobRequest?.respond(0);
+  });
+}
+
+const isHostBody = (value) => ObjectPrototypeIsPrototypeOf(HostBody.prototype, value);
+const isUint8Array = (value) => TypedArrayPrototypeGetSymbolToStringTag(value) === "Uint8Array";
+
+function copyBytes(value) {
+  if (ArrayBufferIsView(value)) {
+    const isDataView = TypedArrayPrototypeGetSymbolToStringTag(value) === undefined;
+    const buffer = isDataView ? DataViewPrototypeGetBuffer(value) : TypedArrayPrototypeGetBuffer(value);
+    const offset = isDataView ? DataViewPrototypeGetByteOffset(value) : TypedArrayPrototypeGetByteOffset(value);
+    const length = isDataView ? DataViewPrototypeGetByteLength(value) : TypedArrayPrototypeGetByteLength(value);
+    return TypedArrayPrototypeSlice(new Uint8Array(buffer, offset, length));
+  }
+  return new Uint8Array(ArrayBufferPrototypeSlice(value, 0, ArrayBufferPrototypeGetByteLength(value)));
+}
+
+// Fetch standard, "extract a body": the payload, and the content type it brings along or null.
+function extract(init, prefix) {
+  if (typeof init === "string") {
+    return { payload: new Payload(StringPrototypeToWellFormed(init)), type: "text/plain;charset=UTF-8" };
+  }
+  if (typeof init === "object" && init !== null) {
+    if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, init)) {
+      if (streams.isReadableStreamLocked(init) || streams.isReadableStreamDisturbed(init)) {
+        throw new TypeError(`${prefix}: the stream is locked or was read from before`);
+      }
+      return { payload: new Payload(null, init), type: null };
+    }
+    if (ArrayBufferIsView(init) || core.isAnyArrayBuffer(init)) {
+      return { payload: new Payload(copyBytes(init)), type: null };
+    }
+    if (ObjectPrototypeIsPrototypeOf(BlobPrototype, init)) {
+      return { payload: new Payload(init), type: init.type === "" ? null : init.type };
+    }
+    if (ObjectPrototypeIsPrototypeOf(URLSearchParamsPrototype, init)) {
+      return { payload: new Payload(String(init)), type: "application/x-www-form-urlencoded;charset=UTF-8" };
+    }
+    if (formData !== undefined && ObjectPrototypeIsPrototypeOf(formData.FormData.prototype, init)) {
+      const blob = formData.encode(init);
+      return { payload: new Payload(blob.source), type: blob.type };
+    }
+  }
+  return { payload: new Payload(StringPrototypeToWellFormed(String(init))), type: "text/plain;charset=UTF-8" };
+}
+
+function startConsuming(payload, what) {
+  if (payload.broken !== null) throw payload.broken[0];
+  if (payload.isUnusable) {
+    throw new TypeError(
+      payload.isUsed
+        ? `Failed to execute '${what}': the body was used already; clone() it before the first use to read it twice`
+        : `Failed to execute '${what}': the body's stream is locked to a reader`,
+    );
+  }
+}
+
+async function collect(op, payload) {
+  try {
+    return await op(payload.source.take());
+  } catch (error) {
+    throw payload.broken === null ? error : payload.broken[0];
+  }
+}
+
+// The payload's bytes; the caller owns them.
+async function consumeBytes(payload, what) {
+  if (payload === null) return new Uint8Array();
+  startConsuming(payload, what);
+  if (payload.hasStream) return await streams.readableStreamCollectIntoUint8Array(payload.stream);
+  payload.used = true;
+  const { source } = payload;
+  if (typeof source === "string") return core.encode(source);
+  if (isUint8Array(source)) return TypedArrayPrototypeSlice(source);
+  if (isHostBody(source)) {
+    return source.here ? op_atoll_body_take_bytes(source.take()) : await collect(op_atoll_body_collect, payload);
+  }
+  return new Uint8Array(await source.arrayBuffer());
+}
+
+async function consumeText(payload, what) {
+  if (payload === null) return "";
+  startConsuming(payload, what);
+  if (!payload.hasStream) {
+    const { source } = payload;
+    if (typeof source === "string") {
+      payload.used = true;
+      return StringPrototypeCharCodeAt(source, 0) === 0xFEFF ? StringPrototypeSlice(source, 1) : source;
+    }
+    if (isHostBody(source)) {
+      payload.used = true;
+      return source.here
+        ? op_atoll_body_take_text(source.take())
+        : await collect(op_atoll_body_collect_text, payload);
+    }
+  }
+  return core.decode(await consumeBytes(payload, what));
+}
+
+// Adds the Body mixin. `partsOf(object)` returns its payload and headers, and throws when it is not of the class.
+function mixinBody(Interface, name, partsOf) {
+  const method = (value) => ({ __proto__: null, value, writable: true, enumerable: true, configurable: true });
+  const getter = (get) => ({ __proto__: null, get, enumerable: true, configurable: true });
+  const contentType = (headers) => listGet(listOf(headers()), "content-type");
+  const { body, bodyUsed } = {
+    body() {
+      return partsOf(this).payload?.stream ?? null;
+    },
+    bodyUsed() {
+      return partsOf(this).payload?.isUsed ?? false;
+    },
+  };
+  const methods = {
+    async arrayBuffer() {
+      return TypedArrayPrototypeGetBuffer(await consumeBytes(partsOf(this).payload, `${name}.arrayBuffer`));
+    },
+    async blob() {
+      const { payload, headers } = partsOf(this);
+      const bytes = await consumeBytes(payload, `${name}.blob`);
+      return new Blob([bytes], { type: StringPrototypeToLowerCase(contentType(headers) ?? "") });
+    },
+    async bytes() {
+      return await consumeBytes(partsOf(this).payload, `${name}.bytes`);
+    },
+    async formData() {
+      const { payload, headers } = partsOf(this);
+      return loadFormData().decode(await consumeBytes(payload, `${name}.formData`), contentType(headers));
+    },
+    async json() {
+      return JSONParse(await consumeText(partsOf(this).payload, `${name}.json`));
+    },
+    text() {
+      try {
+        return consumeText(partsOf(this).payload, `${name}.text`);
+      } catch (error) {
+        return primordials.PromiseReject(error);
+      }
+    },
+  };
+  ObjectDefineProperties(Interface.prototype, {
+    body: getter(body),
+    bodyUsed: getter(bodyUsed),
+    arrayBuffer: method(methods.arrayBuffer),
+    blob: method(methods.blob),
+    bytes: method(methods.bytes),
+    formData: method(methods.formData),
+    json: method(methods.json),
+    text: method(methods.text),
+  });
+}
+
+return { extract, HostBody, isHostBody, isUint8Array, loadFormData, mixinBody, Payload };
+})();

@@ -1,0 +1,231 @@
+// What code finds on `globalThis`. Everything common is evaluated when the snapshot is built; the rest when it is
+// touched first.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const {
+  FunctionPrototypeBind,
+  ObjectDefineProperties,
+  ObjectSetPrototypeOf,
+  Promise,
+  PromiseReject,
+  ReflectDeleteProperty,
+  SymbolToStringTag,
+  TypeError,
+} = primordials;
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const abortSignals = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const base64 = core.loadExtScript("ext:deno_web/05_base64.js");
+const encoding = core.loadExtScript("ext:deno_web/08_text_encoding.js");
+const errors = core.loadExtScript("ext:atoll_web/errors.js");
+const events = core.loadExtScript("ext:deno_web/02_event.js");
+const exceptions = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const files = core.loadExtScript("ext:deno_web/09_file.js");
+const streams = core.loadExtScript("ext:deno_web/06_streams.js");
+const timers = core.loadExtScript("ext:deno_web/02_timers.js");
+const urls = core.loadExtScript("ext:deno_web/00_url.js");
+const { create: createConsole } = core.loadExtScript("ext:atoll_web/console.js");
+const { fetch } = core.loadExtScript("ext:atoll_web/fetch.js");
+const { Headers } = core.loadExtScript("ext:atoll_web/headers.js");
+const { loadFormData } = core.loadExtScript("ext:atoll_web/body.js");
+const { Request } = core.loadExtScript("ext:atoll_web/request.js");
+const { Response } = core.loadExtScript("ext:atoll_web/response.js");
+
+const hidden = core.propNonEnumerable;
+const visible = core.propWritable;
+const lazily = (load, name) => core.propNonEnumerableLazyLoaded((exports) => exports[name], load);
+const script = (specifier) => () => core.loadExtScript(specifier);
+
+const compression = script("ext:deno_web/14_compression.js");
+const crypto = script("ext:deno_crypto/00_crypto.js");
+const fileReader = script("ext:deno_web/10_filereader.js");
+const messages = script("ext:deno_web/13_message_port.js");
+const urlPattern = script("ext:deno_web/01_urlpattern.js");
+
+// The clock of `performance` begins with the isolate, not with the snapshot.
+let performanceReady = false;
+function performance() {
+  const exports = core.loadExtScript("ext:deno_web/15_performance.js");
+  if (!performanceReady) {
+    performanceReady = true;
+    exports.setTimeOrigin();
+  }
+  return exports;
+}
+
+class ServiceWorkerGlobalScope extends events.EventTarget {
+  constructor() {
+    throw new TypeError("Illegal constructor");
+  }
+}
+webidl.configureInterface(ServiceWorkerGlobalScope);
+
+class Navigator {
+  #branded = true;
+
+  constructor() {
+    if (navigator !== undefined) throw new TypeError("Illegal constructor");
+  }
+
+  get userAgent() {
+    this.#branded;
+    return "Atoll";
+  }
+
+  get language() {
+    this.#branded;
+    return "en-US";
+  }
+
+  get languages() {
+    this.#branded;
+    return ["en-US"];
+  }
+
+  get hardwareConcurrency() {
+    this.#branded;
+    return 1;
+  }
+}
+let navigator;
+navigator = new Navigator();
+webidl.configureInterface(Navigator);
+
+class Scheduler {
+  #branded = true;
+
+  constructor() {
+    if (scheduler !== undefined) throw new TypeError("Illegal constructor");
+  }
+
+  // Resolves after `delay` milliseconds; rejects when `options.signal` aborts.
+  wait(delay, options = undefined) {
+    this.#branded;
+    const signal = options?.signal;
+    if (signal?.aborted) return PromiseReject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const abort = () => {
+        timers.clearTimeout(id);
+        reject(signal.reason);
+      };
+      const id = timers.setTimeout(() => {
+        signal?.[abortSignals.remove](abort);
+        resolve();
+      }, delay);
+      signal?.[abortSignals.add](abort);
+    });
+  }
+}
+let scheduler;
+scheduler = new Scheduler();
+webidl.configureInterface(Scheduler);
+
+const { reportError } = {
+  reportError(error) {
+    webidl.requiredArguments(arguments.length, 1, "Failed to execute 'reportError'");
+    errors.reportException(error);
+  },
+};
+
+// The methods of the global as an event target, also when they are called without `this`.
+const global = (name) => visible(FunctionPrototypeBind(events.EventTarget.prototype[name], globalThis));
+
+const properties = {
+  AbortController: hidden(abortSignals.AbortController),
+  AbortSignal: hidden(abortSignals.AbortSignal),
+  Blob: hidden(files.Blob),
+  ByteLengthQueuingStrategy: hidden(streams.ByteLengthQueuingStrategy),
+  CloseEvent: hidden(events.CloseEvent),
+  CompressionStream: lazily(compression, "CompressionStream"),
+  CountQueuingStrategy: hidden(streams.CountQueuingStrategy),
+  Crypto: lazily(crypto, "Crypto"),
+  CryptoKey: lazily(crypto, "CryptoKey"),
+  CustomEvent: hidden(events.CustomEvent),
+  DOMException: hidden(exceptions.DOMException),
+  DecompressionStream: lazily(compression, "DecompressionStream"),
+  ErrorEvent: hidden(events.ErrorEvent),
+  Event: hidden(events.Event),
+  EventTarget: hidden(events.EventTarget),
+  File: hidden(files.File),
+  FileReader: lazily(fileReader, "FileReader"),
+  FormData: lazily(loadFormData, "FormData"),
+  Headers: hidden(Headers),
+  MessageChannel: lazily(messages, "MessageChannel"),
+  MessageEvent: hidden(events.MessageEvent),
+  MessagePort: lazily(messages, "MessagePort"),
+  Navigator: hidden(Navigator),
+  Performance: lazily(performance, "Performance"),
+  PerformanceEntry: lazily(performance, "PerformanceEntry"),
+  PerformanceMark: lazily(performance, "PerformanceMark"),
+  PerformanceMeasure: lazily(performance, "PerformanceMeasure"),
+  PerformanceObserver: lazily(performance, "PerformanceObserver"),
+  PerformanceObserverEntryList: lazily(performance, "PerformanceObserverEntryList"),
+  ProgressEvent: hidden(events.ProgressEvent),
+  PromiseRejectionEvent: hidden(events.PromiseRejectionEvent),
+  ReadableByteStreamController: hidden(streams.ReadableByteStreamController),
+  ReadableStream: hidden(streams.ReadableStream),
+  ReadableStreamBYOBReader: hidden(streams.ReadableStreamBYOBReader),
+  ReadableStreamBYOBRequest: hidden(streams.ReadableStreamBYOBRequest),
+  ReadableStreamDefaultController: hidden(streams.ReadableStreamDefaultController),
+  ReadableStreamDefaultReader: hidden(streams.ReadableStreamDefaultReader),
+  Request: hidden(Request),
+  Response: hidden(Response),
+  Scheduler: hidden(Scheduler),
+  ServiceWorkerGlobalScope: hidden(ServiceWorkerGlobalScope),
+  SubtleCrypto: lazily(crypto, "SubtleCrypto"),
+  TextDecoder: hidden(encoding.TextDecoder),
+  TextDecoderStream: hidden(encoding.TextDecoderStream),
+  TextEncoder: hidden(encoding.TextEncoder),
+  TextEncoderStream: hidden(encoding.TextEncoderStream),
+  TransformStream: hidden(streams.TransformStream),
+  TransformStreamDefaultController: hidden(streams.TransformStreamDefaultController),
+  URL: hidden(urls.URL),
+  URLPattern: lazily(urlPattern, "URLPattern"),
+  URLSearchParams: hidden(urls.URLSearchParams),
+  WritableStream: hidden(streams.WritableStream),
+  WritableStreamDefaultController: hidden(streams.WritableStreamDefaultController),
+  WritableStreamDefaultWriter: hidden(streams.WritableStreamDefaultWriter),
+  addEventListener: global("addEventListener"),
+  atob: visible(base64.atob),
+  btoa: visible(base64.btoa),
+  clearInterval: visible(timers.clearInterval),
+  clearTimeout: visible(timers.clearTimeout),
+  console: hidden(createConsole()),
+  crypto: core.propNonEnumerableLazyLoaded((exports) => exports.crypto, crypto),
+  dispatchEvent: global("dispatchEvent"),
+  fetch: visible(fetch),
+  navigator: hidden(navigator),
+  performance: core.propNonEnumerableLazyLoaded((exports) => exports.performance, performance),
+  removeEventListener: global("removeEventListener"),
+  reportError: visible(reportError),
+  scheduler: hidden(scheduler),
+  self: hidden(globalThis),
+  setInterval: visible(timers.setInterval),
+  setTimeout: visible(timers.setTimeout),
+  structuredClone: core.propNonEnumerableLazyLoaded((exports) => exports.structuredClone, messages),
+};
+
+function install() {
+  core.defineGlobalProperties(globalThis, properties);
+  ObjectSetPrototypeOf(globalThis, ServiceWorkerGlobalScope.prototype);
+  ObjectDefineProperties(globalThis, {
+    [webidl.brand]: { __proto__: null, value: webidl.brand, enumerable: false, configurable: true },
+    [SymbolToStringTag]: {
+      __proto__: null,
+      value: "ServiceWorkerGlobalScope",
+      enumerable: false,
+      configurable: true,
+    },
+  });
+  events.defineEventHandler(globalThis, "error", undefined, true);
+  events.defineEventHandler(globalThis, "unhandledrejection");
+  events.defineEventHandler(globalThis, "rejectionhandled");
+}
+
+// What the engine adds only to a runtime, not to a snapshot. Agents of an isolate share no memory with anybody.
+function removeShared() {
+  ReflectDeleteProperty(globalThis, "SharedArrayBuffer");
+}
+
+return { install, removeShared };
+})();

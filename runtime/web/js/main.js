@@ -1,0 +1,20 @@
+// Sets up the global of an isolate and hands the embedder its entry points. Evaluated when the snapshot is built.
+
+((globalThis) => {
+  const { core } = globalThis.__bootstrap;
+  core.loadExtScript("ext:atoll_web/guards.js").install();
+  core.loadExtScript("ext:atoll_web/errors.js").install();
+  const globals = core.loadExtScript("ext:atoll_web/globals.js");
+  globals.install();
+  const { abort, dispatch, start } = core.loadExtScript("ext:atoll_web/handler.js");
+
+  globalThis.__atoll__ = {
+    __proto__: null,
+    abort,
+    dispatch,
+    start(namespace) {
+      globals.removeShared();
+      start(namespace);
+    },
+  };
+})(globalThis);

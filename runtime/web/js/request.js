@@ -1,0 +1,292 @@
+// Request (Fetch standard, section 5.4).
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { op_atoll_request_body, op_atoll_request_cf, op_atoll_request_headers } = core.ops;
+const {
+  JSONParse,
+  ObjectPrototypeIsPrototypeOf,
+  RegExpPrototypeExec,
+  SafeRegExp,
+  String,
+  StringPrototypeToUpperCase,
+  Symbol,
+  SymbolFor,
+  TypeError,
+} = primordials;
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_console.js");
+const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
+const abortSignals = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const headerLists = core.loadExtScript("ext:atoll_web/headers.js");
+const { extract, HostBody, mixinBody, Payload } = core.loadExtScript("ext:atoll_web/body.js");
+
+const INTERNAL = Symbol("internal");
+const METHOD = new SafeRegExp(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/);
+
+// Access to what a Request keeps private; set by the class.
+let createInbound, isRequest, partsOf;
+
+function normaliseMethod(method, prefix) {
+  method = String(method);
+  if (RegExpPrototypeExec(METHOD, method) === null) {
+    throw new TypeError(`${prefix}: invalid method ${primordials.JSONStringify(method)}`);
+  }
+  const upper = StringPrototypeToUpperCase(method);
+  switch (upper) {
+    case "DELETE":
+    case "GET":
+    case "HEAD":
+    case "OPTIONS":
+    case "POST":
+    case "PUT":
+      return upper;
+    case "CONNECT":
+    case "TRACE":
+    case "TRACK":
+      throw new TypeError(`${prefix}: the method ${upper} is not allowed`);
+  }
+  return method;
+}
+
+function oneOf(value, values, name, prefix) {
+  value = String(value);
+  if (!primordials.ArrayPrototypeIncludes(values, value)) {
+    throw new TypeError(
+      `${prefix}: ${name} must be one of ${primordials.ArrayPrototypeJoin(values, ", ")}, not "${value}"`,
+    );
+  }
+  return value;
+}
+
+class Request {
+  #method = "GET";
+  #url = "";
+  #headers = null;
+  #payload = null;
+  #redirect = "follow";
+  #cf = undefined;
+  // A signal made already.
+  #signal = null;
+  // The signal, request or request scope that a signal made later depends on.
+  #aborts = null;
+  #slot = 0;
+
+  constructor(input, init = undefined) {
+    if (input === INTERNAL) return;
+    const prefix = "Failed to construct 'Request'";
+    webidl.requiredArguments(arguments.length, 1, prefix);
+    let list = [];
+    let inherited = null;
+    if (typeof input === "object" && input !== null && #method in input) {
+      this.#method = input.#method;
+      this.#url = input.#url;
+      this.#redirect = input.#redirect;
+      this.#aborts = input;
+      this.#cf = input.cf;
+      list = headerLists.copyList(headerLists.listOf(input.headers));
+      inherited = input.#payload;
+    } else {
+      try {
+        this.#url = new URL(String(input)).href;
+      } catch (error) {
+        throw new TypeError(
+          `${prefix}: ${primordials.JSONStringify(String(input))} is not an absolute URL`,
+          { cause: error },
+        );
+      }
+    }
+    let body;
+    if (init !== undefined && init !== null) {
+      if (typeof init !== "object" && typeof init !== "function") {
+        throw new TypeError(`${prefix}: the second argument is not an object`);
+      }
+      const { body: initBody, cf, headers, method, redirect, signal } = init;
+      body = initBody;
+      if (method !== undefined) this.#method = normaliseMethod(method, prefix);
+      if (redirect !== undefined) {
+        this.#redirect = oneOf(redirect, ["follow", "error", "manual"], "redirect", prefix);
+      }
+      if (signal !== undefined) {
+        if (signal !== null && !ObjectPrototypeIsPrototypeOf(abortSignals.AbortSignalPrototype, signal)) {
+          throw new TypeError(`${prefix}: signal is not an AbortSignal`);
+        }
+        this.#aborts = signal;
+      }
+      if (cf !== undefined) this.#cf = cf;
+      if (headers !== undefined) {
+        list = [];
+        headerLists.fill(list, headers, prefix);
+      }
+    }
+    if ((body !== undefined && body !== null || inherited !== null) && (this.#method === "GET" || this.#method === "HEAD")) {
+      throw new TypeError(`${prefix}: a request with method ${this.#method} cannot have a body`);
+    }
+    if (body !== undefined && body !== null) {
+      const { payload, type } = extract(body, prefix);
+      this.#payload = payload;
+      if (type !== null && !headerLists.listHas(list, "content-type")) {
+        primordials.ArrayPrototypePush(list, "content-type", type);
+      }
+    } else if (inherited !== null) {
+      if (inherited.isUnusable) {
+        throw new TypeError(`${prefix}: the body of the request was used already; clone() it before the first use`);
+      }
+      this.#payload = inherited.transfer();
+    }
+    this.#headers = headerLists.fromList(list);
+  }
+
+  get method() {
+    return this.#method;
+  }
+
+  get url() {
+    return this.#url;
+  }
+
+  get headers() {
+    if (this.#headers === null) {
+      const slot = this.#slot;
+      this.#headers = headerLists.fromLoader(() => headerLists.parseList(op_atoll_request_headers(slot)));
+    }
+    return this.#headers;
+  }
+
+  get signal() {
+    if (this.#signal === null) {
+      const aborts = this.#aborts;
+      if (aborts === null) {
+        this.#signal = abortSignals.newSignal();
+      } else if (this.#slot !== 0) {
+        const signal = this.#signal = abortSignals.newSignal();
+        if (aborts.abortReason !== undefined) {
+          signal[abortSignals.signalAbort](aborts.abortReason);
+        } else {
+          aborts.signal = signal;
+        }
+      } else {
+        const source = #method in aborts ? aborts.signal : aborts;
+        this.#signal = abortSignals.createDependentAbortSignal([source], "Request");
+      }
+    }
+    return this.#signal;
+  }
+
+  get redirect() {
+    return this.#redirect;
+  }
+
+  get cf() {
+    if (this.#slot !== 0 && this.#cf === undefined) {
+      const json = op_atoll_request_cf(this.#slot);
+      if (json !== "") this.#cf = JSONParse(json);
+    }
+    return this.#cf;
+  }
+
+  get cache() {
+    this.#method;
+    return "default";
+  }
+
+  get credentials() {
+    this.#method;
+    return "same-origin";
+  }
+
+  get destination() {
+    this.#method;
+    return "";
+  }
+
+  get duplex() {
+    this.#method;
+    return "half";
+  }
+
+  get integrity() {
+    this.#method;
+    return "";
+  }
+
+  get keepalive() {
+    this.#method;
+    return false;
+  }
+
+  get mode() {
+    this.#method;
+    return "cors";
+  }
+
+  get referrer() {
+    this.#method;
+    return "about:client";
+  }
+
+  get referrerPolicy() {
+    this.#method;
+    return "";
+  }
+
+  clone() {
+    if (this.#payload?.isUnusable) {
+      throw new TypeError("Failed to execute 'clone' on 'Request': the body was used already");
+    }
+    const copy = new Request(INTERNAL);
+    copy.#method = this.#method;
+    copy.#url = this.#url;
+    copy.#redirect = this.#redirect;
+    copy.#cf = this.cf;
+    copy.#headers = headerLists.fromList(headerLists.copyList(headerLists.listOf(this.headers)));
+    copy.#payload = this.#payload?.clone() ?? null;
+    copy.#aborts = this;
+    return copy;
+  }
+
+  [SymbolFor("Deno.privateCustomInspect")](inspect, options) {
+    return inspect(
+      createFilteredInspectProxy({
+        object: this,
+        evaluate: #method in this,
+        keys: ["bodyUsed", "headers", "method", "redirect", "url"],
+      }),
+      options,
+    );
+  }
+
+  static {
+    isRequest = (value) => typeof value === "object" && value !== null && #method in value;
+
+    // What a fetch needs to know. `aborts` says whether a signal may abort it.
+    partsOf = (request) => ({
+      method: request.#method,
+      url: request.#url,
+      headers: () => request.headers,
+      payload: request.#payload,
+      redirect: request.#redirect,
+      aborts: request.#aborts !== null || request.#signal !== null,
+    });
+
+    // The request of an event. Nothing of it crosses into the isolate before the code asks for it.
+    createInbound = (scope, method, url, bodyKind) => {
+      const request = new Request(INTERNAL);
+      request.#method = method;
+      request.#url = url;
+      request.#aborts = scope;
+      const slot = request.#slot = scope.slot;
+      // A GET with a body would be a request that the constructor refuses; its body is not shown.
+      if (bodyKind !== 0 && method !== "GET" && method !== "HEAD") {
+        request.#payload = new Payload(new HostBody(0, () => op_atoll_request_body(slot), bodyKind === 1));
+      }
+      return request;
+    };
+  }
+}
+
+mixinBody(Request, "Request", partsOf);
+webidl.configureInterface(Request);
+
+return { createInbound, isRequest, partsOf, Request };
+})();

@@ -1,0 +1,219 @@
+// Response (Fetch standard, section 5.5).
+
+(function () {
+const { core, primordials } = __bootstrap;
+const {
+  ArrayPrototypePush,
+  JSONStringify,
+  RangeError,
+  RegExpPrototypeExec,
+  SafeRegExp,
+  String,
+  StringPrototypeToWellFormed,
+  Symbol,
+  SymbolFor,
+  TypeError,
+} = primordials;
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_console.js");
+const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
+const headerLists = core.loadExtScript("ext:atoll_web/headers.js");
+const { extract, mixinBody, Payload } = core.loadExtScript("ext:atoll_web/body.js");
+
+const INTERNAL = Symbol("internal");
+const REASON_PHRASE = new SafeRegExp(/^[\t\x20-\x7e\x80-\xff]*$/);
+
+// Access to what a Response keeps private; set by the class.
+let createResponse, isResponse, partsOf;
+
+const isNullBodyStatus = (status) => status === 101 || status === 204 || status === 205 || status === 304;
+
+class Response {
+  #status = 200;
+  #statusText = "";
+  // The header list, and the object the code sees, once it has asked for it.
+  #list;
+  #headers = null;
+  #payload = null;
+  #url = "";
+  #redirected = false;
+  #type = "default";
+  #isEncoded = false;
+
+  constructor(body = null, init = undefined) {
+    if (body === INTERNAL) return;
+    const prefix = "Failed to construct 'Response'";
+    const list = this.#list = [];
+    if (init !== undefined && init !== null) {
+      if (typeof init !== "object" && typeof init !== "function") {
+        throw new TypeError(`${prefix}: the second argument is not an object`);
+      }
+      const { encodeBody, headers, status, statusText } = init;
+      if (status !== undefined) {
+        const number = typeof status === "number" ? status : +status;
+        if (!(number >= 200 && number <= 599) || number !== (number | 0)) {
+          throw new RangeError(`${prefix}: the status must be an integer between 200 and 599, not ${String(status)}`);
+        }
+        this.#status = number;
+      }
+      if (statusText !== undefined) {
+        const text = String(statusText);
+        if (RegExpPrototypeExec(REASON_PHRASE, text) === null) {
+          throw new TypeError(`${prefix}: invalid statusText`);
+        }
+        this.#statusText = text;
+      }
+      if (headers !== undefined) {
+        headerLists.fill(list, headers, prefix);
+      }
+      if (encodeBody !== undefined) {
+        if (encodeBody !== "automatic" && encodeBody !== "manual") {
+          throw new TypeError(`${prefix}: encodeBody must be "automatic" or "manual"`);
+        }
+        this.#isEncoded = encodeBody === "manual";
+      }
+    }
+    if (body !== null && body !== undefined) {
+      if (isNullBodyStatus(this.#status)) {
+        throw new TypeError(`${prefix}: a response with status ${this.#status} cannot have a body`);
+      }
+      const { payload, type } = extract(body, prefix);
+      this.#payload = payload;
+      if (type !== null && !headerLists.listHas(list, "content-type")) {
+        ArrayPrototypePush(list, "content-type", type);
+      }
+    }
+  }
+
+  static error() {
+    const response = new Response(INTERNAL);
+    response.#list = [];
+    response.#status = 0;
+    response.#type = "error";
+    return response;
+  }
+
+  static json(data, init = undefined) {
+    const prefix = "Failed to execute 'Response.json'";
+    webidl.requiredArguments(arguments.length, 1, prefix);
+    const text = JSONStringify(data);
+    if (text === undefined) {
+      throw new TypeError(`${prefix}: the data cannot be written as JSON`);
+    }
+    const response = new Response(null, init);
+    if (isNullBodyStatus(response.#status)) {
+      throw new TypeError(`${prefix}: a response with status ${response.#status} cannot have a body`);
+    }
+    response.#payload = new Payload(StringPrototypeToWellFormed(text));
+    if (!headerLists.listHas(response.#list, "content-type")) {
+      ArrayPrototypePush(response.#list, "content-type", "application/json");
+    }
+    return response;
+  }
+
+  static redirect(url, status = 302) {
+    const prefix = "Failed to execute 'Response.redirect'";
+    webidl.requiredArguments(arguments.length, 1, prefix);
+    let location;
+    try {
+      location = new URL(String(url)).href;
+    } catch (error) {
+      throw new TypeError(`${prefix}: ${JSONStringify(String(url))} is not an absolute URL`, { cause: error });
+    }
+    if (status !== 301 && status !== 302 && status !== 303 && status !== 307 && status !== 308) {
+      throw new RangeError(`${prefix}: ${String(status)} is no redirect status (301, 302, 303, 307, 308)`);
+    }
+    const response = new Response(INTERNAL);
+    response.#status = status;
+    response.#list = ["location", location];
+    response.#headers = headerLists.fromList(response.#list, true);
+    return response;
+  }
+
+  get type() {
+    return this.#type;
+  }
+
+  get url() {
+    return this.#url;
+  }
+
+  get redirected() {
+    return this.#redirected;
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  get ok() {
+    return this.#status >= 200 && this.#status <= 299;
+  }
+
+  get statusText() {
+    return this.#statusText;
+  }
+
+  get headers() {
+    return this.#headers ??= headerLists.fromList(this.#list);
+  }
+
+  clone() {
+    if (this.#payload?.isUnusable) {
+      throw new TypeError("Failed to execute 'clone' on 'Response': the body was used already");
+    }
+    const copy = new Response(INTERNAL);
+    copy.#status = this.#status;
+    copy.#statusText = this.#statusText;
+    copy.#list = headerLists.copyList(this.#list);
+    copy.#payload = this.#payload?.clone() ?? null;
+    copy.#url = this.#url;
+    copy.#redirected = this.#redirected;
+    copy.#type = this.#type;
+    copy.#isEncoded = this.#isEncoded;
+    return copy;
+  }
+
+  [SymbolFor("Deno.privateCustomInspect")](inspect, options) {
+    return inspect(
+      createFilteredInspectProxy({
+        object: this,
+        evaluate: #status in this,
+        keys: ["bodyUsed", "headers", "ok", "redirected", "status", "statusText", "url"],
+      }),
+      options,
+    );
+  }
+
+  static {
+    isResponse = (value) => typeof value === "object" && value !== null && #status in value;
+
+    partsOf = (response) => ({
+      status: response.#status,
+      list: response.#list,
+      headers: () => response.headers,
+      payload: response.#payload,
+      isEncoded: response.#isEncoded,
+    });
+
+    // The answer to an outbound request.
+    createResponse = (status, statusText, list, payload, url, redirected) => {
+      const response = new Response(INTERNAL);
+      response.#status = status;
+      response.#statusText = statusText;
+      response.#list = list;
+      response.#headers = headerLists.fromList(list, true);
+      response.#payload = isNullBodyStatus(status) ? null : payload;
+      response.#url = url;
+      response.#redirected = redirected;
+      response.#type = "basic";
+      return response;
+    };
+  }
+}
+
+mixinBody(Response, "Response", partsOf);
+webidl.configureInterface(Response);
+
+return { createResponse, isResponse, partsOf, Response };
+})();

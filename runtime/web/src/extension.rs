@@ -1,0 +1,103 @@
+//! The extensions of an isolate, in the one order that snapshots are built and restored with.
+
+use std::path::PathBuf;
+
+use deno_core::{Extension, ExtensionFileSourceCode};
+
+use crate::bodies::Bodies;
+use crate::ops::{app, body, fetch, form, request};
+use crate::pipes::Pipes;
+use crate::requests::Requests;
+
+deno_core::extension!(
+    atoll_web,
+    deps = [deno_webidl, deno_web, deno_crypto],
+    ops = [
+        app::op_atoll_env,
+        app::op_atoll_log,
+        body::op_atoll_body_collect,
+        body::op_atoll_body_collect_text,
+        body::op_atoll_body_drop,
+        body::op_atoll_body_read,
+        body::op_atoll_body_take_bytes,
+        body::op_atoll_body_take_text,
+        body::op_atoll_pipe_close,
+        body::op_atoll_pipe_fail,
+        body::op_atoll_pipe_open,
+        body::op_atoll_pipe_room,
+        body::op_atoll_pipe_write,
+        fetch::op_atoll_fetch,
+        form::op_atoll_form_parse,
+        request::op_atoll_pass_through,
+        request::op_atoll_request_body,
+        request::op_atoll_request_cf,
+        request::op_atoll_request_headers,
+        request::op_atoll_respond_body,
+        request::op_atoll_respond_bytes,
+        request::op_atoll_respond_empty,
+        request::op_atoll_respond_exception,
+        request::op_atoll_respond_invalid,
+        request::op_atoll_respond_pipe,
+        request::op_atoll_respond_text,
+        request::op_atoll_response_gone,
+        request::op_atoll_wait_begin,
+        request::op_atoll_wait_end,
+    ],
+    lazy_loaded_js = [
+        dir "js",
+        "body.js",
+        "console.js",
+        "context.js",
+        "errors.js",
+        "fetch.js",
+        "form_data.js",
+        "globals.js",
+        "guards.js",
+        "handler.js",
+        "headers.js",
+        "iteration.js",
+        "pump.js",
+        "request.js",
+        "response.js",
+    ],
+    js = [dir "js", "main.js"],
+    state = |state| {
+        state.put(Requests::default());
+        state.put(Bodies::default());
+        state.put(Pipes::default());
+    },
+);
+
+/// The extensions, for building the snapshot and for restoring from it alike.
+pub fn extensions() -> Vec<Extension> {
+    vec![
+        deno_webidl::deno_webidl::init(),
+        deno_web::deno_web::init(
+            deno_web::BlobStore::default_arc(),
+            None,
+            false,
+            deno_web::InMemoryBroadcastChannel::default(),
+        ),
+        deno_crypto::deno_crypto::init(None),
+        atoll_web::init(),
+    ]
+}
+
+/// Specifier and file of the scripts that a runtime restored from a snapshot needs besides it: those that are loaded on
+/// first use and were not loaded when it was built, given `consumed`, the snapshot's
+/// `CreateSnapshotOutput::consumed_lazy_specifiers`. Sorted by specifier, as `RuntimeOptions::residual_lazy_js_sources`
+/// has to be. The paths are those of the machine the crates were compiled on.
+pub fn residual_scripts(consumed: &[impl AsRef<str>]) -> Vec<(&'static str, PathBuf)> {
+    let mut scripts = Vec::new();
+    for extension in extensions() {
+        for file in extension.lazy_loaded_js_files.iter() {
+            if let ExtensionFileSourceCode::LoadedFromFsDuringSnapshot(path) = &file.code
+                && !consumed.iter().any(|specifier| specifier.as_ref() == file.specifier)
+            {
+                scripts.push((file.specifier, PathBuf::from(path)));
+            }
+        }
+    }
+    scripts.sort_unstable_by_key(|(specifier, _)| *specifier);
+    scripts
+}

@@ -1,0 +1,117 @@
+//! Headers, statuses and URLs on their way between Rust and JavaScript.
+//!
+//! A header list crosses as one string, `name\nvalue\nname\nvalue`: no header name or value can contain a line feed, and
+//! one string is cheaper on both sides than an array of many.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use url::Url;
+
+/// A header list that JavaScript has checked already turned out to be wrong.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[class(type)]
+pub(crate) enum HeaderError {
+    /// The name is no token.
+    #[error("invalid header name {0:?}")]
+    Name(String),
+    /// The value has a character it must not have.
+    #[error("invalid value of header {0:?}")]
+    Value(String),
+}
+
+/// The list as JavaScript takes it. Every character stands for one byte.
+pub(crate) fn to_list(headers: &HeaderMap) -> String {
+    let mut list = String::with_capacity(headers.len() * 48);
+    for (name, value) in headers {
+        if !list.is_empty() {
+            list.push('\n');
+        }
+        list.push_str(name.as_str());
+        list.push('\n');
+        match value.to_str() {
+            Ok(value) => list.push_str(value),
+            Err(_) => list.extend(value.as_bytes().iter().map(|byte| char::from(*byte))),
+        }
+    }
+    list
+}
+
+/// Reads a list of one-byte characters.
+pub(crate) fn from_list(list: &[u8]) -> Result<HeaderMap, HeaderError> {
+    let mut headers = HeaderMap::new();
+    if list.is_empty() {
+        return Ok(headers);
+    }
+    let mut parts = list.split(|byte| *byte == b'\n');
+    while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+        let lossy = || String::from_utf8_lossy(name).into_owned();
+        let key = HeaderName::from_bytes(name).map_err(|_| HeaderError::Name(lossy()))?;
+        headers.append(key, HeaderValue::from_bytes(value).map_err(|_| HeaderError::Value(lossy()))?);
+    }
+    Ok(headers)
+}
+
+/// A status that JavaScript has checked to be between 200 and 599.
+pub(crate) fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The URL in its serialisation; most arrive in it, and are not parsed then.
+pub(crate) fn normalise_url(url: String) -> String {
+    if is_normal(&url) {
+        return url;
+    }
+    match Url::parse(&url) {
+        Ok(url) => url.into(),
+        Err(_) => url,
+    }
+}
+
+/// Whether parsing and serialising the URL would certainly give the same string.
+fn is_normal(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let Some(slash) = rest.find('/') else { return false };
+    let (host, path) = rest.split_at(slash);
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, "1"));
+    let plain_host = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+        && name.bytes().last().is_some_and(|b| b.is_ascii_lowercase());
+    let plain_port = port.bytes().all(|b| b.is_ascii_digit()) && !port.starts_with('0') && !port.is_empty();
+    let default_port = matches!((scheme, port), ("http", "80") | ("https", "443"));
+    // Dots may be `.` and `..` segments; `%2e` counts as a dot.
+    let plain_path = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_~?&=,:;@!$*()+".contains(&b));
+    matches!(scheme, "http" | "https") && plain_host && plain_port && !default_port && port.len() < 5 && plain_path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_round_trip() {
+        let mut headers = HeaderMap::new();
+        headers.append("a", HeaderValue::from_static("1"));
+        headers.append("set-cookie", HeaderValue::from_static("x=1"));
+        headers.append("set-cookie", HeaderValue::from_static("y=2"));
+        headers.append("empty", HeaderValue::from_static(""));
+        headers.append("latin", HeaderValue::from_bytes(b"caf\xe9").unwrap());
+        let list = to_list(&headers);
+        let bytes: Vec<u8> = list.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        assert_eq!(from_list(&bytes).unwrap(), headers);
+        assert!(from_list(b"").unwrap().is_empty());
+        assert!(from_list(b"bad name\nx").is_err());
+    }
+
+    #[test]
+    fn only_what_needs_it_is_normalised() {
+        let normal = |url: &str| normalise_url(url.into());
+        for same in ["http://a.localhost:8080/a?b=c", "https://x.example/", "http://127.0.0.1:8080/a/b.js"] {
+            assert_eq!(normal(same), same);
+        }
+        assert_eq!(normal("http://A.example:80/x/../y"), "http://a.example/y");
+        assert_eq!(normal("https://a.example"), "https://a.example/");
+        assert_eq!(normal("http://a.example/%7Ea b"), "http://a.example/%7Ea%20b");
+        assert!(is_normal("http://hello.localhost:8080/users/1?x=y"));
+        assert!(!is_normal("http://127.1/"));
+        assert!(!is_normal("http://a:080/"));
+        assert!(!is_normal("http://a/?q=\""));
+    }
+}

@@ -1,0 +1,168 @@
+//! The op behind `fetch`: one hop, under the isolate's limits.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use deno_core::{CancelFuture, CancelHandle, JsBuffer, OpState, ResourceId, ToV8, op2};
+use http::header::{ACCEPT_ENCODING, HeaderValue};
+use http::{HeaderMap, Method};
+use url::Url;
+
+use crate::IsolateContext;
+use crate::bodies::{Bodies, HostBody};
+use crate::coding::Coding;
+use crate::event::{Body, FetchFailure, OutboundRequest};
+use crate::headers::{self, HeaderError};
+use crate::pipes::Pipes;
+use crate::requests::Requests;
+
+/// Why an outbound request failed.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+pub(crate) enum FetchError {
+    /// The host would not or could not send it.
+    #[class(type)]
+    #[error(transparent)]
+    Failed(#[from] FetchFailure),
+    /// One too many.
+    #[class(type)]
+    #[error("too many subrequests: a request may make at most {0} outbound requests")]
+    Subrequests(u32),
+    /// The method is no token.
+    #[class(type)]
+    #[error("invalid method {0:?}")]
+    Method(String),
+    /// The URL cannot be parsed.
+    #[class(type)]
+    #[error("invalid URL {0:?}")]
+    Url(String),
+    /// A header is wrong.
+    #[class(inherit)]
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The request's body was used before.
+    #[class(type)]
+    #[error("the body of the request was used already")]
+    BodyUsed,
+    /// There is no worker yet, or no slot for the response's body.
+    #[class(type)]
+    #[error("outbound requests are not possible here")]
+    Unavailable,
+    /// The signal aborted it.
+    #[class("Interrupted")]
+    #[error("the request was aborted")]
+    Aborted,
+}
+
+/// What JavaScript learns of a response.
+#[derive(ToV8)]
+pub(crate) struct Reply {
+    status: u16,
+    status_text: &'static str,
+    headers: String,
+    /// 0 when there is no body.
+    body: u32,
+    /// The body is here as a whole.
+    here: bool,
+}
+
+/// Sends a request. Its body is `bytes`, or an unread body from outside, or a pipe, or none of them.
+#[op2]
+#[allow(clippy::too_many_arguments, reason = "one call across the boundary is cheaper than several")]
+pub(crate) async fn op_atoll_fetch(
+    state: Rc<RefCell<OpState>>,
+    #[smi] slot: u32,
+    #[string] method: String,
+    #[string] url: String,
+    #[string] list: String,
+    #[buffer] bytes: Option<JsBuffer>,
+    #[smi] handle: u32,
+    #[smi] pipe: u32,
+    #[smi] cancel: ResourceId,
+) -> Result<Reply, FetchError> {
+    let (host, connections, limit) = {
+        let state = state.borrow();
+        let context = state.try_borrow::<IsolateContext>().ok_or(FetchError::Unavailable)?;
+        (context.host.clone(), context.gate.clone(), context.subrequests)
+    };
+    let cancel = state.borrow().resource_table.get::<CancelHandle>(cancel).ok();
+    let (request, mut permit) = {
+        let mut state = state.borrow_mut();
+        let request = OutboundRequest {
+            method: Method::from_bytes(method.as_bytes()).map_err(|_| FetchError::Method(method))?,
+            url: Url::parse(&url).map_err(|_| FetchError::Url(url))?,
+            headers: outbound_headers(&list)?,
+            body: Body::Empty,
+        };
+        if !state.borrow_mut::<Requests>().count_subrequest(slot, limit) {
+            return Err(FetchError::Subrequests(limit));
+        }
+        let (body, permit) = outbound_body(&mut state, bytes, handle, pipe)?;
+        (OutboundRequest { body, ..request }, permit)
+    };
+    let send = async {
+        // An unread body that is passed on brings its permit along.
+        let permit = match permit.take() {
+            Some(permit) => permit,
+            None => match connections.acquire() {
+                Ok(permit) => permit,
+                Err(waiting) => {
+                    drop(state.borrow_mut().borrow_mut::<Bodies>().lend_permit());
+                    waiting.await.map_err(|_| FetchError::Unavailable)?
+                }
+            },
+        };
+        Ok::<_, FetchError>((host.fetch(request).await?, permit))
+    };
+    let (response, permit) = match cancel {
+        Some(cancel) => send.or_cancel(cancel).await.map_err(|_| FetchError::Aborted)??,
+        None => send.await?,
+    };
+    let coding = Coding::of(&response.headers);
+    let mut reply = Reply {
+        status: response.status.as_u16(),
+        status_text: response.status.canonical_reason().unwrap_or_default(),
+        headers: headers::to_list(&response.headers),
+        body: 0,
+        here: false,
+    };
+    if let Some(body) = HostBody::new(response.body, slot) {
+        let body = body.with(coding, permit);
+        reply.here = body.is_here();
+        let mut state = state.borrow_mut();
+        let bodies = state.borrow_mut::<Bodies>();
+        reply.body = bodies.insert(body).ok_or(FetchError::Unavailable)?;
+        if connections.contended() {
+            drop(bodies.lend_permit());
+        }
+    }
+    Ok(reply)
+}
+
+/// The headers of an outbound request; it takes the codings this crate can undo unless the code says otherwise.
+fn outbound_headers(list: &str) -> Result<HeaderMap, HeaderError> {
+    let bytes: Vec<u8> = list.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+    let mut headers = headers::from_list(&bytes)?;
+    headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, br"));
+    Ok(headers)
+}
+
+fn outbound_body(
+    state: &mut OpState,
+    bytes: Option<JsBuffer>,
+    handle: u32,
+    pipe: u32,
+) -> Result<(Body, Option<crate::connections::Permit>), FetchError> {
+    if let Some(bytes) = bytes {
+        return Ok((Body::Full(Bytes::copy_from_slice(&bytes)), None));
+    }
+    if handle != 0 {
+        let body = state.borrow_mut::<Bodies>().take(handle).ok_or(FetchError::BodyUsed)?;
+        return Ok(body.into_decoded());
+    }
+    if pipe != 0 {
+        let stream = state.borrow_mut::<Pipes>().take(pipe).ok_or(FetchError::BodyUsed)?;
+        return Ok((Body::Stream { stream, length: None }, None));
+    }
+    Ok((Body::Empty, None))
+}

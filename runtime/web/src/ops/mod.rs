@@ -1,0 +1,7 @@
+//! What the JavaScript of this crate calls: one module per capability.
+
+pub(crate) mod app;
+pub(crate) mod body;
+pub(crate) mod fetch;
+pub(crate) mod form;
+pub(crate) mod request;

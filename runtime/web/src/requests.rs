@@ -1,0 +1,276 @@
+//! The requests an isolate is working on: what was asked, who waits for the answer, and when each is finished.
+//!
+//! A request is finished when it was answered, the answer's body has been taken to its end or dropped, and all promises
+//! given to `waitUntil` have settled.
+
+use bytes::Bytes;
+use deno_core::OpState;
+use http::{HeaderMap, Method};
+use tokio::sync::oneshot;
+
+use crate::bodies::{Bodies, HostBody};
+use crate::event::{Body, BodyError, FetchEvent, FetchResponse, HandlerError, LogLevel, LogRecord};
+use crate::handles::Handles;
+use crate::pipes::Guarded;
+use crate::{IsolateContext, headers};
+
+/// Where an answer goes.
+pub type Responder = oneshot::Sender<Result<FetchResponse, HandlerError>>;
+
+/// What the JavaScript function `dispatch(slot, method, url, bodyKind)` is to be called with.
+#[derive(Debug)]
+pub struct Dispatch {
+    /// Names the request in this isolate.
+    pub slot: u32,
+    /// The method.
+    pub method: Method,
+    /// The URL, in the serialisation of the URL standard.
+    pub url: String,
+    /// What kind of body the request has.
+    pub body: BodyKind,
+}
+
+/// The kind of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// There is none.
+    Empty,
+    /// It is here as a whole.
+    Full,
+    /// It comes in chunks.
+    Stream,
+}
+
+impl BodyKind {
+    /// The number that `dispatch` takes.
+    pub fn code(self) -> u32 {
+        match self {
+            Self::Empty => 0,
+            Self::Full => 1,
+            Self::Stream => 2,
+        }
+    }
+}
+
+/// One request under way.
+pub(crate) struct Request {
+    pub(crate) headers: HeaderMap,
+    pub(crate) cf: Option<String>,
+    request_id: String,
+    body: Option<Body>,
+    responder: Option<Responder>,
+    pass_through: bool,
+    waiting: u32,
+    /// Resolves when whoever takes the response's body has dropped it. `Some` also while a future waits for it.
+    body_open: bool,
+    body_gone: Option<oneshot::Receiver<()>>,
+    subrequests: u32,
+}
+
+/// All requests under way in an isolate.
+#[derive(Default)]
+pub(crate) struct Requests {
+    table: Handles<Request>,
+    finished: Vec<u32>,
+}
+
+/// Takes up a request. `None` when the isolate has no slot left (262,144 requests under way); it has been answered then.
+pub fn begin(state: &mut OpState, event: FetchEvent, responder: Responder) -> Option<Dispatch> {
+    let kind = match &event.body {
+        Body::Empty => BodyKind::Empty,
+        Body::Full(_) => BodyKind::Full,
+        Body::Stream { .. } => BodyKind::Stream,
+    };
+    let request = Request {
+        headers: event.headers,
+        cf: event.cf,
+        request_id: event.request_id,
+        body: Some(event.body),
+        responder: Some(responder),
+        pass_through: false,
+        waiting: 0,
+        body_open: false,
+        body_gone: None,
+        subrequests: 0,
+    };
+    match state.borrow_mut::<Requests>().table.insert(request) {
+        Ok(slot) => Some(Dispatch { slot, method: event.method, url: headers::normalise_url(event.url), body: kind }),
+        Err(request) => {
+            if let Some(responder) = request.responder {
+                let _ = responder.send(Err(HandlerError::Stopped("too many requests at once".into())));
+            }
+            None
+        }
+    }
+}
+
+/// Ends a request with an error: whoever waits for the answer gets it, unless there was an answer already. The slot is
+/// free from now on and [`take_finished`] does not report it.
+pub fn fail(state: &mut OpState, slot: u32, error: HandlerError) {
+    let Some(request) = state.borrow_mut::<Requests>().table.remove(slot) else { return };
+    if let Some(responder) = request.responder {
+        let _ = responder.send(Err(error));
+    }
+    state.borrow_mut::<Bodies>().drop_of(slot);
+}
+
+/// [`fail`]s every request under way. Bodies of answers under way break off with the error's message.
+pub fn fail_all(state: &mut OpState, error: HandlerError) {
+    state.borrow_mut::<crate::pipes::Pipes>().fail_all(&BodyError::Failed(error.to_string()));
+    let slots: Vec<u32> = state.borrow_mut::<Requests>().table.iter_mut().map(|(slot, _)| slot).collect();
+    for slot in slots {
+        fail(state, slot, error.clone());
+    }
+    state.borrow_mut::<Requests>().finished.clear();
+}
+
+/// How many requests are under way, those waiting to be collected by [`take_finished`] included.
+pub fn in_flight(state: &OpState) -> usize {
+    state.borrow::<Requests>().table.len()
+}
+
+/// The slots of requests under way.
+pub fn slots(state: &mut OpState) -> Vec<u32> {
+    state.borrow_mut::<Requests>().table.iter_mut().map(|(slot, _)| slot).collect()
+}
+
+/// Frees the slots of finished requests and says which they were. A request shows up here once.
+pub fn take_finished(state: &mut OpState) -> Vec<u32> {
+    let requests = state.borrow_mut::<Requests>();
+    if requests.finished.is_empty() {
+        return Vec::new();
+    }
+    let mut finished = std::mem::take(&mut requests.finished);
+    finished.retain(|slot| requests.table.remove(*slot).is_some());
+    let bodies = state.borrow_mut::<Bodies>();
+    for slot in &finished {
+        bodies.drop_of(*slot);
+    }
+    finished
+}
+
+/// Whether the request was answered, with a response or an error. True of a slot that is free.
+pub fn responded(state: &OpState, slot: u32) -> bool {
+    state.borrow::<Requests>().table.get(slot).is_none_or(|request| request.responder.is_none())
+}
+
+/// The request's id in logs; `None` when the slot is free.
+pub fn request_id(state: &OpState, slot: u32) -> Option<String> {
+    state.borrow::<Requests>().table.get(slot).map(|request| request.request_id.clone())
+}
+
+/// Whether whoever waits for the answer has gone, so that the request's `signal` should abort.
+pub fn abandoned(state: &OpState, slot: u32) -> bool {
+    let request = state.borrow::<Requests>().table.get(slot);
+    request.and_then(|request| request.responder.as_ref()).is_some_and(oneshot::Sender::is_closed)
+}
+
+/// Whether the request's answer is a stream that has not been taken to its end or dropped.
+pub fn streaming(state: &OpState, slot: u32) -> bool {
+    state.borrow::<Requests>().table.get(slot).is_some_and(|request| request.body_open)
+}
+
+impl Requests {
+    pub(crate) fn get(&self, slot: u32) -> Option<&Request> {
+        self.table.get(slot)
+    }
+
+    /// Counts an outbound request of `slot`; false when it is one more than `limit`.
+    pub(crate) fn count_subrequest(&mut self, slot: u32, limit: u32) -> bool {
+        let Some(request) = self.table.get_mut(slot) else { return true };
+        if request.subrequests >= limit {
+            return false;
+        }
+        request.subrequests += 1;
+        true
+    }
+
+    /// Takes the request's body, once.
+    pub(crate) fn take_body(&mut self, slot: u32) -> Option<HostBody> {
+        let body = self.table.get_mut(slot)?.body.take()?;
+        HostBody::new(body, slot)
+    }
+
+    pub(crate) fn pass_through(&mut self, slot: u32) {
+        if let Some(request) = self.table.get_mut(slot) {
+            request.pass_through = true;
+        }
+    }
+
+    /// A promise was given to `waitUntil`; false when the request is finished already.
+    pub(crate) fn wait_begin(&mut self, slot: u32) -> bool {
+        self.table.get_mut(slot).map(|request| request.waiting += 1).is_some()
+    }
+
+    /// A promise given to `waitUntil` has settled.
+    pub(crate) fn wait_end(&mut self, slot: u32) {
+        if let Some(request) = self.table.get_mut(slot) {
+            request.waiting = request.waiting.saturating_sub(1);
+            self.settle(slot);
+        }
+    }
+
+    /// Answers with a body that is here as a whole. False when the request was answered before or is gone.
+    pub(crate) fn respond(&mut self, slot: u32, status: u16, headers: HeaderMap, body: Option<Bytes>) -> bool {
+        let body = body.map_or(Body::Empty, Body::Full);
+        self.answer(slot, Ok(FetchResponse { status: headers::status(status), headers, body }))
+    }
+
+    /// Answers with a stream; the request is not finished before the stream was dropped.
+    pub(crate) fn respond_stream(&mut self, slot: u32, status: u16, headers: HeaderMap, body: Guarded) -> bool {
+        let (body, length, gone) = body.split();
+        if let Some(request) = self.table.get_mut(slot) {
+            request.body_open = true;
+            request.body_gone = Some(gone);
+        }
+        let body = Body::Stream { stream: body, length };
+        self.answer(slot, Ok(FetchResponse { status: headers::status(status), headers, body }))
+    }
+
+    /// What to wait for to know that the response's body was dropped; once.
+    pub(crate) fn body_gone(&mut self, slot: u32) -> Option<oneshot::Receiver<()>> {
+        self.table.get_mut(slot)?.body_gone.take()
+    }
+
+    pub(crate) fn body_closed(&mut self, slot: u32) {
+        if let Some(request) = self.table.get_mut(slot) {
+            request.body_open = false;
+            self.settle(slot);
+        }
+    }
+
+    /// Answers with what the handler threw.
+    pub(crate) fn respond_exception(&mut self, slot: u32, message: String, stack: String) -> bool {
+        let pass_through = self.table.get(slot).is_some_and(|request| request.pass_through);
+        self.answer(slot, Err(HandlerError::Exception { message, stack, pass_through }))
+    }
+
+    /// Answers that what the handler returned cannot be sent.
+    pub(crate) fn respond_invalid(&mut self, slot: u32, problem: String) -> bool {
+        self.answer(slot, Err(HandlerError::InvalidResponse(problem)))
+    }
+
+    fn answer(&mut self, slot: u32, answer: Result<FetchResponse, HandlerError>) -> bool {
+        let Some(request) = self.table.get_mut(slot) else { return false };
+        let Some(responder) = request.responder.take() else { return false };
+        // Nobody waiting is no error: the client went away, and dropping the body says so to its producer.
+        let _ = responder.send(answer);
+        request.body = None;
+        self.settle(slot);
+        true
+    }
+
+    fn settle(&mut self, slot: u32) {
+        let Some(request) = self.table.get(slot) else { return };
+        if request.responder.is_none() && !request.body_open && request.waiting == 0 && !self.finished.contains(&slot) {
+            self.finished.push(slot);
+        }
+    }
+}
+
+/// Writes a line into the app's log, under the request's id when `slot` names one.
+pub(crate) fn log(state: &OpState, level: LogLevel, slot: u32, message: String) {
+    if let Some(context) = state.try_borrow::<IsolateContext>() {
+        context.host.log(LogRecord { level, message, request_id: request_id(state, slot) });
+    }
+}
