@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
+use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin};
 use aws_lc_rs::hkdf;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +22,8 @@ const KEY: usize = 32;
 const NONCE: usize = 12;
 const INFO: &[u8] = b"atoll-secret-v1 x25519 hkdf-sha256 aes-256-gcm";
 
-/// A node's key pair. It lives as long as the process and is never written down.
+/// A node's key pair. A node keeps it with the state that is sealed for it, readable for its owner only, so that it can
+/// serve from that state after a restart.
 #[derive(Debug)]
 pub struct NodeKey(PrivateKey);
 
@@ -44,6 +46,17 @@ impl NodeKey {
     /// A new random key pair; an error when the system gives no randomness.
     pub fn generate() -> Result<Self, SealError> {
         PrivateKey::generate(&X25519).map(Self).map_err(|_| SealError::Seal("(a node's key)".into()))
+    }
+
+    /// The key pair made of a private key's 32 bytes ([`to_bytes`](Self::to_bytes)); `None` of any other number.
+    pub fn from_bytes(private: &[u8]) -> Option<Self> {
+        PrivateKey::from_private_key(&X25519, private).ok().map(Self)
+    }
+
+    /// The private key, to be kept secret.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let bytes: Curve25519SeedBin<'_> = self.0.as_be_bytes().expect("an X25519 key has a private key of 32 bytes");
+        bytes.as_ref().to_vec()
     }
 
     /// The public half, for the query of `/v1/sync`.
@@ -169,6 +182,15 @@ mod tests {
         let public = NodeKey::generate().unwrap().public_key();
         let seal = || seal_for(&public, "shop", "API_KEY", 1, "value").unwrap().sealed;
         assert_ne!(seal(), seal());
+    }
+
+    #[test]
+    fn a_key_opens_secrets_after_it_was_written_and_read() {
+        let node = NodeKey::generate().unwrap();
+        let again = NodeKey::from_bytes(&node.to_bytes()).unwrap();
+        let sealed = seal_for(&node.public_key(), "shop", "API_KEY", 1, "value").unwrap();
+        assert_eq!(again.open("shop", &sealed).unwrap(), "value");
+        assert!(NodeKey::from_bytes(b"short").is_none());
     }
 
     #[test]
