@@ -1,1 +1,34 @@
-//! Placeholder.
+//! The edge node: listeners, routing, dispatch to isolates, egress, following the control plane.
+//!
+//! A request's way is accept → HTTP → route → version → dispatch → isolate → answer; each step is one module, and a
+//! request never goes back. Everything on it that depends on configuration comes from one immutable snapshot
+//! (`state`), so a deploy is one pointer swap.
+
+mod access_log;
+mod answer;
+mod body;
+mod bundles;
+mod config;
+mod disk;
+mod dispatch;
+mod egress;
+mod errors;
+mod follow;
+mod headers;
+mod host;
+mod limits;
+mod listener;
+mod logs;
+mod node;
+mod request;
+mod rollout;
+mod routing;
+mod saved;
+mod service;
+mod state;
+
+pub use config::{BundleConfig, Config, ConfigError, ControlPlaneConfig, EgressConfig, IsolateConfig, Secret};
+pub use disk::DiskError;
+pub use follow::Status;
+pub use limits::LimitSettings;
+pub use node::{EdgeNode, StartError};

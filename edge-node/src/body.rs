@@ -1,0 +1,187 @@
+//! Bodies between HTTP and isolates: the listener's and client's streams become [`Body`]s and the other way round.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use atoll_runtime::{Body, BodyError};
+use bytes::Bytes;
+use futures::Stream;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// What arrived over HTTP, for an isolate.
+pub fn incoming(body: Incoming) -> Body {
+    limited(body, u64::MAX).0
+}
+
+/// The same, but at most `limit` bytes, then [`BodyError::TooLarge`]. The mark says whether it has come to that.
+pub fn limited(body: Incoming, limit: u64) -> (Body, Overflow) {
+    let overflow = Overflow::default();
+    if body.is_end_stream() {
+        return (Body::Empty, overflow);
+    }
+    let length = body.size_hint().exact();
+    let mark = Arc::new(AtomicBool::new(false));
+    let stream = Box::pin(Limited { body, left: limit, limit, ended: false, overflow: mark.clone() });
+    (Body::Stream { stream, length }, Overflow(Some(mark)))
+}
+
+/// Whether a body was larger than its limit.
+#[derive(Default)]
+pub struct Overflow(Option<Arc<AtomicBool>>);
+
+impl Overflow {
+    /// Whether the limit has been passed so far.
+    pub fn happened(&self) -> bool {
+        self.0.as_ref().is_some_and(|mark| mark.load(Ordering::Relaxed))
+    }
+}
+
+struct Limited {
+    body: Incoming,
+    left: u64,
+    limit: u64,
+    ended: bool,
+    overflow: Arc<AtomicBool>,
+}
+
+impl Stream for Limited {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        while !this.ended {
+            let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(cx));
+            let data = match frame {
+                None => {
+                    this.ended = true;
+                    return Poll::Ready(None);
+                }
+                Some(Err(_)) => {
+                    this.ended = true;
+                    return Poll::Ready(Some(Err(BodyError::Closed)));
+                }
+                Some(Ok(frame)) => frame.into_data(),
+            };
+            // Trailers have no place in a Request or Response.
+            let Ok(data) = data else { continue };
+            match this.left.checked_sub(data.len() as u64) {
+                Some(left) => {
+                    this.left = left;
+                    return Poll::Ready(Some(Ok(data)));
+                }
+                None => {
+                    this.ended = true;
+                    this.overflow.store(true, Ordering::Relaxed);
+                    return Poll::Ready(Some(Err(BodyError::TooLarge { limit: this.limit })));
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+/// What an isolate sends, for HTTP. A stream with a known length never yields more than that, and fails when it ends
+/// early, so that framing holds whatever the handler does.
+pub struct Outgoing {
+    body: Body,
+    /// Bytes still owed, when the length was announced.
+    owed: Option<u64>,
+}
+
+impl Outgoing {
+    /// A body to be sent.
+    pub fn new(body: Body) -> Self {
+        let owed = match &body {
+            Body::Stream { length, .. } => *length,
+            _ => None,
+        };
+        Self { body, owed }
+    }
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        match &mut this.body {
+            Body::Empty => Poll::Ready(None),
+            Body::Full(_) => {
+                let Body::Full(bytes) = std::mem::replace(&mut this.body, Body::Empty) else { unreachable!() };
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Body::Stream { stream, .. } => {
+                let item = std::task::ready!(stream.as_mut().poll_next(cx));
+                let item = match (item, &mut this.owed) {
+                    (Some(Ok(chunk)), Some(owed)) => match owed.checked_sub(chunk.len() as u64) {
+                        Some(left) => {
+                            *owed = left;
+                            Some(Ok(chunk))
+                        }
+                        None => Some(Err(BodyError::Failed("the body is longer than its announced length".into()))),
+                    },
+                    (None, Some(1..)) => {
+                        Some(Err(BodyError::Failed("the body ended before its announced length".into())))
+                    }
+                    (item, _) => item,
+                };
+                if !matches!(item, Some(Ok(_))) {
+                    this.body = Body::Empty;
+                    this.owed = None;
+                }
+                Poll::Ready(item.map(|item| item.map(Frame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.body {
+            Body::Empty => true,
+            Body::Full(bytes) => bytes.is_empty(),
+            Body::Stream { .. } => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Body::Empty => SizeHint::with_exact(0),
+            Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Body::Stream { .. } => self.owed.map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn chunks(chunks: &[&'static str], length: Option<u64>) -> Outgoing {
+        let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
+        Outgoing::new(Body::Stream { stream: stream::iter(chunks).boxed(), length })
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_body_arrives_whole() {
+        let full = Outgoing::new(Body::Full("abc".into()));
+        assert_eq!(full.size_hint().exact(), Some(3));
+        assert_eq!(full.collect().await.unwrap().to_bytes(), "abc");
+        assert!(Outgoing::new(Body::Empty).is_end_stream());
+        let stream = chunks(&["a", "bc"], None);
+        assert_eq!(stream.size_hint().exact(), None);
+        assert_eq!(stream.collect().await.unwrap().to_bytes(), "abc");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_its_announced_length_fails() {
+        assert_eq!(chunks(&["a", "bc"], Some(3)).collect().await.unwrap().to_bytes(), "abc");
+        assert!(chunks(&["a", "bc"], Some(4)).collect().await.is_err());
+        assert!(chunks(&["a", "bc"], Some(2)).collect().await.is_err());
+    }
+}

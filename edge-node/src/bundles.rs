@@ -1,0 +1,278 @@
+//! Bundles on this node: in memory while they are used, on disk for as long as a version needs them, else fetched.
+//!
+//! Whatever the source, a bundle is used only when its content has the hash it was asked for by.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use atoll_bundle::{Bundle, BundleError, BundleHash, BundleLimits};
+use bytes::Bytes;
+
+use crate::follow::client::{ClientError, ControlPlaneClient};
+
+/// Unused archives younger than this stay on disk: a change that needs them may be under way.
+const GRACE: Duration = Duration::from_secs(600);
+
+/// Why a bundle cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleUnavailable {
+    /// The node has no control plane to fetch it from.
+    #[error("bundle {0} is not on this node")]
+    Missing(BundleHash),
+    /// The control plane did not give it.
+    #[error("bundle {hash} could not be fetched")]
+    Fetch {
+        /// The bundle.
+        hash: BundleHash,
+        /// Why.
+        source: ClientError,
+    },
+    /// What the control plane gave is not it.
+    #[error("bundle {hash} as the control plane sent it was refused")]
+    Refused {
+        /// The bundle.
+        hash: BundleHash,
+        /// Why.
+        source: BundleError,
+    },
+    /// It could not be written to disk.
+    #[error("bundle {hash} could not be kept in {path}")]
+    Write {
+        /// The bundle.
+        hash: BundleHash,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// All bundles of a node.
+pub struct BundleStore {
+    /// `DIR/bundles`; without one, bundles are in memory only.
+    dir: Option<PathBuf>,
+    origin: Option<Arc<ControlPlaneClient>>,
+    memory: Mutex<Memory>,
+}
+
+impl BundleStore {
+    /// A store that keeps archives under `dir`, at most `memory` bytes of decoded bundles, and asks `origin` for others.
+    pub fn new(dir: Option<PathBuf>, origin: Option<Arc<ControlPlaneClient>>, memory: u64) -> Self {
+        Self { dir, origin, memory: Mutex::new(Memory { limit: memory, ..Memory::default() }) }
+    }
+
+    /// The bundle, from the nearest place that has it. Afterwards it is on disk and in memory.
+    pub async fn load(&self, hash: BundleHash) -> Result<Arc<Bundle>, BundleUnavailable> {
+        if let Some(bundle) = self.memory().get(hash) {
+            return Ok(bundle);
+        }
+        if let Some(path) = self.path(hash)
+            && let Some((bundle, size)) = off_thread(move || read(&path, hash)).await
+        {
+            return Ok(self.memory().put(hash, bundle, size));
+        }
+        let origin = self.origin.as_ref().ok_or(BundleUnavailable::Missing(hash))?;
+        let archive = origin.bundle(hash).await.map_err(|source| BundleUnavailable::Fetch { hash, source })?;
+        let path = self.path(hash);
+        let (bundle, size) = off_thread(move || {
+            let (bundle, _) = Bundle::unpack(&archive, Some(hash), &BundleLimits::default())
+                .map_err(|source| BundleUnavailable::Refused { hash, source })?;
+            if let Some(path) = path {
+                write_durably(&path, &archive).map_err(|source| BundleUnavailable::Write { hash, path, source })?;
+            }
+            let size = size_of(&bundle);
+            Ok((Arc::new(bundle), size))
+        })
+        .await?;
+        Ok(self.memory().put(hash, bundle, size))
+    }
+
+    /// Deletes archives that are not in `needed`, except young ones.
+    pub async fn sweep(&self, needed: HashSet<BundleHash>) {
+        let Some(dir) = self.dir.clone() else { return };
+        off_thread(move || {
+            let entries = fs::read_dir(&dir).into_iter().flatten().filter_map(Result::ok);
+            for entry in entries {
+                let name = entry.file_name();
+                let hash = name.to_str().and_then(|name| name.parse::<BundleHash>().ok());
+                let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+                let old = modified.is_some_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > GRACE));
+                if old && hash.is_none_or(|hash| !needed.contains(&hash)) {
+                    // It is tried again with the next sweep.
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        })
+        .await;
+    }
+
+    fn path(&self, hash: BundleHash) -> Option<PathBuf> {
+        self.dir.as_ref().map(|dir| dir.join(hash.to_string()))
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// `None` when the file is not there or damaged; a damaged one is removed, so that it is fetched again.
+fn read(path: &Path, hash: BundleHash) -> Option<(Arc<Bundle>, u64)> {
+    let archive = Bytes::from(fs::read(path).ok()?);
+    match Bundle::unpack(&archive, Some(hash), &BundleLimits::default()) {
+        Ok((bundle, _)) => {
+            let size = size_of(&bundle);
+            Some((Arc::new(bundle), size))
+        }
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "a kept bundle is damaged and is removed");
+            let _ = fs::remove_file(path);
+            None
+        }
+    }
+}
+
+fn size_of(bundle: &Bundle) -> u64 {
+    bundle.modules.iter().map(|module| (module.content.len() + module.name.len()) as u64).sum()
+}
+
+/// Writes a file so that it is whole on disk, or not there, whatever happens.
+pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let unique = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let temporary = path.with_extension(format!("{}.{unique}.tmp", std::process::id()));
+    let written = (|| {
+        let mut file = fs::File::create(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        match path.parent() {
+            Some(parent) => fs::File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Decoded bundles, the least recently used going first.
+#[derive(Default)]
+struct Memory {
+    limit: u64,
+    used: u64,
+    clock: u64,
+    bundles: HashMap<BundleHash, Kept>,
+}
+
+struct Kept {
+    bundle: Arc<Bundle>,
+    size: u64,
+    last_use: u64,
+}
+
+impl Memory {
+    fn get(&mut self, hash: BundleHash) -> Option<Arc<Bundle>> {
+        self.clock += 1;
+        let kept = self.bundles.get_mut(&hash)?;
+        kept.last_use = self.clock;
+        Some(kept.bundle.clone())
+    }
+
+    /// Returns the bundle that is kept: one that came first stays, so that all isolates share it.
+    fn put(&mut self, hash: BundleHash, bundle: Arc<Bundle>, size: u64) -> Arc<Bundle> {
+        if let Some(bundle) = self.get(hash) {
+            return bundle;
+        }
+        self.bundles.insert(hash, Kept { bundle: bundle.clone(), size, last_use: self.clock });
+        self.used += size;
+        while self.used > self.limit
+            && let Some((&oldest, _)) = self.bundles.iter().min_by_key(|(_, kept)| kept.last_use)
+            && let Some(kept) = self.bundles.remove(&oldest)
+        {
+            self.used -= kept.size;
+        }
+        bundle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use atoll_bundle::{Module, ModuleKind};
+
+    use super::*;
+
+    fn bundle(code: &str) -> Bundle {
+        Bundle {
+            main: "index.js".into(),
+            compatibility_date: "2026-01-01".into(),
+            compatibility_flags: vec![],
+            modules: vec![Module {
+                name: "index.js".into(),
+                kind: ModuleKind::EsModule,
+                content: code.to_owned().into(),
+            }],
+        }
+    }
+
+    #[tokio::test]
+    async fn a_kept_bundle_is_read_and_a_damaged_one_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (archive, hash) = bundle("1").pack();
+        let path = dir.path().join(hash.to_string());
+        write_durably(&path, &archive).unwrap();
+        let store = BundleStore::new(Some(dir.path().into()), None, 1 << 20);
+        assert_eq!(*store.load(hash).await.unwrap(), bundle("1"));
+        fs::remove_file(&path).unwrap();
+        assert!(store.load(hash).await.is_ok(), "it stays in memory");
+
+        let (other, _) = bundle("2").pack();
+        write_durably(&path, &other).unwrap();
+        let store = BundleStore::new(Some(dir.path().into()), None, 1 << 20);
+        assert!(matches!(store.load(hash).await, Err(BundleUnavailable::Missing(missing)) if missing == hash));
+        assert!(!path.exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "no temporary file is left");
+    }
+
+    #[tokio::test]
+    async fn a_sweep_spares_what_is_needed_or_young() {
+        let dir = tempfile::tempdir().unwrap();
+        let hashes: Vec<_> = ["1", "2", "3"].map(|code| bundle(code).pack()).into_iter().collect();
+        for (archive, hash) in &hashes {
+            write_durably(&dir.path().join(hash.to_string()), archive).unwrap();
+        }
+        for (_, hash) in &hashes[..2] {
+            let file = fs::File::options().write(true).open(dir.path().join(hash.to_string())).unwrap();
+            file.set_modified(SystemTime::now() - GRACE * 2).unwrap();
+        }
+        let store = BundleStore::new(Some(dir.path().into()), None, 0);
+        store.sweep([hashes[0].1].into()).await;
+        let there = hashes.iter().map(|(_, hash)| dir.path().join(hash.to_string()).exists()).collect::<Vec<_>>();
+        assert_eq!(there, [true, false, true]);
+    }
+
+    #[test]
+    fn memory_keeps_the_recently_used_within_its_limit() {
+        let mut memory = Memory { limit: 100, ..Memory::default() };
+        let hash = |name: &str| BundleHash::of(name.as_bytes());
+        memory.put(hash("a"), Arc::new(bundle("a")), 40);
+        memory.put(hash("b"), Arc::new(bundle("b")), 40);
+        assert!(memory.get(hash("a")).is_some());
+        memory.put(hash("c"), Arc::new(bundle("c")), 40);
+        assert!(memory.get(hash("b")).is_none());
+        assert!(memory.get(hash("a")).is_some() && memory.get(hash("c")).is_some());
+        memory.put(hash("d"), Arc::new(bundle("d")), 1000);
+        assert_eq!(memory.used, 0);
+    }
+}

@@ -1,0 +1,288 @@
+//! What an operator can set of an edge node, its defaults, and the reading of it from TOML.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use atoll_protocol::signing::PublicKey;
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer};
+
+use crate::limits::LimitSettings;
+
+/// An edge node's configuration. Unknown keys are errors; every key but those of `[control_plane]` has a default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The node's name, as the control plane lists it: 1 to 63 letters, digits, `-`, `_` or `.`. Default `edge`.
+    pub name: String,
+    /// Where HTTP/1.1 and HTTP/2 in clear text are served. Port 0 takes any free one. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// Where the last good state, bundles and the node's key are kept. Needed with a control plane. Default none.
+    pub data_dir: Option<PathBuf>,
+    /// Domain under which every app answers by its name. Default `localhost`.
+    pub default_domain: String,
+    /// Base URL at which clients reach the node, as it is reported. Default `http://` and the listening address.
+    pub edge_url: Option<String>,
+    /// Adds `Server-Timing`, `Atoll-App`, `Atoll-Version`, `Atoll-Isolate` and `Atoll-Request-Id` to answers.
+    /// Default false.
+    pub debug_headers: bool,
+    /// Puts stacks into the bodies of error answers. For development only. Default false.
+    pub expose_stacks: bool,
+    /// Where the JSON access log goes: `stderr`, or a file that is appended to. Default none.
+    pub access_log: Option<String>,
+    /// The control plane to follow. Without one, only what [`install`](crate::EdgeNode::install) is given is served.
+    pub control_plane: Option<ControlPlaneConfig>,
+    /// Limits of apps that set none of their own.
+    pub limits: LimitSettings,
+    /// The most that an app can set.
+    #[serde(default = "LimitSettings::ceilings")]
+    pub ceilings: LimitSettings,
+    /// How many isolates there are and when they go.
+    pub isolates: IsolateConfig,
+    /// Outbound `fetch`.
+    pub egress: EgressConfig,
+    /// Bundles.
+    pub bundles: BundleConfig,
+}
+
+/// Which control plane to follow.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlPlaneConfig {
+    /// Its base URL, for example `http://10.0.0.1:8081`.
+    pub url: String,
+    /// Its Ed25519 public key, 64 hexadecimal digits (`DIR/signing.pub` of the control plane).
+    #[serde(deserialize_with = "public_key")]
+    pub key: PublicKey,
+    /// A token with the scope `node`.
+    #[serde(default)]
+    pub token: Option<Secret>,
+    /// A file with that token, read when the node starts.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// Milliseconds without a frame or heartbeat after which the stream is opened anew. Default 15,000.
+    #[serde(default = "silence_default")]
+    pub silence_ms: u64,
+}
+
+fn silence_default() -> u64 {
+    15_000
+}
+
+/// A string that debug output does not show.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+fn public_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PublicKey, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+/// How many isolates there are and when they go.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IsolateConfig {
+    /// Generic isolates kept waiting for a cold start. Default 8.
+    pub warm: usize,
+    /// Live isolates of all apps; the longest idle one makes room for another. Default 1,024.
+    pub max_live: usize,
+    /// Isolates of one app version. Default 4.
+    pub max_per_version: usize,
+    /// Seconds without a request after which an isolate ends. Default 60.
+    pub idle_seconds: u64,
+    /// Memory of all isolates together, MiB; idle ones end above it. Default 2,048.
+    pub memory_mb: u64,
+    /// Resident memory of the whole process, MiB; idle isolates end above it. Default none.
+    pub rss_mb: Option<u64>,
+}
+
+impl Default for IsolateConfig {
+    fn default() -> Self {
+        Self { warm: 8, max_live: 1024, max_per_version: 4, idle_seconds: 60, memory_mb: 2048, rss_mb: None }
+    }
+}
+
+/// Outbound `fetch`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EgressConfig {
+    /// Networks that apps may reach although their addresses are not public, for example `10.1.0.0/16`. Default none.
+    pub allow: Vec<IpNet>,
+    /// How often a request may have passed this platform before it is answered with 508 (RFC 8586). Default 8.
+    pub loop_depth: usize,
+    /// Milliseconds to resolve, connect and shake hands. Default 10,000.
+    pub connect_timeout_ms: u64,
+}
+
+impl Default for EgressConfig {
+    fn default() -> Self {
+        Self { allow: Vec::new(), loop_depth: 8, connect_timeout_ms: 10_000 }
+    }
+}
+
+/// Bundles.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BundleConfig {
+    /// Decoded bundles kept in memory, MiB. Default 256.
+    pub cache_mb: u64,
+}
+
+impl Default for BundleConfig {
+    fn default() -> Self {
+        Self { cache_mb: 256 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "edge".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data_dir: None,
+            default_domain: "localhost".into(),
+            edge_url: None,
+            debug_headers: false,
+            expose_stacks: false,
+            access_log: None,
+            control_plane: None,
+            limits: LimitSettings::default(),
+            ceilings: LimitSettings::ceilings(),
+            isolates: IsolateConfig::default(),
+            egress: EgressConfig::default(),
+            bundles: BundleConfig::default(),
+        }
+    }
+}
+
+/// A configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The text is no TOML, has an unknown key or a value of the wrong type; names line and key.
+    #[error("the edge node's configuration is not valid:\n{0}")]
+    Syntax(String),
+    /// A value is of the right type but cannot be used.
+    #[error("{key} = {value:?} cannot be used: {problem}")]
+    Value {
+        /// The key, with its table.
+        key: &'static str,
+        /// What it was set to.
+        value: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads and [checks](Self::validate) a configuration file's text.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks what types cannot say.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |key, value: &str, problem: &str| {
+            Err(ConfigError::Value { key, value: value.into(), problem: problem.into() })
+        };
+        let name_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if self.name.is_empty() || self.name.len() > 63 || !self.name.chars().all(name_char) {
+            return wrong("name", &self.name, "a node's name is 1 to 63 letters, digits, '-', '_' or '.'");
+        }
+        let domain_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+        let domain = &self.default_domain;
+        if domain.split('.').any(str::is_empty) || !domain.chars().all(domain_char) {
+            return wrong("default_domain", domain, "it must be a lower-case host name such as \"localhost\"");
+        }
+        if let Some(url) = &self.edge_url {
+            check_base_url("edge_url", url)?;
+        }
+        if self.isolates.max_live == 0 || self.isolates.max_per_version == 0 {
+            return wrong("isolates", "0", "max_live and max_per_version must be at least 1");
+        }
+        if let Some(control_plane) = &self.control_plane {
+            check_base_url("control_plane.url", &control_plane.url)?;
+            if self.data_dir.is_none() {
+                return wrong("data_dir", "", "a node that follows a control plane needs a data directory");
+            }
+            if control_plane.token.is_none() == control_plane.token_file.is_none() {
+                return wrong("control_plane.token", "", "set either token or token_file");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_base_url(key: &'static str, text: &str) -> Result<(), ConfigError> {
+    let good = url::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    });
+    let problem = "it must be an http:// or https:// URL without a query".into();
+    if good { Ok(()) } else { Err(ConfigError::Value { key, value: text.into(), problem }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+
+    #[test]
+    fn an_empty_file_takes_the_defaults() {
+        let config = Config::from_toml("").unwrap();
+        assert_eq!(config.listen.port(), 8080);
+        assert_eq!(config.isolates.max_live, 1024);
+        assert_eq!(config.limits.cpu_ms, 50);
+        assert!(config.ceilings.cpu_ms > 50);
+    }
+
+    #[test]
+    fn every_table_is_read() {
+        let text = format!(
+            "name = 'a'\ndata_dir = '/tmp/x'\n[control_plane]\nurl = 'http://127.0.0.1:1'\nkey = '{KEY}'\ntoken = 't'\n\
+             [limits]\ncpu_ms = 7\n[isolates]\nwarm = 1\n[egress]\nallow = ['127.0.0.0/8', '::1/128']\n"
+        );
+        let config = Config::from_toml(&text).unwrap();
+        assert_eq!(config.limits.cpu_ms, 7);
+        assert_eq!(config.limits.memory_mb, 128);
+        assert_eq!(config.egress.allow.len(), 2);
+        assert!(!format!("{config:?}").contains("\"t\""));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let message = Config::from_toml("name = 'a'\nlissten = '127.0.0.1:1'\n").unwrap_err().to_string();
+        assert!(message.contains("line 2") && message.contains("lissten"), "{message}");
+        let message = Config::from_toml("[isolates]\nwarm = 'many'\n").unwrap_err().to_string();
+        assert!(message.contains("line 2") && message.contains("usize"), "{message}");
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused_by_key() {
+        for (text, key) in [
+            ("name = ''", "name"),
+            ("name = 'a/b'", "name"),
+            ("default_domain = 'A..b'", "default_domain"),
+            ("edge_url = 'ftp://x'", "edge_url"),
+            ("isolates = { max_live = 0 }", "isolates"),
+            (&format!("[control_plane]\nurl = 'http://x'\nkey = '{KEY}'\ntoken = 't'"), "data_dir"),
+            (&format!("data_dir = 'd'\n[control_plane]\nurl = 'http://x'\nkey = '{KEY}'"), "control_plane.token"),
+        ] {
+            let error = Config::from_toml(text).unwrap_err();
+            assert!(matches!(error, ConfigError::Value { key: named, .. } if named == key), "{text}: {error}");
+        }
+        assert!(
+            Config::from_toml("data_dir = 'd'\n[control_plane]\nurl = 'http://x'\nkey = '12'\ntoken = 't'")
+                .unwrap_err()
+                .to_string()
+                .contains("64 hexadecimal digits")
+        );
+    }
+}

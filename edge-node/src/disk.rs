@@ -1,0 +1,200 @@
+//! The node's data directory: its format, its key and the last good state.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use atoll_protocol::seal::NodeKey;
+
+use crate::bundles::write_durably;
+use crate::saved::SavedState;
+
+/// The format this program reads and writes.
+const FORMAT: u32 = 1;
+
+/// The data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// A file or directory cannot be read or written.
+    #[error("{path} cannot be {what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A newer program has written it.
+    #[error(
+        "the data directory {path} has format {found}, and this version of atoll reads formats up to {FORMAT}; \
+         run the newer version, or use another data directory"
+    )]
+    NewerFormat {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+    },
+    /// Another process uses it.
+    #[error("the data directory {0} is in use by another edge node; stop that one, or use another data directory")]
+    Locked(PathBuf),
+    /// The key file is damaged.
+    #[error("{0} is no node key; delete it to get a new one")]
+    Key(PathBuf),
+}
+
+/// A data directory that this process has for itself.
+pub struct DataDir {
+    path: PathBuf,
+    /// Keeps the lock until the directory is given up.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens or makes the directory, checks its format and locks it.
+    pub fn open(path: &Path) -> Result<Self, DiskError> {
+        let failed = |what, path: &Path| {
+            let path = path.to_owned();
+            move |source| DiskError::Io { what, path, source }
+        };
+        let bundles = path.join("bundles");
+        fs::create_dir_all(&bundles).map_err(failed("created", &bundles))?;
+        let lock_path = path.join("lock");
+        let lock = File::create(&lock_path).map_err(failed("created", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DiskError::Locked(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(failed("locked", &lock_path)(source)),
+        }
+        let format_path = path.join("format");
+        match fs::read_to_string(&format_path) {
+            Ok(text) if text.trim().parse::<u32>().is_ok_and(|format| format <= FORMAT) => {}
+            Ok(text) => {
+                let found = text.trim().chars().take(20).collect();
+                return Err(DiskError::NewerFormat { path: path.to_owned(), found });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                write_durably(&format_path, format!("{FORMAT}\n").as_bytes())
+                    .map_err(failed("written", &format_path))?;
+            }
+            Err(source) => return Err(failed("read", &format_path)(source)),
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where bundles are kept.
+    pub fn bundles(&self) -> PathBuf {
+        self.path.join("bundles")
+    }
+
+    /// The node's key, made at the first start. Only its owner can read the file.
+    pub fn node_key(&self) -> Result<NodeKey, DiskError> {
+        let path = self.path.join("node.key");
+        match fs::read(&path) {
+            Ok(bytes) => NodeKey::from_bytes(&bytes).ok_or(DiskError::Key(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let failed = |source| DiskError::Io { what: "written", path: path.clone(), source };
+                let key = NodeKey::generate().map_err(|error| failed(io::Error::other(error)))?;
+                write_private(&path, &key.to_bytes()).map_err(failed)?;
+                Ok(key)
+            }
+            Err(source) => Err(DiskError::Io { what: "read", path, source }),
+        }
+    }
+
+    /// The last good state. One that cannot be read is put aside, and the node asks for all of it again.
+    pub fn load(&self) -> Option<SavedState> {
+        let path = self.state_path();
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "the last good state cannot be read");
+                return None;
+            }
+        };
+        match serde_json::from_slice(&text) {
+            Ok(state) => Some(state),
+            Err(error) => {
+                let aside = path.with_extension("json.damaged");
+                tracing::error!(
+                    path = %path.display(), %error, aside = %aside.display(),
+                    "the last good state is damaged; it is put aside and asked for again"
+                );
+                let _ = fs::rename(&path, &aside);
+                None
+            }
+        }
+    }
+
+    /// Keeps a state, so that it is there after a crash at any point: the new one or the one before it.
+    pub fn save(&self, state: &SavedState) -> Result<(), DiskError> {
+        let path = self.state_path();
+        let text = serde_json::to_vec(state).expect("a state has string keys only");
+        write_durably(&path, &text).map_err(|source| DiskError::Io { what: "written", path, source })
+    }
+
+    fn state_path(&self) -> PathBuf {
+        self.path.join("state.json")
+    }
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let temporary = path.with_extension("tmp");
+    // A file left by a start that was cut short may have other permissions.
+    let _ = fs::remove_file(&temporary);
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn state_and_key_survive_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = SavedState { history: "h".into(), revision: 7, ..Default::default() };
+        let public = {
+            let data = DataDir::open(dir.path()).unwrap();
+            assert!(data.load().is_none());
+            data.save(&state).unwrap();
+            data.node_key().unwrap().public_key()
+        };
+        let data = DataDir::open(dir.path()).unwrap();
+        assert_eq!(data.load(), Some(state));
+        assert_eq!(data.node_key().unwrap().public_key(), public);
+        let mode = fs::metadata(dir.path().join("node.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_state_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        fs::write(dir.path().join("state.json"), b"{\"history\":").unwrap();
+        assert_eq!(data.load(), None);
+        assert!(dir.path().join("state.json.damaged").exists());
+        assert!(!dir.path().join("state.json").exists());
+    }
+
+    #[test]
+    fn a_newer_format_a_second_process_and_a_damaged_key_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        assert!(matches!(DataDir::open(dir.path()), Err(DiskError::Locked(_))));
+        fs::write(dir.path().join("node.key"), b"short").unwrap();
+        assert!(matches!(data.node_key(), Err(DiskError::Key(_))));
+        drop(data);
+        fs::write(dir.path().join("format"), "2\n").unwrap();
+        let message = DataDir::open(dir.path()).err().unwrap().to_string();
+        assert!(message.contains("format 2") && message.contains("up to 1"), "{message}");
+    }
+}

@@ -1,0 +1,208 @@
+//! Requests to isolates: choose one, start one, retry once, and end those that are not needed.
+
+pub mod evict;
+mod instances;
+mod machine;
+pub mod scale;
+mod start_backoff;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use atoll_runtime::{Body, FetchEvent, FetchResponse, HandlerError, Pool, Worker};
+use http::Method;
+
+use self::evict::Room;
+pub use self::instances::{Instance, Instances};
+use self::instances::{Register, Selected};
+use crate::bundles::{BundleStore, BundleUnavailable};
+use crate::config::IsolateConfig;
+use crate::errors::EdgeError;
+use crate::state::VersionEntry;
+
+/// How an isolate came to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It was started for it.
+    Cold,
+    /// It was there.
+    Warm,
+}
+
+impl Start {
+    /// The word in headers and the access log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Warm => "warm",
+        }
+    }
+}
+
+/// Why an app gave no answer.
+#[derive(Debug)]
+pub enum DispatchError {
+    /// The node has no isolate for it.
+    Edge(EdgeError),
+    /// The app's code failed.
+    Handler(HandlerError),
+}
+
+/// What came of a dispatch.
+pub struct Dispatched {
+    /// The answer or the failure.
+    pub result: Result<FetchResponse, DispatchError>,
+    /// How the isolate was had; `None` when there was none.
+    pub start: Option<Start>,
+    /// Keeps the isolate counted as long as the answer is being sent.
+    pub instance: Option<Arc<Instance>>,
+}
+
+/// Owns the warm pool and all isolates of a node.
+pub struct Dispatcher {
+    pool: Pool,
+    bundles: Arc<BundleStore>,
+    register: Arc<Register>,
+    max_per_version: usize,
+    max_live: usize,
+    room: Room,
+    rss: Option<u64>,
+}
+
+impl Dispatcher {
+    /// A dispatcher without isolates.
+    pub fn new(pool: Pool, bundles: Arc<BundleStore>, config: &IsolateConfig) -> Self {
+        let max_live = machine::isolate_limit(config.max_live);
+        if max_live < config.max_live {
+            tracing::warn!(
+                configured = config.max_live,
+                limit = max_live,
+                "the kernel's vm.max_map_count allows fewer isolates than isolates.max_live; raise it with sysctl"
+            );
+        }
+        let room = Room {
+            idle_after: Duration::from_secs(config.idle_seconds),
+            isolates: max_live,
+            memory: config.memory_mb.saturating_mul(1 << 20),
+        };
+        let rss = config.rss_mb.map(|mb| mb.saturating_mul(1 << 20));
+        let max_per_version = config.max_per_version;
+        Self { pool, bundles, register: Arc::default(), max_per_version, max_live, room, rss }
+    }
+
+    /// Live isolates.
+    pub fn live(&self) -> usize {
+        self.register.len()
+    }
+
+    /// Sends a request to an isolate of `version`. A request without a body and with a safe method (RFC 9110 §9.2.1) is
+    /// sent once more when its isolate was stopped through no fault of its own.
+    pub async fn send(&self, version: &Arc<VersionEntry>, event: FetchEvent) -> Dispatched {
+        let mut event = Some(event);
+        let mut again = true;
+        loop {
+            let (instance, start) = match self.acquire(version).await {
+                Ok(acquired) => acquired,
+                Err(error) => return Dispatched { result: Err(error), start: None, instance: None },
+            };
+            let sent = event.take().expect("an event is left for every round");
+            // Only another request can stop the isolate of this one, so a lonely request needs no copy.
+            let shared = start == Start::Warm && instance.isolate.load().in_flight > 0;
+            let spare = if shared && std::mem::take(&mut again) { copy(&sent) } else { None };
+            let result = instance.isolate.fetch(sent).await;
+            if result.is_err() || start == Start::Cold || !version.instances.backoff().is_clear() {
+                version.instances.backoff().record(result.as_ref().err(), Instant::now());
+            }
+            match (&result, spare) {
+                (Err(HandlerError::Stopped(_)), Some(spare)) => event = Some(spare),
+                _ => {
+                    let result = result.map_err(DispatchError::Handler);
+                    return Dispatched { result, start: Some(start), instance: Some(instance) };
+                }
+            }
+        }
+    }
+
+    async fn acquire(&self, version: &Arc<VersionEntry>) -> Result<(Arc<Instance>, Start), DispatchError> {
+        let instances = &version.instances;
+        let otherwise = match instances.choose(self.max_per_version) {
+            Selected::Use(instance) => return Ok((instance, Start::Warm)),
+            Selected::Start { otherwise } => otherwise,
+        };
+        if let Some(error) = instances.backoff().check(Instant::now()) {
+            return Err(DispatchError::Handler(error));
+        }
+        if !self.make_room() {
+            let full = DispatchError::Edge(EdgeError::NodeOverloaded { limit: self.max_live });
+            return otherwise.map(|instance| (instance, Start::Warm)).ok_or(full);
+        }
+        let bundle = match &version.bundle {
+            Some(bundle) => bundle.clone(),
+            None => self.bundles.load(version.hash).await.map_err(|error: BundleUnavailable| {
+                tracing::error!(app = %version.app, version = version.number, %error, "bundle not available");
+                DispatchError::Edge(EdgeError::BundleUnavailable {
+                    app: version.app.to_string(),
+                    version: version.number,
+                })
+            })?,
+        };
+        let (instance, started) = instances.start(&self.register, self.max_per_version, || {
+            self.pool.start(Worker {
+                app: version.app.clone(),
+                version: version.number,
+                bundle,
+                hash: version.hash,
+                env: version.env.clone(),
+                limits: version.limits.for_isolate(),
+                host: version.host.clone(),
+            })
+        });
+        Ok((instance, if started { Start::Cold } else { Start::Warm }))
+    }
+
+    /// Ends idle isolates when there are as many as may live; a few at once, so that not every start has to look.
+    fn make_room(&self) -> bool {
+        if self.register.len() < self.max_live {
+            return true;
+        }
+        let spare = (self.max_live / 32).max(1);
+        self.evict(&Room { isolates: self.max_live - spare, ..self.room });
+        self.register.len() < self.max_live
+    }
+
+    /// Ends what is idle too long or too large. To be called about once a second.
+    pub fn tidy(&self) {
+        self.evict(&self.room);
+        let Some(ceiling) = self.rss else { return };
+        let resident = machine::resident_memory();
+        if resident > ceiling {
+            let used = self.register.views().iter().map(|view| view.memory).sum::<u64>();
+            self.evict(&Room { memory: used.saturating_sub(resident - ceiling), ..self.room });
+        }
+    }
+
+    fn evict(&self, room: &Room) {
+        for (id, reason) in evict::plan(&self.register.views(), room) {
+            tracing::debug!(id, reason = reason.as_str(), "isolate ends");
+            self.register.release(id);
+        }
+    }
+
+    /// Stops all isolates at once.
+    pub fn stop_all(&self, reason: &str) {
+        self.register.stop_all(reason);
+    }
+}
+
+/// The same request once more, when sending it twice does no harm.
+pub fn copy(event: &FetchEvent) -> Option<FetchEvent> {
+    let safe = matches!(event.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    (safe && matches!(event.body, Body::Empty)).then(|| FetchEvent {
+        method: event.method.clone(),
+        url: event.url.clone(),
+        headers: event.headers.clone(),
+        body: Body::Empty,
+        request_id: event.request_id.clone(),
+        cf: event.cf.clone(),
+    })
+}

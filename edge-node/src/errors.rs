@@ -1,0 +1,102 @@
+//! The errors that the node itself answers with, each with its status, its code and a message for the client.
+
+use http::StatusCode;
+
+/// Why the node answered in an app's stead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EdgeError {
+    /// No `Host`, more than one, or one that is no host (RFC 9112 §3.2).
+    #[error(
+        "the request needs exactly one valid Host header (HTTP/2: :authority), for example \"Host: app.localhost\""
+    )]
+    HostInvalid,
+    /// No route leads from this host and path to an app.
+    #[error("no app answers at {host}{path} on this node; deploy one with a route for it")]
+    RouteNotFound {
+        /// The host as it was asked for.
+        host: String,
+        /// The path.
+        path: String,
+    },
+    /// A method that an origin does not take (RFC 9110 §9.3.6, §9.3.8).
+    #[error("the method {0} is not supported")]
+    MethodNotAllowed(String),
+    /// More headers than the node takes.
+    #[error("the request has {0} header fields; the limit is 100")]
+    TooManyHeaders(usize),
+    /// The request's body is larger than the app takes.
+    #[error("the request's body is larger than the limit of {limit} bytes")]
+    BodyTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The app has as many requests in flight as it may.
+    #[error("the app {app} has {limit} requests in flight on this node, its limit; try again")]
+    AppOverloaded {
+        /// The app.
+        app: String,
+        /// Its limit.
+        limit: u32,
+    },
+    /// All isolates that the node may have are busy.
+    #[error("this node has {limit} isolates, its limit, and all are busy; try again")]
+    NodeOverloaded {
+        /// The limit.
+        limit: usize,
+    },
+    /// The request passed this platform too often (RFC 8586).
+    #[error("the request passed this platform {depth} times: apps fetch each other in a loop")]
+    LoopDetected {
+        /// How often.
+        depth: usize,
+    },
+    /// The app has routes but no deployment.
+    #[error("the app {0} has no deployment; deploy a version of it")]
+    NotDeployed(String),
+    /// The version's code is not on this node and cannot be had now.
+    #[error("the code of version {version} of {app} is not available on this node; try again")]
+    BundleUnavailable {
+        /// The app.
+        app: String,
+        /// The version.
+        version: u64,
+    },
+    /// The origin of an app that passes through did not answer.
+    #[error("the app failed and its origin could not be reached: {0}")]
+    OriginUnreachable(String),
+}
+
+impl EdgeError {
+    /// A stable word for the `Atoll-Error` header, logs and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::HostInvalid => "host-invalid",
+            Self::RouteNotFound { .. } => "route-not-found",
+            Self::MethodNotAllowed(_) => "method-not-allowed",
+            Self::TooManyHeaders(_) => "headers-too-many",
+            Self::BodyTooLarge { .. } => "body-too-large",
+            Self::AppOverloaded { .. } => "app-overloaded",
+            Self::NodeOverloaded { .. } => "node-overloaded",
+            Self::LoopDetected { .. } => "loop-detected",
+            Self::NotDeployed(_) => "not-deployed",
+            Self::BundleUnavailable { .. } => "bundle-unavailable",
+            Self::OriginUnreachable(_) => "origin-unreachable",
+        }
+    }
+
+    /// The status a client sees.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::HostInvalid => StatusCode::BAD_REQUEST,
+            Self::RouteNotFound { .. } | Self::NotDeployed(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooManyHeaders(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::AppOverloaded { .. } | Self::NodeOverloaded { .. } | Self::BundleUnavailable { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::LoopDetected { .. } => StatusCode::LOOP_DETECTED,
+            Self::OriginUnreachable(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The requests that a node makes of its control plane.
+
+use std::error::Error;
+use std::time::Duration;
+
+use atoll_bundle::{BundleHash, BundleLimits};
+use atoll_protocol::api::{ErrorBody, LogLine, NodeReport};
+use atoll_protocol::seal::NodePublicKey;
+use atoll_protocol::sync::SignedFrame;
+use bytes::{Bytes, BytesMut};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::egress::address_policy::AddressPolicy;
+use crate::egress::connector::Connector;
+
+/// A line of the stream may be this long: the snapshot of some hundred thousand apps.
+const MAX_LINE: usize = 256 << 20;
+/// For the answer to anything but the stream.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// Why the control plane did not give what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There is no connection, or it broke.
+    #[error("the control plane cannot be reached: {0}")]
+    Unreachable(String),
+    /// It took too long.
+    #[error("the control plane did not answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// It refused.
+    #[error("the control plane answered {status}: {message}")]
+    Refused {
+        /// The status.
+        status: StatusCode,
+        /// What it says, with the error's code.
+        message: String,
+    },
+    /// It sent something that is no answer to the request.
+    #[error("the control plane's answer cannot be read: {0}")]
+    Malformed(String),
+}
+
+/// A client of one control plane over HTTP/2.
+pub struct ControlPlaneClient {
+    http: Client<Connector, Full<Bytes>>,
+    base: String,
+    node: String,
+    authorization: HeaderValue,
+}
+
+impl ControlPlaneClient {
+    /// A client for the control plane at `base` (`http://` is spoken with prior knowledge, RFC 9113 §3.3). `None` when
+    /// the token is no header value.
+    pub fn new(base: &str, node: &str, token: &str) -> Option<Self> {
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.trim())).ok()?;
+        authorization.set_sensitive(true);
+        let connector = Connector::new(AddressPolicy::everything(), Duration::from_secs(5), &["h2"]);
+        let http = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .http2_only(true)
+            .http2_keep_alive_interval(Duration::from_secs(5))
+            .http2_keep_alive_timeout(Duration::from_secs(5))
+            .http2_adaptive_window(true)
+            .build(connector);
+        Some(Self { http, base: base.trim_end_matches('/').to_owned(), node: node.to_owned(), authorization })
+    }
+
+    /// Opens the stream of what changed since a revision of a history.
+    pub async fn sync(&self, since: u64, history: &str, key: &NodePublicKey) -> Result<FrameStream, ClientError> {
+        let history: String = url::form_urlencoded::byte_serialize(history.as_bytes()).collect();
+        let path = format!("/v1/sync?since={since}&node={}&key={key}&history={history}", self.node);
+        let response = self.send(Method::GET, &path, None).await?;
+        Ok(FrameStream { body: response.into_body(), buffer: BytesMut::new(), searched: 0 })
+    }
+
+    /// A bundle's archive, as it was sent: its hash is yet to be checked.
+    pub async fn bundle(&self, hash: BundleHash) -> Result<Bytes, ClientError> {
+        let response = self.send(Method::GET, &format!("/v1/bundles/{hash}"), None).await?;
+        let limit = BundleLimits::default().compressed;
+        let body = Limited::new(response.into_body(), limit).collect();
+        match timeout(ANSWER_TIME, body).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) => Err(ClientError::Malformed(format!("bundle {hash}: {error}"))),
+            Err(_) => Err(ClientError::Timeout(ANSWER_TIME)),
+        }
+    }
+
+    /// Says what the node runs.
+    pub async fn report(&self, report: &NodeReport) -> Result<(), ClientError> {
+        self.post(&format!("/v1/nodes/{}/report", self.node), report).await
+    }
+
+    /// Hands log lines over.
+    pub async fn logs(&self, lines: &[LogLine]) -> Result<(), ClientError> {
+        self.post(&format!("/v1/nodes/{}/logs", self.node), &lines).await
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(body).expect("what is reported has string keys only");
+        self.send(Method::POST, path, Some(body.into())).await.map(drop)
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Response<Incoming>, ClientError> {
+        let uri: Uri = format!("{}{path}", self.base)
+            .parse()
+            .map_err(|_| ClientError::Unreachable(format!("{} is no URL", self.base)))?;
+        let mut request = Request::builder().method(method).uri(uri).header(AUTHORIZATION, &self.authorization);
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let request = request.body(Full::new(body.unwrap_or_default())).expect("all parts are valid");
+        let response = match timeout(ANSWER_TIME, self.http.request(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(ClientError::Unreachable(innermost(&error))),
+            Err(_) => return Err(ClientError::Timeout(ANSWER_TIME)),
+        };
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = timeout(ANSWER_TIME, Limited::new(response.into_body(), 64 << 10).collect()).await;
+        let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
+        let message = match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(body) => format!("{} ({})", body.error.message, body.error.code),
+            Err(_) => String::from_utf8_lossy(&body).chars().take(200).collect(),
+        };
+        Err(ClientError::Refused { status, message })
+    }
+}
+
+fn innermost(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// The frames of a stream, one a line.
+pub struct FrameStream {
+    body: Incoming,
+    buffer: BytesMut,
+    /// How much of the buffer is known to have no line break.
+    searched: usize,
+}
+
+impl FrameStream {
+    /// The next frame, not verified yet; `None` at the stream's end. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Result<Option<SignedFrame>, ClientError> {
+        loop {
+            if let Some(frame) = self.buffered()? {
+                return Ok(Some(frame));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(ClientError::Unreachable(innermost(&error))),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A frame that has arrived already.
+    pub fn buffered(&mut self) -> Result<Option<SignedFrame>, ClientError> {
+        loop {
+            let Some(at) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
+                self.searched = self.buffer.len();
+                if self.searched > MAX_LINE {
+                    return Err(ClientError::Malformed(format!("a frame is longer than {MAX_LINE} bytes")));
+                }
+                return Ok(None);
+            };
+            let line = self.buffer.split_to(self.searched + at + 1);
+            self.searched = 0;
+            let line = line.trim_ascii();
+            if !line.is_empty() {
+                return serde_json::from_slice(line)
+                    .map(Some)
+                    .map_err(|error| ClientError::Malformed(format!("a frame is no signed frame: {error}")));
+            }
+        }
+    }
+}

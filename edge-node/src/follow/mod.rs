@@ -1,0 +1,300 @@
+//! Following the control plane: frames in, bundles fetched, state kept on disk, then served and reported.
+//!
+//! The order is the guarantee: nothing is served before it is on disk, nothing is on disk before all it needs is there,
+//! and nothing is believed that the control plane did not sign. Whatever fails, what was served before is served on.
+
+mod backoff;
+pub mod client;
+mod report;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atoll_bundle::BundleHash;
+use atoll_protocol::seal::{NodeKey, SealError};
+use atoll_protocol::signing::{FrameError, PublicKey};
+use atoll_protocol::sync::{AppState, Frame};
+use futures::{StreamExt, stream};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use self::backoff::Backoff;
+use self::client::{ClientError, ControlPlaneClient, FrameStream};
+pub use self::report::{forward_logs, report};
+use crate::bundles::{BundleStore, BundleUnavailable};
+use crate::disk::{DataDir, DiskError};
+use crate::logs::Logs;
+use crate::saved::{OutOfOrder, SavedState};
+use crate::state::Serving;
+
+/// Bundles fetched at once.
+const PARALLEL: usize = 8;
+/// Between tries to bring up an app that could not be brought up.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What the node tells of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Status {
+    /// The state is one that can be served: it came from disk or from the control plane.
+    pub ready: bool,
+    /// The revision that is served.
+    pub revision: u64,
+    /// Apps that cannot be brought up, and why.
+    pub failures: BTreeMap<String, String>,
+    /// How often a stream has been opened.
+    pub connections: u64,
+}
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+enum StreamError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Order(#[from] OutOfOrder),
+    #[error("no frame and no heartbeat came for {} s", .0.as_secs_f32())]
+    Silence(Duration),
+    #[error("the control plane ended the stream")]
+    Ended,
+}
+
+impl StreamError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Client(_) => "control-plane-unreachable",
+            Self::Frame(FrameError::Signature(_)) => "signature-invalid",
+            Self::Frame(error) => error.code(),
+            Self::Order(_) => "frame-out-of-order",
+            Self::Silence(_) => "control-plane-silent",
+            Self::Ended => "stream-ended",
+        }
+    }
+}
+
+/// Why an app's new state cannot be served.
+#[derive(Debug, thiserror::Error)]
+enum BringUpError {
+    #[error(transparent)]
+    Bundle(#[from] BundleUnavailable),
+    #[error(transparent)]
+    Secret(#[from] SealError),
+    #[error("the node cannot keep its state: {0}")]
+    Disk(String),
+}
+
+/// Everything that following needs.
+pub struct Follower {
+    /// The control plane.
+    pub client: Arc<ControlPlaneClient>,
+    /// Whose frames are believed.
+    pub key: PublicKey,
+    /// Opens this node's secrets.
+    pub node_key: Arc<NodeKey>,
+    /// Where state is kept.
+    pub disk: Arc<DataDir>,
+    /// Where bundles are.
+    pub bundles: Arc<BundleStore>,
+    /// What is served.
+    pub serving: Arc<Serving>,
+    /// Told which apps are tailed.
+    pub logs: Arc<Logs>,
+    /// Told what the node runs.
+    pub status: watch::Sender<Status>,
+    /// A stream is given up after this long without a frame.
+    pub silence: Duration,
+}
+
+impl Follower {
+    /// Serves the last good state, if there is one, and returns it. An app whose secrets this node cannot open is left
+    /// out, and then the revision is 0, so that the control plane sends everything again.
+    pub fn resume(&self) -> SavedState {
+        let Some(mut saved) = self.disk.load() else { return SavedState::default() };
+        let sealed: Vec<String> = saved
+            .apps
+            .values()
+            .filter(|app| open_secrets(&self.node_key, app).is_err())
+            .map(|app| app.name.clone())
+            .collect();
+        for app in &sealed {
+            tracing::error!(app, "its secrets were sealed for another key; it is asked for again");
+            saved.apps.remove(app);
+            saved.revision = 0;
+        }
+        self.serve(&saved);
+        let revision = saved.revision;
+        tracing::info!(revision, apps = saved.apps.len(), "serving the last good state");
+        self.status.send_modify(|status| {
+            status.ready = true;
+            status.revision = revision;
+        });
+        saved
+    }
+
+    /// Follows until cancelled.
+    pub async fn run(self, mut saved: SavedState, cancel: CancellationToken) {
+        let mut backoff = Backoff::default();
+        loop {
+            let stream = async {
+                let stream = self.client.sync(saved.revision, &saved.history, &self.node_key.public_key()).await?;
+                tracing::info!(since = saved.revision, "following the control plane");
+                self.status.send_modify(|status| status.connections += 1);
+                self.follow(stream, &mut saved, &mut backoff).await
+            };
+            let ended = tokio::select! {
+                ended = stream => ended,
+                () = cancel.cancelled() => return,
+            };
+            // A tail lives with the stream that asked for it.
+            self.logs.set_tailed([]);
+            let Err(error) = ended;
+            match error {
+                StreamError::Order(_) => saved.revision = 0,
+                StreamError::Frame(_) => tracing::error!(code = error.code(), %error, "frame refused"),
+                _ => tracing::warn!(code = error.code(), %error, "not following; serving what is known"),
+            }
+            let pause = backoff.next(random());
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = cancel.cancelled() => return,
+            }
+        }
+    }
+
+    async fn follow(
+        &self,
+        mut stream: FrameStream,
+        saved: &mut SavedState,
+        backoff: &mut Backoff,
+    ) -> Result<std::convert::Infallible, StreamError> {
+        // What a run before could not bring up may be there by now.
+        let mut retry = Instant::now() + RETRY;
+        loop {
+            let silent = Instant::now() + self.silence;
+            let wake = if saved.pending.is_empty() { silent } else { silent.min(retry) };
+            let first = match timeout_at(wake, stream.next()).await {
+                Ok(frame) => frame?.ok_or(StreamError::Ended)?,
+                Err(_) if wake < silent => {
+                    self.bring_up(saved).await;
+                    retry = Instant::now() + RETRY;
+                    continue;
+                }
+                Err(_) => return Err(StreamError::Silence(self.silence)),
+            };
+            let mut changed = self.take(saved, first.verify(&self.key)?)?;
+            backoff.reset();
+            // Whatever has arrived meanwhile goes to disk in one step.
+            while let Some(frame) = stream.buffered()? {
+                changed |= self.take(saved, frame.verify(&self.key)?)?;
+            }
+            if changed {
+                self.bring_up(saved).await;
+                retry = Instant::now() + RETRY;
+            }
+        }
+    }
+
+    /// Whether the frame changed the state.
+    fn take(&self, saved: &mut SavedState, frame: Frame) -> Result<bool, OutOfOrder> {
+        match &frame {
+            Frame::Tail { apps } => self.logs.set_tailed(apps.iter().cloned()),
+            Frame::Heartbeat { revision } => tracing::trace!(revision, "heartbeat"),
+            Frame::Snapshot { revision, apps, .. } => tracing::info!(revision, apps = apps.len(), "snapshot"),
+            Frame::Change { revision, app, .. } => tracing::debug!(revision, app, "change"),
+        }
+        let changes = matches!(frame, Frame::Snapshot { .. } | Frame::Change { .. });
+        saved.take(frame)?;
+        Ok(changes)
+    }
+
+    /// Brings up what is pending as far as it can be, keeps the state, serves it.
+    async fn bring_up(&self, saved: &mut SavedState) {
+        let mut next = saved.clone();
+        let mut failures = BTreeMap::new();
+        let pending: Vec<AppState> = saved.pending.values().cloned().collect();
+        let prepared: Vec<_> = stream::iter(pending.into_iter().map(|app| async move {
+            let result = self.prepare(&app).await;
+            (app.name, result)
+        }))
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await;
+        let mut brought_up = Vec::new();
+        for (app, result) in prepared {
+            match result {
+                Ok(()) => {
+                    next.settle(&app);
+                    brought_up.push(app);
+                }
+                Err(error) => {
+                    let problem = with_causes(&error);
+                    tracing::error!(app, problem, "the app cannot be brought up; its older state serves on");
+                    failures.insert(app, problem);
+                }
+            }
+        }
+        match self.keep(&next).await {
+            Ok(()) => {
+                *saved = next;
+                self.serve(saved);
+            }
+            Err(error) => {
+                tracing::error!(code = "state-not-written", %error, "the older state serves on");
+                let problem = BringUpError::Disk(error.to_string()).to_string();
+                failures.extend(brought_up.into_iter().map(|app| (app, problem.clone())));
+            }
+        }
+        let revision = *self.serving.applied().borrow();
+        self.status.send_modify(|status| {
+            status.ready = true;
+            status.revision = revision;
+            status.failures = failures;
+        });
+    }
+
+    async fn prepare(&self, app: &AppState) -> Result<(), BringUpError> {
+        open_secrets(&self.node_key, app)?;
+        for version in app.versions.values() {
+            let hash: BundleHash = version.bundle;
+            self.bundles.load(hash).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, state: &SavedState) -> Result<(), DiskError> {
+        let (disk, state) = (self.disk.clone(), state.clone());
+        match tokio::task::spawn_blocking(move || disk.save(&state)).await {
+            Ok(saved) => saved,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    fn serve(&self, state: &SavedState) {
+        self.serving.follow(state.revision, &state.apps, |app| open_secrets(&self.node_key, app).ok());
+    }
+}
+
+fn open_secrets(key: &NodeKey, app: &AppState) -> Result<BTreeMap<String, String>, SealError> {
+    app.secrets.iter().map(|secret| Ok((secret.name.clone(), key.open(&app.name, secret)?))).collect()
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn random() -> f64 {
+    let mut bytes = [0; 4];
+    // Without randomness all nodes come at once, which is no reason to stay away.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+}

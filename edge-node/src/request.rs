@@ -1,0 +1,201 @@
+//! From an HTTP request to what an app is given: host, URL, forwarding headers, the facts about the client.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::header::{HOST, HeaderName};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Version};
+
+use crate::errors::EdgeError;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
+
+/// More header fields get 431; over HTTP/1 the parser stops there itself.
+const MAX_HEADERS: usize = 100;
+
+/// The other end of a connection, with all that is told of it made once.
+pub struct Client {
+    /// Its address; of an IPv4-mapped one the IPv4 address.
+    pub address: IpAddr,
+    header: HeaderValue,
+    cf_http1: String,
+    cf_http2: String,
+}
+
+impl Client {
+    /// The client at this address.
+    pub fn new(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        let text = address.to_string();
+        let cf = |protocol: &str| format!("{{\"httpProtocol\":\"{protocol}\",\"clientAddress\":\"{text}\"}}");
+        Self {
+            address,
+            header: HeaderValue::from_str(&text).expect("an address has only visible ASCII"),
+            cf_http1: cf("HTTP/1.1"),
+            cf_http2: cf("HTTP/2"),
+        }
+    }
+
+    /// `request.cf`: only what is truly known.
+    pub fn cf(&self, version: Version) -> &str {
+        if version == Version::HTTP_2 { &self.cf_http2 } else { &self.cf_http1 }
+    }
+}
+
+/// Refuses what no app is given.
+pub fn check(parts: &Parts) -> Result<(), EdgeError> {
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+        return Err(EdgeError::MethodNotAllowed(parts.method.to_string()));
+    }
+    if parts.headers.len() > MAX_HEADERS {
+        return Err(EdgeError::TooManyHeaders(parts.headers.len()));
+    }
+    Ok(())
+}
+
+/// The host a request is for: the target's authority if it has one, else the one `Host` field (RFC 9112 §3.2).
+pub fn authority(parts: &Parts) -> Result<Authority, EdgeError> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let authority = match (parts.uri.authority(), hosts.next(), hosts.next()) {
+        (_, _, Some(_)) => return Err(EdgeError::HostInvalid),
+        (Some(authority), _, None) => authority.clone(),
+        (None, Some(host), None) => Authority::try_from(host.as_bytes()).map_err(|_| EdgeError::HostInvalid)?,
+        (None, None, None) => return Err(EdgeError::HostInvalid),
+    };
+    if authority.host().is_empty() || authority.as_str().contains('@') {
+        return Err(EdgeError::HostInvalid);
+    }
+    Ok(authority)
+}
+
+/// The path without the query; of `OPTIONS *` the root.
+pub fn path(parts: &Parts) -> &str {
+    match parts.uri.path() {
+        "" | "*" => "/",
+        path => path,
+    }
+}
+
+/// The URL as the client addressed it.
+pub fn url(parts: &Parts, authority: &Authority) -> String {
+    let path = path(parts);
+    let query = parts.uri.query();
+    let length = 7 + authority.as_str().len() + path.len() + query.map_or(0, |query| query.len() + 1);
+    let mut url = String::with_capacity(length);
+    url.push_str("http://");
+    url.push_str(authority.as_str());
+    url.push_str(path);
+    if let Some(query) = query {
+        url.push('?');
+        url.push_str(query);
+    }
+    url
+}
+
+/// Adds `Host`, when only the target names it, and the fields that say where the request came from. Those that say who
+/// the client is replace what the client sent; `X-Forwarded-For` is added to.
+pub fn add_forwarding(headers: &mut HeaderMap, authority: &Authority, client: &Client) {
+    if !headers.contains_key(HOST)
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(HOST, host);
+    }
+    let forwarded = match headers.get(X_FORWARDED_FOR) {
+        Some(earlier) => {
+            let joined = [earlier.as_bytes(), b", ", client.header.as_bytes()].concat();
+            HeaderValue::from_bytes(&joined).unwrap_or_else(|_| client.header.clone())
+        }
+        None => client.header.clone(),
+    };
+    headers.insert(X_FORWARDED_FOR, forwarded);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(X_REAL_IP, client.header.clone());
+    headers.insert(CF_CONNECTING_IP, client.header.clone());
+}
+
+/// Makes ids for requests: unique in this process, and not to be confused with those of others.
+pub struct RequestIds(AtomicU64);
+
+impl RequestIds {
+    /// Ids from a random start.
+    pub fn new() -> Self {
+        let mut seed = [0; 8];
+        // Without randomness ids are still unique within the process.
+        let _ = aws_lc_rs::rand::fill(&mut seed);
+        Self(AtomicU64::new(u64::from_le_bytes(seed)))
+    }
+
+    /// The next id, 16 hexadecimal digits: a permutation of a counter, so it never comes twice.
+    pub fn next(&self) -> String {
+        let mut mixed = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        (0..16).map(|at| char::from(DIGITS[(mixed >> (60 - 4 * at) & 15) as usize])).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use http::Request;
+
+    use super::*;
+
+    fn parts(uri: &str, hosts: &[&str]) -> Parts {
+        let mut request = Request::builder().uri(uri);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn the_target_names_the_host_before_the_header_does() {
+        let request = parts("http://a.com:81/x?y", &["b.com"]);
+        let named = authority(&request).unwrap();
+        assert_eq!(url(&request, &named), "http://a.com:81/x?y");
+        let request = parts("/x", &["b.com:8080"]);
+        assert_eq!(url(&request, &authority(&request).unwrap()), "http://b.com:8080/x");
+        let request = parts("*", &["b.com"]);
+        assert_eq!(url(&request, &authority(&request).unwrap()), "http://b.com/");
+    }
+
+    #[test]
+    fn a_host_that_is_missing_double_or_nonsense_is_refused() {
+        for hosts in [&[][..], &["a.com", "a.com"], &[""], &["a b"], &["user@a.com"], &["a.com/x"], &[":80"]] {
+            assert_eq!(authority(&parts("/", hosts)), Err(EdgeError::HostInvalid), "{hosts:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_client_says_of_itself_is_replaced() {
+        let mut headers = HeaderMap::new();
+        headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("1.1.1.1"));
+        headers.insert(X_REAL_IP, HeaderValue::from_static("1.1.1.1"));
+        headers.insert(CF_CONNECTING_IP, HeaderValue::from_static("1.1.1.1"));
+        let client = Client::new("::ffff:9.9.9.9".parse().unwrap());
+        add_forwarding(&mut headers, &"a.com".parse().unwrap(), &client);
+        assert_eq!(headers[X_FORWARDED_FOR], "1.1.1.1, 9.9.9.9");
+        assert_eq!(headers[X_REAL_IP], "9.9.9.9");
+        assert_eq!(headers[CF_CONNECTING_IP], "9.9.9.9");
+        assert_eq!(headers[HOST], "a.com");
+        let cf: serde_json::Value = serde_json::from_str(client.cf(Version::HTTP_2)).unwrap();
+        assert_eq!((cf["httpProtocol"].as_str(), cf["clientAddress"].as_str()), (Some("HTTP/2"), Some("9.9.9.9")));
+    }
+
+    #[test]
+    fn ids_do_not_repeat() {
+        let ids = RequestIds::new();
+        let seen: HashSet<String> = (0..10_000).map(|_| ids.next()).collect();
+        assert_eq!(seen.len(), 10_000);
+        assert!(seen.iter().all(|id| id.len() == 16));
+    }
+}

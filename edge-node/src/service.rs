@@ -1,0 +1,240 @@
+//! A request's way through the node: route, version, dispatch, answer.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+use atoll_runtime::{Body, FetchEvent, HandlerError, OutboundRequest};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, Response, Version};
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use url::Url;
+
+use crate::access_log::{AccessLog, Record};
+use crate::answer::{self, Answer, Ticket};
+use crate::body::{Outgoing, limited};
+use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Start, copy};
+use crate::egress::Egress;
+use crate::errors::EdgeError;
+use crate::headers::{loop_depth, remove_hop_by_hop};
+use crate::logs::{Logs, now};
+use crate::request::{self, Client, RequestIds};
+use crate::routing::normalize_host;
+use crate::state::{Serving, VersionEntry};
+
+/// A client that sends this is recognised by its value instead of its address when a deployment has two versions.
+const VERSION_KEY: HeaderName = HeaderName::from_static("atoll-version-key");
+
+/// What the operator chose.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Say in headers how the answer was made.
+    pub debug_headers: bool,
+    /// Put stacks into error bodies.
+    pub expose_stacks: bool,
+    /// Refuse requests that passed this platform so often.
+    pub loop_limit: usize,
+}
+
+/// Answers requests. One for all connections.
+pub struct Service {
+    /// What is served.
+    pub serving: Arc<Serving>,
+    /// Who runs it.
+    pub dispatcher: Arc<Dispatcher>,
+    /// For requests that pass through to an origin.
+    pub egress: Arc<Egress>,
+    /// The apps' logs.
+    pub logs: Arc<Logs>,
+    /// The access log.
+    pub access_log: Option<AccessLog>,
+    /// What the operator chose.
+    pub options: Options,
+    /// Names for requests.
+    pub ids: RequestIds,
+}
+
+/// What is learnt of a request on its way, for headers and logs.
+#[derive(Default)]
+struct Trace {
+    host: String,
+    version: Option<Arc<VersionEntry>>,
+    start: Option<Start>,
+    error: Option<&'static str>,
+    ticket: Ticket,
+}
+
+impl Service {
+    /// Answers one request, whatever happens.
+    pub async fn answer(&self, request: Request<Incoming>, client: &Client) -> Response<Answer> {
+        let started = Instant::now();
+        let id = self.ids.next();
+        let (parts, body) = request.into_parts();
+        let (method, uri, version) = (parts.method.clone(), parts.uri.clone(), parts.version);
+        let mut trace = Trace::default();
+        let mut response = match self.route(parts, body, client, &id, &mut trace).await {
+            Ok(response) => response,
+            Err(error) => {
+                trace.error = Some(error.code());
+                let mut response = answer::from_error(&method, &error, self.options.expose_stacks);
+                set(&mut response, "atoll-request-id", &id);
+                // Whatever is left of the request is not worth reading.
+                if version < Version::HTTP_2 && matches!(error, DispatchError::Edge(EdgeError::BodyTooLarge { .. })) {
+                    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
+        };
+        if self.options.debug_headers {
+            add_debug_headers(&mut response, &trace, &id, started);
+        }
+        let status = response.status().as_u16();
+        if let Some(version) = &trace.version
+            && self.logs.wanted(&version.app)
+        {
+            let took = started.elapsed().as_secs_f64() * 1e3;
+            let line = format!("{method} http://{}{} {status} {took:.2} ms", trace.host, uri.path());
+            self.logs.write(&version.app, version.number, "request", line, Some(id.clone()));
+        }
+        if let Some(log) = &self.access_log {
+            let record = Record {
+                ts: now(),
+                id,
+                client: client.address,
+                method: method.to_string(),
+                host: std::mem::take(&mut trace.host),
+                path: uri.path().to_owned(),
+                status,
+                bytes: 0,
+                duration_us: 0,
+                app: trace.version.as_ref().map(|version| version.app.clone()),
+                version: trace.version.as_ref().map(|version| version.number),
+                start: trace.start.map(Start::as_str),
+                error: trace.error,
+            };
+            trace.ticket.log = Some((log.clone(), record, started));
+        }
+        response.map(|body| Answer::new(body, trace.ticket))
+    }
+
+    async fn route(
+        &self,
+        mut parts: Parts,
+        body: Incoming,
+        client: &Client,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Result<Response<Outgoing>, DispatchError> {
+        request::check(&parts)?;
+        let authority = request::authority(&parts)?;
+        authority.as_str().clone_into(&mut trace.host);
+        let depth = loop_depth(&parts.headers);
+        if depth >= self.options.loop_limit {
+            return Err(EdgeError::LoopDetected { depth }.into());
+        }
+        let path = request::path(&parts);
+        let (version, permit) = {
+            let snapshot = self.serving.current();
+            let app = snapshot
+                .routes
+                .find(&normalize_host(authority.host()), path)
+                .ok_or_else(|| EdgeError::RouteNotFound { host: authority.to_string(), path: path.to_owned() })?;
+            let not_deployed = || EdgeError::NotDeployed(app.name.to_string());
+            let version = match parts.headers.get(VERSION_KEY) {
+                Some(key) => app.version_for(key.as_bytes()),
+                None => match client.address {
+                    std::net::IpAddr::V4(address) => app.version_for(&address.octets()),
+                    std::net::IpAddr::V6(address) => app.version_for(&address.octets()),
+                },
+            };
+            let version = version.ok_or_else(not_deployed)?.clone();
+            let limit = version.limits.concurrency;
+            let permit = app.admit(limit);
+            (version, permit.ok_or_else(|| EdgeError::AppOverloaded { app: app.name.to_string(), limit }))
+        };
+        trace.version = Some(version.clone());
+        trace.ticket.permit = Some(permit?);
+        let limit = version.limits.request_body_bytes;
+        if body.size_hint().lower() > limit {
+            return Err(EdgeError::BodyTooLarge { limit }.into());
+        }
+        let url = request::url(&parts, &authority);
+        remove_hop_by_hop(&mut parts.headers);
+        request::add_forwarding(&mut parts.headers, &authority, client);
+        let (body, overflow) = limited(body, limit);
+        let method = parts.method.clone();
+        let event = FetchEvent {
+            method: parts.method,
+            url,
+            headers: parts.headers,
+            body,
+            request_id: id.to_owned(),
+            cf: Some(client.cf(parts.version).to_owned()),
+        };
+        let spare = if version.origin.is_some() { copy(&event) } else { None };
+        let Dispatched { result, start, instance } = self.dispatcher.send(&version, event).await;
+        trace.start = start;
+        trace.ticket.instance = instance;
+        let result = result.and_then(|answer| answer::from_app(&method, answer).map_err(DispatchError::Handler));
+        let error = match result {
+            Ok(response) => return Ok(response),
+            Err(_) if overflow.happened() => return Err(EdgeError::BodyTooLarge { limit }.into()),
+            Err(error) => error,
+        };
+        self.log_failure(&version, &error, id);
+        match (&error, spare, &version.origin) {
+            (DispatchError::Handler(HandlerError::Exception { pass_through: true, .. }), Some(event), Some(origin)) => {
+                trace.error = Some(error.code());
+                self.pass_through(event, origin).await
+            }
+            _ => Err(error),
+        }
+    }
+
+    async fn pass_through(&self, event: FetchEvent, origin: &Url) -> Result<Response<Outgoing>, DispatchError> {
+        let unreachable = |problem: String| DispatchError::Edge(EdgeError::OriginUnreachable(problem));
+        let mut url: Url = event.url.parse().map_err(|_| unreachable("the request's URL is not valid".into()))?;
+        // The setters refuse only what an http origin cannot have.
+        let _ = url.set_scheme(origin.scheme());
+        let _ = url.set_host(origin.host_str());
+        let _ = url.set_port(origin.port());
+        let method = event.method.clone();
+        let request = OutboundRequest { method: event.method, url, headers: event.headers, body: Body::Empty };
+        let response = self.egress.fetch(request).await.map_err(|failure| unreachable(failure.message))?;
+        let response =
+            atoll_runtime::FetchResponse { status: response.status, headers: response.headers, body: response.body };
+        answer::from_app(&method, response).map_err(DispatchError::Handler)
+    }
+
+    fn log_failure(&self, version: &VersionEntry, error: &DispatchError, id: &str) {
+        if !self.logs.wanted(&version.app) {
+            return;
+        }
+        let mut line = error.message();
+        if let Some(stack) = error.stack() {
+            let _ = write!(line, "\n{stack}");
+        }
+        self.logs.write(&version.app, version.number, "error", line, Some(id.to_owned()));
+    }
+}
+
+fn add_debug_headers(response: &mut Response<Outgoing>, trace: &Trace, id: &str, started: Instant) {
+    let duration = started.elapsed().as_secs_f64() * 1e3;
+    let start = trace.start.map_or("none", Start::as_str);
+    set(response, "server-timing", &format!("isolate;desc=\"{start}\";dur={duration:.3}"));
+    set(response, "atoll-request-id", id);
+    if let Some(version) = &trace.version {
+        set(response, "atoll-app", &version.app);
+        set(response, "atoll-version", &version.number.to_string());
+    }
+    if let Some(start) = trace.start {
+        set(response, "atoll-isolate", start.as_str());
+    }
+}
+
+fn set(response: &mut Response<Outgoing>, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}

@@ -1,0 +1,264 @@
+//! What the node serves: one immutable snapshot of apps, versions and routes. A request reads it once and sees exactly
+//! one revision.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use atoll_bundle::{Bundle, BundleHash};
+use atoll_protocol::sync::{AppState, VersionState};
+use atoll_runtime::{Binding, Environment, Host};
+use serde_json::Value;
+use tokio::sync::watch;
+use url::Url;
+
+use crate::config::Config;
+use crate::dispatch::Instances;
+use crate::egress::Egress;
+use crate::host::AppHost;
+use crate::limits::LimitSettings;
+use crate::logs::Logs;
+use crate::rollout;
+use crate::routing::{RouteIndex, RoutePattern};
+
+/// One version of an app, with its isolates. When nothing refers to it any more, its isolates end.
+pub struct VersionEntry {
+    /// The app's name.
+    pub app: Arc<str>,
+    /// The version's number.
+    pub number: u64,
+    /// The code's hash.
+    pub hash: BundleHash,
+    /// The code, when it is not kept in the bundle store.
+    pub bundle: Option<Arc<Bundle>>,
+    /// What it may use.
+    pub limits: LimitSettings,
+    /// Variables and secrets.
+    pub env: Environment,
+    /// Where requests pass through to.
+    pub origin: Option<Url>,
+    /// What its isolates may ask of the node.
+    pub host: Arc<dyn Host>,
+    /// Its isolates.
+    pub instances: Arc<Instances>,
+}
+
+/// An app at one revision.
+pub struct AppEntry {
+    /// Its name.
+    pub name: Arc<str>,
+    source: AppState,
+    versions: BTreeMap<u64, Arc<VersionEntry>>,
+    in_flight: Arc<AtomicU32>,
+}
+
+impl AppEntry {
+    /// The version for a client; `None` when nothing is deployed.
+    pub fn version_for(&self, client: &[u8]) -> Option<&Arc<VersionEntry>> {
+        self.versions.get(&rollout::choose(&self.name, &self.source.targets, client)?)
+    }
+
+    /// Counts a request as in flight until the permit is dropped; `None` when there are `limit` already.
+    pub fn admit(&self, limit: u32) -> Option<Permit> {
+        let permit = Permit(self.in_flight.clone());
+        (permit.0.fetch_add(1, Ordering::Relaxed) < limit).then_some(permit)
+    }
+}
+
+/// A request in flight.
+pub struct Permit(Arc<AtomicU32>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Everything a request's way depends on.
+#[derive(Default)]
+pub struct Snapshot {
+    /// All routes.
+    pub routes: RouteIndex<Arc<AppEntry>>,
+}
+
+/// The snapshot that is served, and how the next one is made.
+pub struct Serving {
+    current: ArcSwap<Snapshot>,
+    sources: Mutex<Sources>,
+    applied: watch::Sender<u64>,
+    defaults: LimitSettings,
+    ceilings: LimitSettings,
+    default_domain: String,
+    egress: Arc<Egress>,
+    logs: Arc<Logs>,
+}
+
+#[derive(Default)]
+struct Sources {
+    revision: u64,
+    followed: BTreeMap<String, Arc<AppEntry>>,
+    installed: BTreeMap<String, Arc<AppEntry>>,
+}
+
+impl Serving {
+    /// Serves nothing.
+    pub fn new(config: &Config, egress: Arc<Egress>, logs: Arc<Logs>) -> Self {
+        Self {
+            current: ArcSwap::default(),
+            sources: Mutex::default(),
+            applied: watch::Sender::new(0),
+            defaults: config.limits.clone(),
+            ceilings: config.ceilings.clone(),
+            default_domain: config.default_domain.clone(),
+            egress,
+            logs,
+        }
+    }
+
+    /// What is served now.
+    pub fn current(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// The revision that is served, and its changes.
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// Serves these apps, and no others that came this way, from now on. Apps whose state did not change, and versions
+    /// that stay the same, keep their isolates. `secrets` gives the opened secrets of an app that changed; an app for
+    /// which it fails keeps what it had.
+    pub fn follow(
+        &self,
+        revision: u64,
+        apps: &BTreeMap<String, AppState>,
+        secrets: impl Fn(&AppState) -> Option<BTreeMap<String, String>>,
+    ) {
+        let mut sources = self.sources();
+        let mut followed = BTreeMap::new();
+        for (name, state) in apps {
+            let previous = sources.followed.get(name);
+            let entry = match previous {
+                Some(previous) if previous.source == *state => Some(previous.clone()),
+                _ => match secrets(state) {
+                    Some(secrets) => Some(Arc::new(self.entry(state, &secrets, None, previous.map(Arc::as_ref)))),
+                    None => previous.cloned(),
+                },
+            };
+            followed.extend(entry.map(|entry| (name.clone(), entry)));
+        }
+        sources.followed = followed;
+        sources.revision = revision;
+        self.publish(&sources);
+        self.applied.send_replace(revision);
+    }
+
+    /// Serves an app from memory, whatever the control plane says of its name.
+    pub fn install(&self, state: &AppState, bundle: Arc<Bundle>, secrets: &BTreeMap<String, String>) {
+        let mut sources = self.sources();
+        let previous = sources.installed.get(&state.name).cloned();
+        let entry = Arc::new(self.entry(state, secrets, Some(bundle), previous.as_deref()));
+        sources.installed.insert(state.name.clone(), entry);
+        self.publish(&sources);
+    }
+
+    fn publish(&self, sources: &Sources) {
+        let mut apps = sources.followed.clone();
+        apps.extend(sources.installed.iter().map(|(name, entry)| (name.clone(), entry.clone())));
+        let mut routes = Vec::with_capacity(apps.len() * 2);
+        for (name, entry) in &apps {
+            for pattern in &entry.source.routes {
+                match RoutePattern::parse(pattern) {
+                    Ok(pattern) => routes.push((pattern, entry.clone())),
+                    Err(error) => tracing::warn!(app = name, %error, "route ignored"),
+                }
+            }
+        }
+        // Routes that are written down go before the names that apps have by default.
+        for (name, entry) in &apps {
+            if entry.source.default_route {
+                let host = format!("{name}.{}", self.default_domain);
+                routes.push((RoutePattern::whole_host(&host), entry.clone()));
+            }
+        }
+        self.current.store(Arc::new(Snapshot { routes: routes.into_iter().collect() }));
+    }
+
+    fn entry(
+        &self,
+        state: &AppState,
+        secrets: &BTreeMap<String, String>,
+        bundle: Option<Arc<Bundle>>,
+        previous: Option<&AppEntry>,
+    ) -> AppEntry {
+        let name: Arc<str> = match previous {
+            Some(previous) => previous.name.clone(),
+            None => state.name.as_str().into(),
+        };
+        let versions = state.versions.iter().map(|(&number, version)| {
+            let fresh = self.version(&name, number, version, secrets, bundle.clone());
+            let kept = previous.and_then(|previous| previous.versions.get(&number)).filter(|old| old.same_as(&fresh));
+            (number, kept.cloned().unwrap_or_else(|| Arc::new(fresh)))
+        });
+        AppEntry {
+            versions: versions.collect(),
+            in_flight: previous.map(|previous| previous.in_flight.clone()).unwrap_or_default(),
+            source: state.clone(),
+            name,
+        }
+    }
+
+    fn version(
+        &self,
+        app: &Arc<str>,
+        number: u64,
+        version: &VersionState,
+        secrets: &BTreeMap<String, String>,
+        bundle: Option<Arc<Bundle>>,
+    ) -> VersionEntry {
+        let config = &version.config;
+        let host = AppHost { app: app.clone(), version: number, egress: self.egress.clone(), logs: self.logs.clone() };
+        VersionEntry {
+            app: app.clone(),
+            number,
+            hash: version.bundle,
+            bundle,
+            limits: self.defaults.with(&config.limits, &self.ceilings),
+            env: environment(&config.vars, secrets),
+            origin: config.origin.as_deref().and_then(|origin| origin.parse().ok()),
+            host: Arc::new(host),
+            instances: Arc::default(),
+        }
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl VersionEntry {
+    /// Whether isolates of the one can serve for the other. A number can come again when an app was deleted.
+    fn same_as(&self, other: &Self) -> bool {
+        (self.number, self.hash, &self.limits, &self.env, &self.origin)
+            == (other.number, other.hash, &other.limits, &other.env, &other.origin)
+    }
+}
+
+/// `env`, sorted by name; a secret takes the place of a variable of the same name.
+fn environment(vars: &BTreeMap<String, Value>, secrets: &BTreeMap<String, String>) -> Environment {
+    let mut env = BTreeMap::new();
+    for (name, value) in vars {
+        let binding = match value {
+            Value::String(text) => Binding::Text(text.clone()),
+            other => Binding::Json(other.to_string()),
+        };
+        env.insert(name.clone(), binding);
+    }
+    env.extend(secrets.iter().map(|(name, value)| (name.clone(), Binding::Secret(value.clone()))));
+    env.into_iter().collect()
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;
