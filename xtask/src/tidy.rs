@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the house rules that no other tool knows, checked on the files that git knows or would add. A test
 //! of this crate checks the same.
 
+mod codes;
 mod references;
 mod rules;
 
@@ -22,12 +23,14 @@ pub fn run() -> anyhow::Result<()> {
 
 /// One line for every place that breaks a rule, as `path:line: what and why`.
 fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    let errors = fs::read_to_string(root.join(codes::PAGE)).with_context(|| format!("cannot read {}", codes::PAGE))?;
     let mut complaints = Vec::new();
     for path in files(root)? {
         let Ok(content) = fs::read(root.join(&path)) else { continue };
         let Ok(text) = String::from_utf8(content) else { continue };
         complaints.extend(rules::check(&path, &text));
         complaints.extend(references::check(root, &path, &text));
+        complaints.extend(codes::check(&path, &text, &errors));
     }
     Ok(complaints)
 }
