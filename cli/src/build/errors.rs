@@ -16,6 +16,11 @@ pub enum BuildError {
     /// The entry module's default export is missing.
     #[error("{0} has no default export; a worker needs `export default {{ async fetch(request, env, ctx) {{ … }} }}`")]
     NoDefaultExport(String),
+    /// The default export is an object without a handler.
+    #[error(
+        "the default export of {0} has no fetch handler; write `export default {{ async fetch(request, env, ctx) {{ … }} }}`"
+    )]
+    NoHandler(String),
     /// A file of the module graph cannot be read.
     #[error("cannot read {path}: {source}")]
     Read {
@@ -50,6 +55,7 @@ impl BuildError {
             Self::Source(error) => error.kind.as_str(),
             Self::NoEntry(_) => "entry-missing",
             Self::NoDefaultExport(_) => "export-missing",
+            Self::NoHandler(_) => "handler-missing",
             Self::Read { .. } => "read-failed",
             Self::Tsconfig(_) => "tsconfig-invalid",
             Self::Bundle(error) => error.code(),

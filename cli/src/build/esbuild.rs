@@ -20,12 +20,30 @@ pub fn find(project: &Project) -> Option<PathBuf> {
     if project.no_bundle || loaders(project).is_none() {
         return None;
     }
-    let in_project =
-        project.root.ancestors().map(|folder| folder.join("node_modules/.bin/esbuild")).find(|path| path.is_file());
+    let in_project = project.root.ancestors().map(|folder| folder.join("node_modules")).find_map(|modules| {
+        let script = modules.join(".bin/esbuild");
+        // The script only starts the program of this platform, through Node.js.
+        let native = modules.join("@esbuild").join(platform()).join("bin/esbuild");
+        script.is_file().then(|| if native.is_file() { native } else { script })
+    });
     in_project.or_else(|| {
         let path = std::env::var_os("PATH")?;
         std::env::split_paths(&path).map(|folder| folder.join("esbuild")).find(|path| path.is_file())
     })
+}
+
+/// How esbuild's packages name this platform.
+fn platform() -> String {
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{system}-{machine}")
 }
 
 /// `--loader` options for the project's rules; `None` when a rule's glob is not of the form `**/*.EXTENSION`.

@@ -13,6 +13,9 @@ use super::module::Linkage;
 use super::resolve::ImportStyle;
 use super::source_map;
 
+/// The handlers a worker can have.
+const HANDLERS: [&str; 6] = ["fetch", "scheduled", "queue", "tail", "email", "test"];
+
 /// The modules of a bundle, not sorted; the first is the entry.
 pub fn link(graph: &Graph, node_env: &str) -> Result<Vec<Module>, BuildError> {
     check_entry(graph)?;
@@ -31,7 +34,14 @@ fn check_entry(graph: &Graph) -> Result<(), BuildError> {
     let has_default = entry
         .code()
         .is_some_and(|code| code.linkage == Linkage::EsModule && code.exports.iter().any(|name| name == "default"));
-    if has_default { Ok(()) } else { Err(BuildError::NoDefaultExport(shown)) }
+    if !has_default {
+        return Err(BuildError::NoDefaultExport(shown));
+    }
+    let handlers = entry.code().and_then(|code| code.handlers.as_ref());
+    match handlers {
+        Some(names) if !names.iter().any(|name| HANDLERS.contains(&name.as_str())) => Err(BuildError::NoHandler(shown)),
+        _ => Ok(()),
+    }
 }
 
 /// Every name that is imported from an ES module must be exported there.

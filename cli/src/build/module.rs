@@ -49,6 +49,8 @@ pub struct CodeModule {
     pub imports: Vec<Import>,
     /// Its own exports by name; for CommonJS, those that can be seen without running it.
     pub exports: Vec<String>,
+    /// The handlers of its default export, when that is written out as an object.
+    pub handlers: Option<Vec<String>>,
     /// CommonJS modules whose exports it passes on.
     pub reexports: Vec<String>,
     /// Expressions to be replaced: where in `code`, and by what.
@@ -62,8 +64,6 @@ pub struct Import {
     pub specifier: String,
     /// `import` or `require`.
     pub style: ImportStyle,
-    /// `import()`: may fail when the code runs.
-    pub dynamic: bool,
     /// The specifier and, after it, the import attributes: the part of `code` that the rewritten specifier replaces.
     pub span: Range<usize>,
     /// The length of the specifier with its quotes, from the start of `span`.
@@ -161,6 +161,7 @@ impl CodeModule {
             transpiled,
             imports: scan.imports,
             exports: scan.exports,
+            handlers: scan.handlers,
             reexports,
             replacements: scan.replacements,
         })
@@ -238,6 +239,7 @@ struct Scan<'a> {
     define: &'a BTreeMap<String, String>,
     imports: Vec<Import>,
     exports: Vec<String>,
+    handlers: Option<Vec<String>>,
     commonjs: bool,
     replacements: Vec<(Range<usize>, String)>,
 }
@@ -250,6 +252,7 @@ impl<'a> Scan<'a> {
             define,
             imports: Vec::new(),
             exports: Vec::new(),
+            handlers: None,
             commonjs: false,
             replacements: Vec::new(),
         }
@@ -265,7 +268,6 @@ impl<'a> Scan<'a> {
         Import {
             specifier: specifier.value.to_string_lossy().into_owned(),
             style: ImportStyle::Import,
-            dynamic: false,
             span: literal.start..end,
             literal: literal.len(),
             names: Vec::new(),
@@ -362,6 +364,9 @@ impl Visit for Scan<'_> {
 
     fn visit_export_default_expr(&mut self, export: &ExportDefaultExpr) {
         self.exports.push("default".into());
+        if let Expr::Object(object) = &*export.expr {
+            self.handlers = object.props.iter().map(property_name).collect();
+        }
         export.visit_children_with(self);
     }
 
@@ -397,7 +402,6 @@ impl Visit for Scan<'_> {
                 self.imports.push(Import {
                     specifier,
                     style,
-                    dynamic: style == ImportStyle::Import,
                     span: literal.start..end,
                     literal: literal.len(),
                     names: Vec::new(),
@@ -450,6 +454,25 @@ fn pattern_names(pattern: &Pat, names: &mut Vec<String>) {
             }
         }
         Pat::Expr(_) | Pat::Invalid(_) => {}
+    }
+}
+
+/// The name of a property; `None` when only running the code tells it.
+fn property_name(property: &PropOrSpread) -> Option<String> {
+    let PropOrSpread::Prop(property) = property else { return None };
+    let name = match &**property {
+        Prop::Shorthand(ident) => return Some(ident.sym.to_string()),
+        Prop::KeyValue(property) => &property.key,
+        Prop::Method(property) => &property.key,
+        Prop::Getter(property) => &property.key,
+        Prop::Setter(property) => &property.key,
+        Prop::Assign(_) => return None,
+    };
+    match name {
+        PropName::Ident(name) => Some(name.sym.to_string()),
+        PropName::Str(name) => Some(name.value.to_string_lossy().into_owned()),
+        PropName::Num(number) => Some(number.value.to_string()),
+        PropName::BigInt(_) | PropName::Computed(_) => None,
     }
 }
 

@@ -154,12 +154,6 @@ impl ModuleResolver {
         Self { import, require }
     }
 
-    /// Forgets what it knows of the file system.
-    pub fn clear_cache(&self) {
-        self.import.clear_cache();
-        self.require.clear_cache();
-    }
-
     /// Where `specifier`, which stands in the file `from`, leads.
     pub fn resolve(&self, from: &Path, specifier: &str, style: ImportStyle) -> Result<Target, ResolveProblem> {
         if let Some(problem) = builtin_scheme(specifier) {

@@ -249,6 +249,10 @@ fn a_name_that_is_not_exported_is_an_error() {
 fn the_entry_must_be_there_and_have_a_default_export() {
     let folder = Folder::new(&[("index.js", "export const fetch = () => {};\n")]);
     assert!(matches!(folder.build("index.js").unwrap_err(), BuildError::NoDefaultExport(file) if file == "index.js"));
+    folder.write("other.js", "export default { other() {} };\n");
+    assert!(matches!(folder.build("other.js").unwrap_err(), BuildError::NoHandler(file) if file == "other.js"));
+    folder.write("spread.js", "const o = { fetch() {} };\nexport default { ...o };\n");
+    folder.build("spread.js").unwrap();
     assert!(matches!(folder.build("gone.js").unwrap_err(), BuildError::NoEntry(file) if file == "gone.js"));
 }
 

@@ -41,7 +41,7 @@ pub struct Project {
     pub vars: BTreeMap<String, serde_json::Value>,
     /// Route patterns.
     pub routes: Vec<String>,
-    /// Whether the app answers at `NAME.<default domain>` too: `workers_dev`, by default true unless there are routes.
+    /// Whether the app answers at `NAME.<default domain>` too: `workers_dev`, by default true.
     pub default_route: bool,
     /// Kinds of modules by file name.
     pub rules: Rules,
@@ -226,7 +226,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     let compatibility_flags = table.strings("compatibility_flags")?.unwrap_or_default();
     let vars = table.json_table("vars")?.unwrap_or_default();
     let routes = read_routes(&mut table)?;
-    let default_route = table.boolean("workers_dev")?.unwrap_or(routes.is_empty());
+    let default_route = table.boolean("workers_dev")?.unwrap_or(true);
     let rules = read_rules(&mut table, &mut warnings)?;
     let limits = read_limits(&mut table, file, &mut warnings)?;
     let origin = table.string("origin")?;

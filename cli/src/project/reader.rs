@@ -25,7 +25,6 @@ pub struct WrongValue {
 pub struct TableReader<'a> {
     file: &'a str,
     path: String,
-    line: usize,
     entries: Vec<(&'a str, &'a Node)>,
 }
 
@@ -36,7 +35,6 @@ impl<'a> TableReader<'a> {
             Value::Table(entries) => Ok(Self {
                 file,
                 path: path.to_owned(),
-                line: node.line,
                 entries: entries.iter().map(|(key, node)| (key.as_str(), node)).collect(),
             }),
             _ => Err(WrongValue {
@@ -47,11 +45,6 @@ impl<'a> TableReader<'a> {
                 found: node.describe(),
             }),
         }
-    }
-
-    /// The line on which the table starts.
-    pub fn line(&self) -> usize {
-        self.line
     }
 
     /// The full name of `key` in this table.

@@ -123,7 +123,7 @@ X = "staging"
     let staging = environment("staging").unwrap();
     assert_eq!(staging.name, "a-staging");
     assert_eq!(staging.routes, ["staging.example.com/*"]);
-    assert!(!staging.default_route);
+    assert!(staging.default_route);
     assert_eq!(staging.vars["X"], "staging");
     let bare = environment("bare").unwrap();
     assert_eq!(bare.routes, ["example.com/*"]);

@@ -1,0 +1,59 @@
+//! What each command does. Commands of the platform's roles ([`up`], [`control_plane`], [`edge_node`], [`dev`]) run until
+//! they are told to stop; all others speak to a control plane and end.
+
+mod apps;
+mod delete;
+mod deploy;
+mod init;
+mod rollback;
+mod secret;
+mod tail;
+mod token;
+mod versions;
+
+use std::path::Path;
+
+use atoll_runtime::Engine;
+
+use crate::args::{ClientArgs, Command};
+use crate::client::Client;
+use crate::client::target::Target;
+use crate::error::CommandError;
+use crate::project;
+
+/// Runs a command to its end. `engine` is there when the command [needs it](Command::needs_engine).
+pub async fn run(command: Command, engine: Option<Engine>) -> Result<(), CommandError> {
+    match command {
+        Command::Init(args) => init::run(args),
+        Command::Deploy(args) => deploy::run(args, engine).await,
+        Command::Versions(args) => versions::run(args).await,
+        Command::Rollback(args) => rollback::run(args).await,
+        Command::Tail(args) => tail::run(args).await,
+        Command::Delete(args) => delete::run(args).await,
+        Command::Secret(args) => secret::run(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Nodes(args) => apps::nodes(args).await,
+        Command::Apps(args) => apps::list(args).await,
+        Command::Routes(args) => apps::routes(args).await,
+        _ => Err(CommandError::new("not-built", "not built")),
+    }
+}
+
+/// A client for what the arguments name.
+fn client(args: &ClientArgs) -> Result<Client, CommandError> {
+    Ok(Client::new(Target::from_args(args)?)?)
+}
+
+/// The app that is meant: the one named, or that of the project in the current folder.
+fn app_name(named: Option<String>, environment: Option<&str>) -> Result<String, CommandError> {
+    match named {
+        Some(name) => Ok(name),
+        None => match project::name_of(Path::new("."), environment) {
+            Err(project::ProjectError::NotFound(_)) => Err(CommandError::new(
+                "app-missing",
+                "which app? Name it, or run the command in the folder of its project",
+            )),
+            other => Ok(other?),
+        },
+    }
+}
