@@ -1,14 +1,18 @@
-//! What each command does. Commands of the platform's roles ([`up`], [`control_plane`], [`edge_node`], [`dev`]) run until
-//! they are told to stop; all others speak to a control plane and end.
+//! What each command does. The platform's roles (`up`, `control-plane`, `edge-node`, `dev`) run until they are told to
+//! stop; all others speak to a control plane and end.
 
 mod apps;
+mod control_plane;
 mod delete;
 mod deploy;
+mod dev;
+mod edge_node;
 mod init;
 mod rollback;
 mod secret;
 mod tail;
 mod token;
+mod up;
 mod versions;
 
 use std::path::Path;
@@ -23,7 +27,12 @@ use crate::project;
 
 /// Runs a command to its end. `engine` is there when the command [needs it](Command::needs_engine).
 pub async fn run(command: Command, engine: Option<Engine>) -> Result<(), CommandError> {
+    let needed = || CommandError::new("no-engine", "the JavaScript engine was not set up");
     match command {
+        Command::Up(args) => up::run(args, engine.ok_or_else(needed)?).await,
+        Command::ControlPlane(args) => control_plane::run(args).await,
+        Command::EdgeNode(args) => edge_node::run(args, engine.ok_or_else(needed)?).await,
+        Command::Dev(args) => dev::run(args, engine.ok_or_else(needed)?).await,
         Command::Init(args) => init::run(args),
         Command::Deploy(args) => deploy::run(args, engine).await,
         Command::Versions(args) => versions::run(args).await,
@@ -35,7 +44,6 @@ pub async fn run(command: Command, engine: Option<Engine>) -> Result<(), Command
         Command::Nodes(args) => apps::nodes(args).await,
         Command::Apps(args) => apps::list(args).await,
         Command::Routes(args) => apps::routes(args).await,
-        _ => Err(CommandError::new("not-built", "not built")),
     }
 }
 

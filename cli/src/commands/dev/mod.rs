@@ -1,0 +1,233 @@
+//! `atoll dev`: the project on this machine, built again whenever a file changes.
+//!
+//! A version that does not build or does not start leaves the one before it in service.
+
+mod watch;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use atoll_bundle::{Bundle, BundleHash};
+use atoll_edge_node::{Config, EdgeNode, StartError};
+use atoll_protocol::api::{LogLine, Target};
+use atoll_protocol::config::VersionConfig;
+use atoll_protocol::sync::{AppState, VersionState};
+use atoll_runtime::Engine;
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+
+use self::watch::Watch;
+use super::{edge_node, tail};
+use crate::args::DevArgs;
+use crate::build::{Builder, Mode};
+use crate::check::Checker;
+use crate::error::CommandError;
+use crate::output;
+use crate::project::{self, Project, dev_vars};
+use crate::signals::Stop;
+
+/// How long requests under way may take to finish.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Runs until it is told to stop.
+pub async fn run(args: DevArgs, engine: Engine) -> Result<(), CommandError> {
+    let mut stop = Stop::listen()?;
+    let mut config = Config {
+        name: "dev".into(),
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)),
+        expose_stacks: true,
+        ..Config::default()
+    };
+    config.isolates.warm = 2;
+    // What runs beside the project on this machine is part of what is being developed.
+    edge_node::allow_egress(&mut config, &["127.0.0.0/8".into(), "::1/128".into()])?;
+    edge_node::allow_egress(&mut config, &args.allow_egress)?;
+    let json = args.json;
+    let mut session = Session::open(args, &engine)?;
+    let mut watch = Watch::start(&session.root)?;
+    let edge = EdgeNode::start(config, engine).await.map_err(|error| {
+        let message = match error {
+            StartError::Listen { address, source } => {
+                format!("cannot listen on {address}: {source}; --port chooses another")
+            }
+            other => other.to_string(),
+        };
+        CommandError::new("start-failed", message)
+    })?;
+    let mut logs = edge.logs();
+    let url = format!("http://{}/", edge.local_addr());
+    say(json, json!({ "event": "listening", "url": url }), || format!("listening on {url} (Ctrl-C ends)"));
+    session.update(&edge).await;
+    loop {
+        tokio::select! {
+            () = watch.changed() => session.update(&edge).await,
+            line = logs.recv() => match line {
+                Ok(line) => show(json, &line),
+                Err(RecvError::Lagged(lines)) => output::warning(format!("{lines} log lines were lost")),
+                Err(RecvError::Closed) => break,
+            },
+            () = stop.told() => break,
+        }
+    }
+    edge.shutdown(DRAIN).await;
+    Ok(())
+}
+
+/// The project as it was last built.
+struct Session {
+    root: PathBuf,
+    path: PathBuf,
+    environment: Option<String>,
+    json: bool,
+    builder: Option<Builder>,
+    checker: Checker,
+    version: u64,
+    installed: Option<Installed>,
+    /// What was said of the last build that failed, so that it is said once.
+    complaint: Option<String>,
+    warnings: Vec<String>,
+}
+
+/// What is in service.
+#[derive(PartialEq)]
+struct Installed {
+    hash: BundleHash,
+    config: VersionConfig,
+    secrets: BTreeMap<String, String>,
+}
+
+/// A build that can be put into service.
+struct Built {
+    project: Project,
+    bundle: Arc<Bundle>,
+    secrets: BTreeMap<String, String>,
+}
+
+impl Session {
+    fn open(args: DevArgs, engine: &Engine) -> Result<Self, CommandError> {
+        // A folder without a project is an error now; a project file with a mistake can be put right while this runs.
+        let root = if args.project.is_file() {
+            args.project
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .map_or_else(|| ".".into(), PathBuf::from)
+        } else {
+            args.project.clone()
+        };
+        if let Err(error @ project::ProjectError::NotFound(_)) = project::name_of(&args.project, args.env.as_deref()) {
+            return Err(error.into());
+        }
+        let root = root.canonicalize().map_err(|source| project::ProjectError::Read { path: root.clone(), source })?;
+        Ok(Self {
+            root,
+            path: args.project,
+            environment: args.env,
+            json: args.json,
+            builder: Some(Builder::new(Mode::Development)),
+            checker: Checker::new(engine),
+            version: 0,
+            installed: None,
+            complaint: None,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Builds and, when something is different and works, puts it into service.
+    async fn update(&mut self, edge: &EdgeNode) {
+        let start = Instant::now();
+        match self.try_update(edge).await {
+            Ok(false) => {}
+            Ok(true) => {
+                self.complaint = None;
+                let millis = start.elapsed().as_millis();
+                let version = self.version;
+                let event = json!({ "event": "updated", "version": version, "ms": millis });
+                say(self.json, event, || format!("version {version} is in service ({millis} ms)"));
+            }
+            Err(error) => {
+                let text = error.render();
+                if self.complaint.as_ref() == Some(&text) {
+                    return;
+                }
+                if self.json {
+                    output::json(&json!({ "event": "error", "code": error.code(), "message": error.to_string() }));
+                }
+                output::note(&text);
+                if self.installed.is_some() {
+                    output::note(format!("version {} stays in service", self.version));
+                }
+                self.complaint = Some(text);
+            }
+        }
+    }
+
+    async fn try_update(&mut self, edge: &EdgeNode) -> Result<bool, CommandError> {
+        let Built { project, bundle, secrets } = self.build().await?;
+        for warning in project.warnings.iter().filter(|warning| !self.warnings.contains(warning)) {
+            output::warning(warning);
+        }
+        self.warnings.clone_from(&project.warnings);
+        let config = VersionConfig {
+            vars: project.vars.clone(),
+            limits: project.limits.clone(),
+            origin: project.origin.clone(),
+        };
+        let hash = BundleHash::of(&bundle.encode());
+        let next = Installed { hash, config, secrets };
+        if self.installed.as_ref() == Some(&next) {
+            self.complaint = None;
+            return Ok(false);
+        }
+        self.checker.check(&project, bundle.clone(), hash, &next.secrets).await?;
+        self.version += 1;
+        let version = VersionState { bundle: hash, config: next.config.clone() };
+        let state = AppState {
+            name: project.name.clone(),
+            revision: self.version,
+            // Whatever name the browser uses for this machine.
+            routes: vec!["*/*".into()],
+            default_route: true,
+            deployment: self.version,
+            targets: vec![Target { version: self.version, weight: 100 }],
+            versions: BTreeMap::from([(self.version, version)]),
+            secrets: Vec::new(),
+        };
+        edge.install(state, Bundle::clone(&bundle), &next.secrets);
+        self.installed = Some(next);
+        Ok(true)
+    }
+
+    async fn build(&mut self) -> Result<Built, CommandError> {
+        let mut builder = self.builder.take().unwrap_or_else(|| Builder::new(Mode::Development));
+        let (path, environment) = (self.path.clone(), self.environment.clone());
+        let task = tokio::task::spawn_blocking(move || {
+            let built = build(&path, environment.as_deref(), &mut builder);
+            (builder, built)
+        });
+        let (builder, built) =
+            task.await.map_err(|error| CommandError::new("build-crashed", format!("the build crashed: {error}")))?;
+        self.builder = Some(builder);
+        built
+    }
+}
+
+fn build(path: &std::path::Path, environment: Option<&str>, builder: &mut Builder) -> Result<Built, CommandError> {
+    let project = Project::load(path, environment, &project::today())?;
+    let bundle = Arc::new(builder.build(&project)?);
+    let secrets = match std::fs::read_to_string(project.root.join(".dev.vars")) {
+        Ok(text) => dev_vars::parse(&text).map_err(|problem| CommandError::new("dev-vars-invalid", problem))?,
+        Err(_) => BTreeMap::new(),
+    };
+    Ok(Built { project, bundle, secrets })
+}
+
+fn show(json: bool, line: &LogLine) {
+    say(json, json!({ "event": "log", "line": line }), || tail::format_line(line));
+}
+
+fn say(json: bool, event: serde_json::Value, text: impl FnOnce() -> String) {
+    if json { output::json(&event) } else { output::line(text()) }
+}

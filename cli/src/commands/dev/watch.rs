@@ -1,0 +1,88 @@
+//! Noticing that a project's files change.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use crate::error::CommandError;
+
+/// How long after a change others are waited for: an editor's save is several.
+const SETTLE: Duration = Duration::from_millis(15);
+
+/// Folders whose changes are none of the project's.
+const SKIPPED: [&str; 4] = ["node_modules", ".git", ".wrangler", ".atoll"];
+
+/// Watches a project's folder with all folders below it but those of packages and tools.
+pub struct Watch {
+    watcher: RecommendedWatcher,
+    events: mpsc::Receiver<Vec<PathBuf>>,
+}
+
+impl Watch {
+    /// Starts watching.
+    pub fn start(root: &Path) -> Result<Self, CommandError> {
+        let (sender, events) = mpsc::channel(256);
+        let failed = |error: notify::Error| {
+            CommandError::new("watch-failed", format!("cannot watch {} for changes: {error}", root.display()))
+        };
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let paths = match event {
+                Ok(event) if matters(&event) => event.paths,
+                Ok(_) => return,
+                // Events were lost: something may have changed.
+                Err(_) => Vec::new(),
+            };
+            // A full queue has enough in it to cause a build.
+            let _ = sender.try_send(paths);
+        })
+        .map_err(failed)?;
+        let mut watch = Self { watcher, events };
+        watch.watcher.watch(root, RecursiveMode::NonRecursive).map_err(failed)?;
+        watch.add_below(root);
+        Ok(watch)
+    }
+
+    /// Watches every folder below `folder`. One that has gone meanwhile is no loss.
+    fn add_below(&mut self, folder: &Path) {
+        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        for entry in entries.flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.add(&entry.path());
+            }
+        }
+    }
+
+    fn add(&mut self, folder: &Path) {
+        let skipped = folder.file_name().is_some_and(|name| SKIPPED.iter().any(|skipped| name == *skipped));
+        if !skipped && self.watcher.watch(folder, RecursiveMode::NonRecursive).is_ok() {
+            self.add_below(folder);
+        }
+    }
+
+    /// Waits until something has changed and nothing more does for a moment.
+    pub async fn changed(&mut self) {
+        let Some(mut paths) = self.events.recv().await else { return std::future::pending().await };
+        while let Ok(Some(more)) = tokio::time::timeout(SETTLE, self.events.recv()).await {
+            paths.extend(more);
+        }
+        for path in paths {
+            if path.is_dir() {
+                self.add(&path);
+            }
+        }
+    }
+}
+
+/// Whether an event can mean that a file has other content.
+fn matters(event: &Event) -> bool {
+    let kind = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => false,
+        _ => true,
+    };
+    let skipped = |path: &PathBuf| path.components().any(|part| SKIPPED.iter().any(|name| part.as_os_str() == *name));
+    kind && !event.paths.iter().all(skipped)
+}
