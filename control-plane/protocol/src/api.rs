@@ -257,6 +257,18 @@ pub enum Scope {
     Node,
 }
 
+impl Scope {
+    /// The scope's name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Deploy => "deploy",
+            Self::Read => "read",
+            Self::Node => "node",
+        }
+    }
+}
+
 /// `POST /v1/tokens`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -26,7 +26,9 @@ use schema::Found;
 /// How many connections read at the same time.
 const READERS: usize = 4;
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+/// A change to make; what it gives back tells whoever asked.
+type Job = Box<dyn FnOnce(&mut Connection) -> Reply + Send>;
+type Reply = Box<dyn FnOnce() + Send>;
 
 /// Settings of a [`SqliteStore`].
 #[derive(Clone, Debug, Default)]
@@ -107,9 +109,10 @@ impl SqliteStore {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'_, T> {
         let (done, answer) = oneshot::channel();
-        let job = move |connection: &mut Connection| {
+        let job = move |connection: &mut Connection| -> Reply {
+            let result = commit(connection, change);
             // Whoever asked may be gone; the change stands all the same.
-            let _ = done.send(commit(connection, change));
+            Box::new(move || drop(done.send(result)))
         };
         let sent = self.jobs.as_ref().map(|jobs| jobs.send(Box::new(job)));
         Box::pin(async move {
@@ -162,10 +165,12 @@ impl Readers {
 
 fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, revision: &watch::Sender<u64>) {
     while let Ok(job) = queue.recv() {
-        job(&mut connection);
+        let reply = job(&mut connection);
         if let Ok(now) = changes::revision(&connection) {
             revision.send_if_modified(|known| std::mem::replace(known, now) != now);
         }
+        // Whoever has the answer finds the revision at its place.
+        reply();
     }
 }
 
