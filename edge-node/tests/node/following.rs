@@ -1,0 +1,199 @@
+//! Following a control plane, and doing without it.
+
+use atoll_edge_node::EdgeNode;
+use atoll_protocol::seal::seal_for;
+use atoll_protocol::signing::SigningKey;
+use atoll_protocol::sync::{AppState, Frame, SignedFrame};
+use atoll_runtime::Engine;
+use std::time::Duration;
+
+use crate::plane::Plane;
+use crate::support::{app, eventually, get, says};
+
+/// An app whose versions say their number.
+fn version(plane: &Plane, name: &str, number: u64) -> AppState {
+    let code = says(&format!("{name} {number}"));
+    plane.upload(&code);
+    app(name, number, &code)
+}
+
+async fn started(plane: &Plane, dir: &std::path::Path, engine: &Engine) -> EdgeNode {
+    EdgeNode::start(plane.config(dir), engine.clone()).await.expect("the node starts")
+}
+
+/// Snapshot, changes and deletions are served and reported.
+pub async fn serves_what_it_is_told(engine: Engine) {
+    let plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    plane.opens_with(4, vec![version(&plane, "a", 1), version(&plane, "b", 1)]);
+    let node = started(&plane, dir.path(), &engine).await;
+    node.ready().await;
+    node.applied(4).await;
+    assert_eq!(get(&node, "a", "/").await.body, "a 1");
+    plane.changes(5, version(&plane, "a", 2)).await;
+    node.applied(5).await;
+    assert_eq!(get(&node, "a", "/").await.body, "a 2");
+    assert_eq!(get(&node, "b", "/").await.body, "b 1");
+    plane.says(Frame::Change { revision: 6, app: "b".into(), state: None }).await;
+    node.applied(6).await;
+    assert_eq!(get(&node, "b", "/").await.error(), "route-not-found");
+    eventually("it is reported", async || plane.report().is_some_and(|report| report.revision == 6)).await;
+    let report = plane.report().unwrap();
+    assert_eq!(report.edge_url, format!("http://{}", node.local_addr()));
+    assert_eq!((report.default_domain.as_str(), report.failures.len()), ("localhost", 0));
+    let query = plane.syncs().remove(0);
+    assert!(query.contains("since=0") && query.contains("node=edge"), "{query}");
+}
+
+/// A frame with another key's signature changes nothing; the node comes back and goes on.
+pub async fn refuses_what_is_not_signed(engine: Engine) {
+    let plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    plane.opens_with(1, vec![version(&plane, "a", 1)]);
+    let node = started(&plane, dir.path(), &engine).await;
+    node.applied(1).await;
+    let evil = version(&plane, "a", 2);
+    let frame = Frame::Change { revision: 2, app: "a".into(), state: Some(Box::new(evil)) };
+    plane.says_signed(SignedFrame::sign(&SigningKey::generate().unwrap(), &frame)).await;
+    eventually("the stream is opened anew", async || plane.syncs().len() >= 2).await;
+    assert_eq!(get(&node, "a", "/").await.body, "a 1");
+    plane.changes(3, version(&plane, "a", 3)).await;
+    node.applied(3).await;
+    assert_eq!(get(&node, "a", "/").await.body, "a 3");
+    assert!(plane.syncs()[1].contains("since=1"), "{:?}", plane.syncs());
+}
+
+/// A bundle with another content than announced is not served: the old version is, and the failure is reported.
+pub async fn keeps_the_old_version_when_a_bundle_is_wrong(engine: Engine) {
+    let plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    plane.opens_with(1, vec![version(&plane, "a", 1), version(&plane, "b", 1)]);
+    let node = started(&plane, dir.path(), &engine).await;
+    node.applied(1).await;
+    let code = says("a 2");
+    plane.upload_wrong(&code, &says("evil"));
+    plane.changes(2, app("a", 2, &code)).await;
+    plane.changes(3, version(&plane, "b", 2)).await;
+    node.applied(3).await;
+    assert_eq!(get(&node, "a", "/").await.body, "a 1");
+    assert_eq!(get(&node, "b", "/").await.body, "b 2");
+    eventually("the failure is reported", async || plane.report().is_some_and(|report| report.revision == 3)).await;
+    let failures = plane.report().unwrap().failures;
+    assert!(failures["a"].contains("hash") && failures.len() == 1, "{failures:?}");
+    plane.upload(&code);
+    eventually("it is tried again", async || get(&node, "a", "/").await.body == "a 2").await;
+    eventually("and reported", async || plane.report().is_some_and(|report| report.failures.is_empty())).await;
+}
+
+/// With the control plane gone the node serves on, also after a restart, and catches up when it is back.
+pub async fn serves_from_disk_and_catches_up(engine: Engine) {
+    let mut plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    plane.opens_with(1, vec![version(&plane, "a", 1)]);
+    let node = started(&plane, dir.path(), &engine).await;
+    node.applied(1).await;
+    plane.stop().await;
+    assert_eq!(get(&node, "a", "/").await.body, "a 1");
+    assert!(node.shutdown(Duration::from_secs(10)).await);
+
+    let node = started(&plane, dir.path(), &engine).await;
+    node.ready().await;
+    assert_eq!(get(&node, "a", "/").await.body, "a 1");
+    plane.opens_with_nothing();
+    plane.start().await;
+    eventually("the stream is open again", async || plane.syncs().len() >= 2).await;
+    assert!(plane.syncs().last().unwrap().contains("since=1"));
+    assert!(plane.syncs().last().unwrap().contains("history=test"));
+    eventually("it has caught up", async || {
+        plane.changes(2, version(&plane, "a", 2)).await;
+        get(&node, "a", "/").await.body == "a 2"
+    })
+    .await;
+}
+
+/// A secret sealed for the node is in `env`, also after a restart without the control plane.
+pub async fn opens_secrets(engine: Engine) {
+    let mut plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let node = started(&plane, dir.path(), &engine).await;
+    eventually("the stream is open", async || !plane.syncs().is_empty()).await;
+    let code = "export default { fetch(request, env) { return new Response(`${env.KEY} ${env.VAR} ${env.N.x}`); } };";
+    plane.upload(code);
+    let mut state = app("a", 1, code);
+    let config = &mut state.versions.get_mut(&1).unwrap().config;
+    config.vars.insert("VAR".into(), "text".into());
+    config.vars.insert("N".into(), serde_json::json!({ "x": 7 }));
+    state.secrets = vec![seal_for(&plane.node_key().unwrap(), "a", "KEY", 1, "s3cret").unwrap()];
+    plane.changes(1, state.clone()).await;
+    node.applied(1).await;
+    assert_eq!(get(&node, "a", "/").await.body, "s3cret text 7");
+    state.secrets = vec![seal_for(&plane.node_key().unwrap(), "a", "KEY", 2, "another").unwrap()];
+    plane.changes(2, state).await;
+    node.applied(2).await;
+    assert_eq!(get(&node, "a", "/").await.body, "another text 7");
+    plane.stop().await;
+    node.shutdown(Duration::from_secs(10)).await;
+    let node = started(&plane, dir.path(), &engine).await;
+    node.ready().await;
+    assert_eq!(get(&node, "a", "/").await.body, "another text 7");
+    let state = std::fs::read_to_string(dir.path().join("state.json")).unwrap();
+    assert!(!state.contains("another"), "secrets are sealed on disk");
+}
+
+/// Log lines of tailed apps reach the control plane, those of others do not.
+pub async fn forwards_tailed_logs(engine: Engine) {
+    let plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let code = "export default { fetch(request) { console.warn('seen', request.url); return new Response('ok'); } };";
+    plane.upload(code);
+    plane.opens_with(1, vec![app("a", 1, code), app("b", 1, code)]);
+    let node = started(&plane, dir.path(), &engine).await;
+    node.applied(1).await;
+    plane.says(Frame::Tail { apps: vec!["a".into()] }).await;
+    eventually("a line arrives", async || {
+        get(&node, "b", "/").await;
+        get(&node, "a", "/path").await;
+        !plane.logs().is_empty()
+    })
+    .await;
+    eventually("all kinds arrive", async || {
+        let logs = plane.logs();
+        logs.iter().any(|line| line.level == "warn" && line.message.contains("seen"))
+            && logs.iter().any(|line| line.level == "request" && line.message.contains("200"))
+    })
+    .await;
+    let logs = plane.logs();
+    assert!(logs.iter().all(|line| line.app == "a" && line.node == "edge" && line.version == 1), "{logs:?}");
+    assert!(logs.iter().any(|line| line.request_id.is_some()));
+}
+
+/// A state file that cannot be read costs a full resync, not the node.
+pub async fn survives_a_damaged_state(engine: Engine) {
+    let plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    plane.opens_with(1, vec![version(&plane, "a", 1)]);
+    let node = started(&plane, dir.path(), &engine).await;
+    node.applied(1).await;
+    node.shutdown(Duration::from_secs(10)).await;
+    let path = dir.path().join("state.json");
+    let half = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &half[..half.len() / 2]).unwrap();
+    let node = started(&plane, dir.path(), &engine).await;
+    node.applied(1).await;
+    assert_eq!(get(&node, "a", "/").await.body, "a 1");
+    assert!(plane.syncs().last().unwrap().contains("since=0"));
+    assert!(dir.path().join("state.json.damaged").exists());
+}
+
+/// A change that goes back in revisions is refused, and everything is asked for again.
+pub async fn asks_again_when_frames_go_back(engine: Engine) {
+    let plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    plane.opens_with(5, vec![version(&plane, "a", 1)]);
+    let node = started(&plane, dir.path(), &engine).await;
+    node.applied(5).await;
+    plane.changes(4, version(&plane, "a", 2)).await;
+    eventually("the stream is opened anew", async || plane.syncs().len() >= 2).await;
+    assert!(plane.syncs()[1].contains("since=0"));
+    assert_eq!(get(&node, "a", "/").await.body, "a 1");
+}

@@ -1,0 +1,95 @@
+//! The node as a whole: real listeners, real isolates, real files; a control plane played by [`plane::Plane`].
+
+#![allow(clippy::print_stdout, reason = "the report of the tests")]
+
+mod egress;
+mod following;
+mod plane;
+mod scaling;
+mod serving;
+mod support;
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use atoll_runtime::{Engine, EngineOptions};
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+/// A test by name.
+type Test = (&'static str, fn(Engine) -> LocalBoxFuture<'static, ()>);
+
+/// Names test functions.
+macro_rules! tests {
+    ($($module:ident: $($test:ident),+ $(,)?;)+) => {
+        &[$($((
+            concat!(stringify!($module), "::", stringify!($test)),
+            |engine| $module::$test(engine).boxed_local(),
+        ),)+)+]
+    };
+}
+
+const TESTS: &[Test] = tests! {
+    serving: answers_over_http1_and_http2, tells_the_app_who_asked, refuses_what_is_no_request, limits_bodies,
+        answers_head_and_bodiless_statuses, says_what_went_wrong, finishes_requests_when_draining,
+        names_a_port_in_use, says_how_an_answer_was_made, replaces_an_installed_app;
+    scaling: starts_more_isolates_when_one_is_busy, ends_idle_isolates, keeps_to_the_number_of_isolates,
+        caps_the_requests_of_an_app, replaces_an_isolate_that_broke_a_limit, remembers_that_code_does_not_start;
+    egress: reaches_only_what_is_allowed, streams_both_ways, passes_through_to_the_origin, cuts_loops;
+    following: serves_what_it_is_told, refuses_what_is_not_signed, keeps_the_old_version_when_a_bundle_is_wrong,
+        serves_from_disk_and_catches_up, opens_secrets, forwards_tailed_logs, survives_a_damaged_state,
+        asks_again_when_frames_go_back;
+};
+
+/// No test may take longer.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    let engine = Engine::init(EngineOptions::default());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let exact = arguments.iter().any(|argument| argument == "--exact");
+    let list = arguments.iter().any(|argument| argument == "--list");
+    let ignored = arguments.iter().any(|argument| argument == "--ignored");
+    let wanted = |name: &str| {
+        !ignored
+            && (filters.is_empty()
+                || filters.iter().any(|filter| if exact { name == *filter } else { name.contains(*filter) }))
+    };
+    let mut failed = Vec::new();
+    let mut passed = 0;
+    for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
+        if list {
+            println!("{name}: test");
+            continue;
+        }
+        match run(*test, engine.clone()) {
+            Ok(()) => {
+                println!("test {name} ... ok");
+                passed += 1;
+            }
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
+                println!("test {name} ... FAILED\n    {text}");
+                failed.push(*name);
+            }
+        }
+    }
+    if list {
+        return ExitCode::SUCCESS;
+    }
+    println!("\ntest result: {passed} passed; {} failed {failed:?}", failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run(test: fn(Engine) -> LocalBoxFuture<'static, ()>, engine: Engine) -> Result<(), Box<dyn Any + Send>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let limited = async { tokio::time::timeout(DEADLINE, test(engine)).await.expect("the test takes too long") };
+    let result = runtime.block_on(AssertUnwindSafe(limited).catch_unwind());
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    result
+}

@@ -1,0 +1,104 @@
+//! Isolates come and go.
+
+use std::time::Duration;
+
+use atoll_runtime::Engine;
+use futures::future::join_all;
+
+use crate::support::{config, eventually, get, node, says};
+
+/// A busy isolate gets help, and a hog does not stop its own app's other requests.
+pub async fn starts_more_isolates_when_one_is_busy(engine: Engine) {
+    let code = "export default { fetch(request) {
+        const end = Date.now() + Number(new URL(request.url).searchParams.get('ms'));
+        while (Date.now() < end) {}
+        return new Response('done');
+    } };";
+    let mut config = config();
+    config.limits.cpu_ms = 5_000;
+    let node = node(config, &engine, &[("busy", code)]).await;
+    assert_eq!(get(&node, "busy", "/?ms=0").await.body, "done");
+    assert_eq!(node.live_isolates(), 1);
+    let hog = get(&node, "busy", "/?ms=1500");
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        eventually("another isolate answers", async || {
+            get(&node, "busy", "/?ms=0").await.body == "done" && node.live_isolates() > 1
+        })
+        .await;
+    };
+    let (hog, ()) = tokio::join!(hog, others);
+    assert_eq!(hog.body, "done");
+    assert!((2..=4).contains(&node.live_isolates()), "{}", node.live_isolates());
+}
+
+/// Idle isolates end, and the next request starts one again.
+pub async fn ends_idle_isolates(engine: Engine) {
+    let mut config = config();
+    config.isolates.idle_seconds = 1;
+    let node = node(config, &engine, &[("hello", &says("hello"))]).await;
+    for _ in 0..2 {
+        assert_eq!(get(&node, "hello", "/").await.body, "hello");
+        assert_eq!(node.live_isolates(), 1);
+        eventually("it ends", async || node.live_isolates() == 0).await;
+    }
+}
+
+/// There are never more isolates than may live, however many apps are called.
+pub async fn keeps_to_the_number_of_isolates(engine: Engine) {
+    let mut config = config();
+    config.isolates.max_live = 3;
+    let names: Vec<String> = (0..10).map(|at| format!("app{at}")).collect();
+    let code = says("hello");
+    let apps: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), code.as_str())).collect();
+    let node = node(config, &engine, &apps).await;
+    for name in &names {
+        eventually("the app answers", async || get(&node, name, "/").await.body == "hello").await;
+        assert!(node.live_isolates() <= 3);
+    }
+}
+
+/// More requests than the cap get 503 with advice; the others are answered.
+pub async fn caps_the_requests_of_an_app(engine: Engine) {
+    let code = "export default { async fetch() {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return new Response('late');
+    } };";
+    let mut config = config();
+    config.limits.concurrency = 3;
+    let node = node(config, &engine, &[("slow", code)]).await;
+    let answers = join_all((0..8).map(|_| get(&node, "slow", "/"))).await;
+    let (served, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!((served.len(), refused.len()), (3, 5));
+    for answer in refused {
+        assert_eq!((answer.status.as_u16(), answer.error()), (503, "app-overloaded"));
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert_eq!(get(&node, "slow", "/").await.body, "late");
+}
+
+/// A request over its limit ends with the limit's error; the next one is served by a fresh isolate.
+pub async fn replaces_an_isolate_that_broke_a_limit(engine: Engine) {
+    let code = "let served = 0;
+    export default { fetch(request) {
+        if (request.url.endsWith('/loop')) while (true) {}
+        return new Response(`${++served}`);
+    } };";
+    let node = node(config(), &engine, &[("a", code)]).await;
+    assert_eq!(get(&node, "a", "/").await.body, "1");
+    assert_eq!(get(&node, "a", "/").await.body, "2");
+    let killed = get(&node, "a", "/loop").await;
+    assert_eq!((killed.status.as_u16(), killed.error()), (503, "cpu-limit"), "{}", killed.body);
+    assert!(killed.body.contains("50 ms"));
+    assert_eq!(get(&node, "a", "/").await.body, "1");
+}
+
+/// Code that does not start is not tried for every request.
+pub async fn remembers_that_code_does_not_start(engine: Engine) {
+    let node = node(config(), &engine, &[("bad", "throw new Error('no start');")]).await;
+    let answers = join_all((0..20).map(|_| get(&node, "bad", "/"))).await;
+    assert!(answers.iter().all(|answer| answer.error() == "startup-failed"));
+    assert!(answers[0].body.contains("no start"), "{}", answers[0].body);
+    eventually("the failed isolate is gone", async || node.live_isolates() == 0).await;
+    assert_eq!(get(&node, "bad", "/").await.error(), "startup-failed");
+}

@@ -1,0 +1,244 @@
+//! Requests and answers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use atoll_edge_node::{EdgeNode, StartError};
+use atoll_runtime::Engine;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{app, bundle, config, eventually, get, http1, http2, node, raw, request, says, send};
+
+const ECHO: &str = "export default { async fetch(request) {
+    const { method, url, headers, cf } = request;
+    const body = request.body === null ? null : await request.text();
+    return Response.json({ method, url, headers: Object.fromEntries(headers), cf, body });
+} };";
+
+/// HTTP/1.1 and HTTP/2 on one port, with and without bodies.
+pub async fn answers_over_http1_and_http2(engine: Engine) {
+    let node = node(config(), &engine, &[("echo", ECHO)]).await;
+    for client in [http1(), http2()] {
+        let got = send(&client, request(&node, "echo", "/a%20b?c=d").body(Full::default()).unwrap()).await;
+        assert_eq!((got.status.as_u16(), got.header("content-type")), (200, "application/json"));
+        assert!(!got.header("date").is_empty());
+        let value: serde_json::Value = serde_json::from_str(&got.body).unwrap();
+        assert_eq!(value["method"], "GET");
+        assert!(value["url"].as_str().unwrap().ends_with("/a%20b?c=d"), "{value}");
+        assert!(value["body"].is_null());
+
+        let post = request(&node, "echo", "/").method("POST").body(Full::from("é body")).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&send(&client, post).await.body).unwrap();
+        assert_eq!((value["method"].as_str(), value["body"].as_str()), (Some("POST"), Some("é body")));
+    }
+}
+
+/// Forwarding headers and `request.cf`; hop-by-hop fields stay behind.
+pub async fn tells_the_app_who_asked(engine: Engine) {
+    let node = node(config(), &engine, &[("echo", ECHO)]).await;
+    let text = "GET / HTTP/1.1\r\nHost: ECHO.localhost.:99\r\nConnection: close, x-once\r\nX-Once: 1\r\nTE: trailers\r\n\
+                X-Real-IP: 6.6.6.6\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n";
+    let mut stream = TcpStream::connect(node.local_addr()).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    let value: serde_json::Value = serde_json::from_str(body.trim()).unwrap_or_else(|_| panic!("{answer}"));
+    let header = |name: &str| value["headers"][name].as_str();
+    assert_eq!(header("x-real-ip"), Some("127.0.0.1"));
+    assert_eq!(header("x-forwarded-for"), Some("1.2.3.4, 127.0.0.1"));
+    assert_eq!(header("x-forwarded-proto"), Some("http"));
+    assert_eq!((header("x-once"), header("te"), header("connection")), (None, None, None));
+    assert_eq!(value["cf"]["httpProtocol"], "HTTP/1.1");
+    assert_eq!(value["cf"]["clientAddress"], "127.0.0.1");
+}
+
+/// Bad input has its own status and code.
+pub async fn refuses_what_is_no_request(engine: Engine) {
+    let node = node(config(), &engine, &[("hello", &says("hello"))]).await;
+    let missing = get(&node, "nobody", "/x").await;
+    assert_eq!((missing.status.as_u16(), missing.error()), (404, "route-not-found"));
+    assert!(missing.body.contains("nobody.localhost/x"), "{}", missing.body);
+    assert!(missing.header("content-type").starts_with("text/plain"));
+
+    let many: String = (0..120).map(|at| format!("x-{at}: 1\r\n")).collect();
+    let large = "a".repeat(70 << 10);
+    for (request, status, code) in [
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400, "host-invalid"),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), 400, "host-invalid"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(), 400, "host-invalid"),
+        ("TRACE / HTTP/1.1\r\nHost: hello.localhost\r\n\r\n".to_owned(), 405, "method-not-allowed"),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(), 405, "method-not-allowed"),
+        ("NONSENSE\r\n\r\n".to_owned(), 400, ""),
+        ("GET / HTTP/1.1\r\nbad header\r\n\r\n".to_owned(), 400, ""),
+        (format!("GET / HTTP/1.1\r\nHost: hello.localhost\r\n{many}\r\n"), 431, ""),
+        (format!("GET / HTTP/1.1\r\nHost: hello.localhost\r\nx: {large}\r\n\r\n"), 431, ""),
+        ("GET http://hello.localhost/ HTTP/1.1\r\nHost: other\r\n\r\n".to_owned(), 200, ""),
+    ] {
+        let answer = raw(&node, request.as_bytes()).await;
+        let shown: String = request.chars().take(60).collect();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{shown:?}: {answer}");
+        assert!(code.is_empty() || answer.contains(&format!("atoll-error: {code}\r\n")), "{shown:?}: {answer}");
+    }
+    let mut many = request(&node, "hello", "/");
+    for at in 0..120 {
+        many = many.header(format!("x-{at}"), "1");
+    }
+    let answer = send(&http2(), many.body(Full::default()).unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.error()), (431, "headers-too-many"));
+}
+
+/// A body over the limit ends with 413, whether its length is told or not.
+pub async fn limits_bodies(engine: Engine) {
+    let mut config = config();
+    config.limits.request_body_bytes = 1000;
+    let node = node(config, &engine, &[("echo", ECHO)]).await;
+    let post = |size| request(&node, "echo", "/").method("POST").body(Full::from(vec![b'a'; size])).unwrap();
+    assert_eq!(send(&http1(), post(1000)).await.status, 200);
+    let refused = send(&http1(), post(1001)).await;
+    assert_eq!((refused.status.as_u16(), refused.error()), (413, "body-too-large"));
+    assert!(refused.body.contains("1000 bytes"));
+    let chunk = "a".repeat(1001);
+    let chunked = format!(
+        "POST / HTTP/1.1\r\nHost: echo.localhost\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{chunk}\r\n0\r\n\r\n"
+    );
+    let answer = raw(&node, chunked.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("atoll-error: body-too-large"), "{answer}");
+    let expecting = "POST / HTTP/1.1\r\nHost: echo.localhost\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n";
+    assert!(raw(&node, expecting.as_bytes()).await.starts_with("HTTP/1.1 413 "));
+    let expecting = "POST / HTTP/1.1\r\nHost: echo.localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    assert!(raw(&node, expecting.as_bytes()).await.starts_with("HTTP/1.1 100 "));
+}
+
+/// HEAD, 204 and 304 have no body; lengths are right.
+pub async fn answers_head_and_bodiless_statuses(engine: Engine) {
+    let code = "export default { fetch(request) {
+        const status = Number(new URL(request.url).pathname.slice(1));
+        return status === 200 ? new Response('12345') : new Response(null, { status });
+    } };";
+    let node = node(config(), &engine, &[("s", code)]).await;
+    for client in [http1(), http2()] {
+        let head = request(&node, "s", "/200").method("HEAD").body(Full::default()).unwrap();
+        let answer = send(&client, head).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-length"), answer.body.as_str()), (200, "5", ""));
+        for status in [204, 304] {
+            let uri = format!("/{status}");
+            let answer = send(&client, request(&node, "s", &uri).body(Full::default()).unwrap()).await;
+            assert_eq!((answer.status.as_u16(), answer.body.as_str()), (status, ""));
+        }
+        let answer = send(&client, request(&node, "s", "/200").body(Full::default()).unwrap()).await;
+        assert_eq!((answer.header("content-length"), answer.body.as_str()), ("5", "12345"));
+    }
+}
+
+/// Each failure of a handler has its status and code, and a line in the app's log.
+pub async fn says_what_went_wrong(engine: Engine) {
+    let mut config = config();
+    config.expose_stacks = true;
+    let throws = "export default { fetch() { throw new Error('broken thing'); } };";
+    let apps = [
+        ("throws", throws),
+        ("nothing", "export default { fetch() { return 7; } };"),
+        ("hangs", "export default { fetch() { return new Promise(() => {}); } };"),
+        ("syntax", "export default {"),
+    ];
+    let node = node(config, &engine, &apps).await;
+    let mut logs = node.logs();
+    for (app, status, code) in [
+        ("throws", 500, "handler-exception"),
+        ("nothing", 500, "handler-invalid-response"),
+        ("hangs", 500, "handler-hung"),
+        ("syntax", 500, "startup-failed"),
+    ] {
+        let answer = get(&node, app, "/").await;
+        assert_eq!((answer.status.as_u16(), answer.error()), (status, code), "{app}: {}", answer.body);
+        assert!(!answer.header("atoll-request-id").is_empty());
+    }
+    let answer = get(&node, "throws", "/").await;
+    assert!(answer.body.contains("broken thing") && answer.body.contains("index.js:1"), "{}", answer.body);
+    let mut lines = Vec::new();
+    while let Ok(line) = logs.try_recv() {
+        lines.push(line);
+    }
+    assert!(
+        lines.iter().any(|line| line.app == "throws" && line.level == "error" && line.message.contains("index.js"))
+    );
+    assert!(lines.iter().any(|line| line.app == "throws" && line.level == "request" && line.message.contains("500")));
+}
+
+/// A node that shuts down answers what it has begun, and takes nothing new.
+pub async fn finishes_requests_when_draining(engine: Engine) {
+    let code = "export default { async fetch() {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return new Response('late');
+    } };";
+    let node = node(config(), &engine, &[("slow", code)]).await;
+    let address = node.local_addr();
+    let pending = tokio::spawn({
+        let request = request(&node, "slow", "/").body(Full::default()).unwrap();
+        async move { send(&http1(), request).await }
+    });
+    eventually("the request is under way", async || node.live_isolates() == 1).await;
+    assert!(node.shutdown(Duration::from_secs(20)).await, "drained");
+    assert_eq!(pending.await.unwrap().body, "late");
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// A port in use is named with a remedy.
+pub async fn names_a_port_in_use(engine: Engine) {
+    let first = node(config(), &engine, &[]).await;
+    let mut second = config();
+    second.listen = first.local_addr();
+    let error = EdgeNode::start(second, engine).await.err().expect("the port is taken");
+    assert!(matches!(error, StartError::Listen { .. }));
+    let message = error.to_string();
+    assert!(message.contains(&first.local_addr().to_string()) && message.contains("--listen"), "{message}");
+}
+
+/// Debug headers and the access log agree on how an answer was made.
+pub async fn says_how_an_answer_was_made(engine: Engine) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    let mut config = config();
+    config.debug_headers = true;
+    config.access_log = Some(path.to_str().unwrap().to_owned());
+    let node = node(config, &engine, &[("hello", &says("hello"))]).await;
+    for start in ["cold", "warm"] {
+        let answer = get(&node, "hello", "/p?q").await;
+        assert_eq!(answer.header("atoll-isolate"), start);
+        assert_eq!((answer.header("atoll-app"), answer.header("atoll-version")), ("hello", "1"));
+        assert!(answer.header("server-timing").contains("dur="));
+    }
+    get(&node, "nobody", "/").await;
+    let mut lines = Vec::new();
+    eventually("three lines are written", async || {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).collect();
+        lines.len() == 3
+    })
+    .await;
+    assert_eq!((lines[0]["path"].as_str(), lines[0]["bytes"].as_u64()), (Some("/p"), Some(5)));
+    assert_eq!((lines[0]["start"].as_str(), lines[1]["start"].as_str()), (Some("cold"), Some("warm")));
+    assert_eq!((lines[2]["status"].as_u64(), lines[2]["error"].as_str()), (Some(404), Some("route-not-found")));
+}
+
+/// A new install answers at once; a request under way ends with the code it began with.
+pub async fn replaces_an_installed_app(engine: Engine) {
+    let code = "export default { fetch() {
+        let sent = 0;
+        return new Response(new ReadableStream({ async pull(controller) {
+            if (sent === 3) return controller.close();
+            if (sent++ > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+            controller.enqueue(new TextEncoder().encode('old '));
+        } }));
+    } };";
+    let node = node(config(), &engine, &[("a", code)]).await;
+    let response = http1().request(request(&node, "a", "/").body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+    let new = says("new");
+    node.install(app("a", 1, &new), bundle(&new), &BTreeMap::from([("S".to_owned(), "x".to_owned())]));
+    assert_eq!(get(&node, "a", "/").await.body, "new");
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "old old old ");
+}

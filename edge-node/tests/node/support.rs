@@ -1,0 +1,148 @@
+//! Nodes, apps and clients for tests.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use atoll_bundle::{Bundle, BundleHash, Module, ModuleKind};
+use atoll_edge_node::{Config, EdgeNode};
+use atoll_protocol::api::Target;
+use atoll_protocol::config::VersionConfig;
+use atoll_protocol::sync::{AppState, VersionState};
+use atoll_runtime::Engine;
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A configuration for a test's node: any free port, few isolates.
+pub fn config() -> Config {
+    let mut config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+    config.isolates.warm = 1;
+    config
+}
+
+/// A node with these apps, each one module of JavaScript.
+pub async fn node(config: Config, engine: &Engine, apps: &[(&str, &str)]) -> EdgeNode {
+    let node = EdgeNode::start(config, engine.clone()).await.expect("the node starts");
+    node.ready().await;
+    for (name, code) in apps {
+        node.install(app(name, 1, code), bundle(code), &BTreeMap::new());
+    }
+    node
+}
+
+/// An app with one version.
+pub fn app(name: &str, version: u64, code: &str) -> AppState {
+    AppState {
+        name: name.into(),
+        revision: version,
+        routes: vec![],
+        default_route: true,
+        deployment: version,
+        targets: vec![Target { version, weight: 100 }],
+        versions: [(version, VersionState { bundle: hash(code), config: VersionConfig::default() })].into(),
+        secrets: vec![],
+    }
+}
+
+/// The bundle of one module.
+pub fn bundle(code: &str) -> Bundle {
+    let content = Bytes::from(code.to_owned());
+    Bundle {
+        main: "index.js".into(),
+        compatibility_date: "2026-01-01".into(),
+        compatibility_flags: vec![],
+        modules: vec![Module { name: "index.js".into(), kind: ModuleKind::EsModule, content }],
+    }
+}
+
+/// Its hash.
+pub fn hash(code: &str) -> BundleHash {
+    BundleHash::of(&bundle(code).encode())
+}
+
+/// A handler that answers with a text.
+pub fn says(text: &str) -> String {
+    format!("export default {{ fetch() {{ return new Response({text:?}); }} }};")
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    /// A header's value, empty when it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// The error's code.
+    pub fn error(&self) -> &str {
+        self.header("atoll-error")
+    }
+}
+
+/// A client over HTTP/1.1.
+pub fn http1() -> Client<HttpConnector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
+/// A client over HTTP/2 with prior knowledge.
+pub fn http2() -> Client<HttpConnector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new()).http2_only(true).build_http()
+}
+
+/// A request builder for an app on a node.
+pub fn request(node: &EdgeNode, app: &str, path: &str) -> http::request::Builder {
+    Request::builder().uri(format!("http://{}{path}", node.local_addr())).header("host", format!("{app}.localhost"))
+}
+
+/// Sends a request and reads the whole answer.
+pub async fn send(client: &Client<HttpConnector, Full<Bytes>>, request: Request<Full<Bytes>>) -> Answer {
+    let response = client.request(request).await.expect("an answer");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a whole body").to_bytes();
+    let body = String::from_utf8(body.to_vec()).expect("text");
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// `GET http://APP.localhost/path`.
+pub async fn get(node: &EdgeNode, app: &str, path: &str) -> Answer {
+    send(&http1(), request(node, app, path).body(Full::default()).expect("a request")).await
+}
+
+/// Sends bytes and returns everything that comes until the node closes the connection or falls silent after an answer.
+pub async fn raw(node: &EdgeNode, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(node.local_addr()).await.expect("a connection");
+    stream.write_all(bytes).await.expect("sent");
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match tokio::time::timeout(Duration::from_secs(5), stream.read(&mut buffer)).await {
+            Ok(Ok(0) | Err(_)) | Err(_) => break,
+            Ok(Ok(read)) => answer.extend_from_slice(&buffer[..read]),
+        }
+        if answer.windows(4).any(|window| window == b"\r\n\r\n") {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Polls until the condition holds.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
