@@ -1,0 +1,63 @@
+//! Makes snapshot S0: the web platform, evaluated. Scripts that S0 does not contain, because they are rarely used, are put
+//! into the binary as text.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use deno_core::ExtensionFileSource;
+use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
+
+fn main() {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let extensions = atoll_web::extensions();
+    let files = |select: fn(&deno_core::Extension) -> &[ExtensionFileSource]| -> Vec<(String, String)> {
+        let load = |file: &ExtensionFileSource| {
+            let source = file.load().expect("an extension's script is readable at build time");
+            (file.specifier.to_owned(), source.as_str().to_owned())
+        };
+        // The engine finds them by binary search.
+        extensions.iter().flat_map(select).map(load).collect::<BTreeMap<_, _>>().into_iter().collect()
+    };
+    let scripts = files(|extension| &extension.lazy_loaded_js_files);
+    let modules = files(|extension| &extension.lazy_loaded_esm_files);
+
+    let output = create_snapshot(
+        CreateSnapshotOptions {
+            cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
+            startup_snapshot: None,
+            skip_op_registration: false,
+            extensions: atoll_web::extensions(),
+            extension_transpiler: None,
+            with_runtime_cb: None,
+        },
+        None,
+    )
+    .expect("the web platform's own scripts evaluate");
+    std::fs::write(out.join("s0.bin"), &output.output).expect("OUT_DIR is writable");
+
+    let consumed: HashSet<&str> = output.consumed_lazy_specifiers.iter().map(String::as_str).collect();
+    let mut table = String::new();
+    write_table(&mut table, &out, "RESIDUAL_JS", &scripts, &consumed);
+    write_table(&mut table, &out, "RESIDUAL_ESM", &modules, &consumed);
+    std::fs::write(out.join("residual_sources.rs"), table).expect("OUT_DIR is writable");
+
+    for file in &output.files_loaded_during_snapshot {
+        println!("cargo:rerun-if-changed={}", file.display());
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+}
+
+fn write_table(table: &mut String, out: &Path, name: &str, sources: &[(String, String)], consumed: &HashSet<&str>) {
+    writeln!(table, "/// Scripts by specifier that are not in S0.").expect("writing to memory");
+    writeln!(table, "pub(crate) static {name}: &[(&str, &str)] = &[").expect("writing to memory");
+    for (index, (specifier, source)) in sources.iter().enumerate() {
+        if consumed.contains(specifier.as_str()) {
+            continue;
+        }
+        let file = out.join(format!("{name}-{index}.js"));
+        std::fs::write(&file, source).expect("OUT_DIR is writable");
+        writeln!(table, "    ({specifier:?}, include_str!({file:?})),").expect("writing to memory");
+    }
+    writeln!(table, "];").expect("writing to memory");
+}

@@ -1,0 +1,338 @@
+//! One isolate: a `JsRuntime` restored from S0, the functions by which it is driven, and its limits.
+//!
+//! Nothing here decides when to run; that is the [host](crate::host)'s part. Every method that touches V8 does so within a
+//! [turn](crate::turn).
+
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use atoll_web::event::{FetchEvent, HandlerError};
+use atoll_web::{IsolateContext, requests};
+use deno_core::error::{CoreError, CoreErrorKind};
+use deno_core::v8;
+use deno_core::{JsRuntime, ModuleId, OpState, PollEventLoopOptions, RuntimeOptions};
+
+use crate::code_cache::CodeCache;
+use crate::isolate::{Responder, Shared};
+use crate::loader::{BundleLoader, evaluate_custom_module, module_url};
+use crate::memory::{Account, Guard, allocator, measure};
+use crate::snapshot;
+use crate::turn::{Bracket, Meter};
+use crate::watchdog::{Watchdog, Watched};
+use crate::{Limits, Worker};
+
+/// How often memory is measured after turns.
+const MEASURE_EVERY: Duration = Duration::from_millis(100);
+
+/// The JavaScript functions that drive an isolate.
+struct Functions {
+    start: v8::Global<v8::Function>,
+    dispatch: v8::Global<v8::Function>,
+    abort: v8::Global<v8::Function>,
+}
+
+/// A restored isolate, not yet or already given a worker. Belongs to the thread it was made on.
+pub(crate) struct Core {
+    runtime: ManuallyDrop<JsRuntime>,
+    functions: Functions,
+    loader: Rc<BundleLoader>,
+    state: Rc<RefCell<OpState>>,
+    bracket: Bracket,
+    meter: Arc<Meter>,
+    watchdog: Watchdog,
+    account: Arc<Account>,
+    guard: Option<Box<Guard>>,
+    shared: Option<Arc<Shared>>,
+    verdict: Arc<Mutex<HandlerError>>,
+    measured: Instant,
+}
+
+impl Core {
+    /// Restores a generic isolate from S0. Must be called within a current-thread tokio runtime, near the base of its
+    /// thread's stack.
+    pub(crate) fn restore(watchdog: &Watchdog) -> Self {
+        let defaults = Limits::default();
+        let account = Arc::new(Account::new(defaults.memory));
+        let params = v8::CreateParams::default()
+            .heap_limits(0, defaults.memory)
+            .array_buffer_allocator(allocator(account.clone()))
+            .allow_atomics_wait(false);
+        let loader = Rc::new(BundleLoader::default());
+        let mut runtime = JsRuntime::new(RuntimeOptions {
+            startup_snapshot: Some(snapshot::S0),
+            residual_lazy_js_sources: snapshot::RESIDUAL_JS,
+            residual_lazy_esm_sources: snapshot::RESIDUAL_ESM,
+            skip_op_registration: true,
+            extensions: atoll_web::extensions(),
+            module_loader: Some(loader.clone()),
+            create_params: Some(params),
+            custom_module_evaluation_cb: Some(Box::new(evaluate_custom_module)),
+            ..Default::default()
+        });
+        let functions = take_functions(&mut runtime);
+        let state = runtime.op_state();
+        let meter = Meter::of_this_thread();
+        // SAFETY: `Core` keeps the runtime until its own drop, which is the bracket's last use; neither is `Send`.
+        let bracket = unsafe { Bracket::leave(runtime.v8_isolate(), meter.clone(), watchdog.clone()) };
+        Self {
+            runtime: ManuallyDrop::new(runtime),
+            functions,
+            loader,
+            state,
+            bracket,
+            meter,
+            watchdog: watchdog.clone(),
+            account,
+            guard: None,
+            shared: None,
+            verdict: Arc::new(Mutex::new(HandlerError::Hung)),
+            measured: Instant::now(),
+        }
+    }
+
+    /// Makes the isolate this worker's. Its code is not loaded yet.
+    pub(crate) fn adopt(&mut self, worker: &Worker, shared: Arc<Shared>, cache: Arc<CodeCache>) {
+        self.loader.set(worker.bundle.clone(), worker.hash, cache);
+        self.account.set_limit(worker.limits.memory);
+        let isolate = self.runtime.v8_isolate();
+        self.guard = Some(Guard::install(isolate, self.account.clone(), shared.clone()));
+        shared.attach(isolate.thread_safe_handle(), self.meter.clone());
+        self.set_verdict(HandlerError::StartupCpuLimit { limit_ms: millis(worker.limits.startup_cpu) });
+        self.watchdog.watch(Watched {
+            shared: shared.clone(),
+            meter: self.meter.clone(),
+            verdict: self.verdict.clone(),
+        });
+        self.shared = Some(shared);
+        let limits = &worker.limits;
+        let context =
+            IsolateContext::new(worker.host.clone(), worker.env.clone(), limits.subrequests, limits.connections);
+        atoll_web::install(&mut self.state.borrow_mut(), context);
+    }
+
+    /// What the watchdog says of a turn that overstays from now on.
+    pub(crate) fn set_verdict(&self, verdict: HandlerError) {
+        *self.verdict.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = verdict;
+    }
+
+    pub(crate) fn state(&self) -> &Rc<RefCell<OpState>> {
+        &self.state
+    }
+
+    /// Compiles the module graph whose entry is `main`.
+    pub(crate) async fn load(&mut self, main: &str, budget: &mut Duration) -> Result<ModuleId, HandlerError> {
+        let url = module_url(main);
+        let Self { runtime, bracket, .. } = self;
+        let load = runtime.load_main_es_module(&url);
+        let mut load = std::pin::pin!(load);
+        let id = std::future::poll_fn(|cx| {
+            let (polled, used) = bracket.turn(*budget, || load.as_mut().poll(cx));
+            *budget = budget.saturating_sub(used);
+            polled
+        })
+        .await;
+        id.map_err(|error| startup_error(&error))
+    }
+
+    /// Evaluates a loaded graph, driving the event loop while it awaits at its top level.
+    pub(crate) async fn evaluate(&mut self, id: ModuleId, budget: &mut Duration) -> Result<(), HandlerError> {
+        let (evaluation, used) = self.bracket.turn(*budget, || {
+            let evaluation = self.runtime.mod_evaluate(id);
+            self.runtime.v8_isolate().perform_microtask_checkpoint();
+            evaluation
+        });
+        *budget = budget.saturating_sub(used);
+        let mut evaluation = std::pin::pin!(evaluation);
+        let Self { runtime, bracket, .. } = self;
+        std::future::poll_fn(|cx| {
+            let (polled, used) = bracket.turn(*budget, || {
+                if let Poll::Ready(result) = evaluation.as_mut().poll(cx) {
+                    return Poll::Ready(result.map_err(|error| startup_error(&error)));
+                }
+                match runtime.poll_event_loop(cx, PollEventLoopOptions::default()) {
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(startup_error(&error))),
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                }
+                match evaluation.as_mut().poll(cx) {
+                    Poll::Ready(result) => Poll::Ready(result.map_err(|error| startup_error(&error))),
+                    Poll::Pending => Poll::Pending,
+                }
+            });
+            *budget = budget.saturating_sub(used);
+            polled
+        })
+        .await
+    }
+
+    /// Finds the handler among the entry's exports.
+    pub(crate) fn start(&mut self, id: ModuleId, budget: Duration) -> Result<(), HandlerError> {
+        let Self { runtime, bracket, functions, .. } = self;
+        let (result, _) = bracket.turn(budget, || {
+            let namespace = runtime.get_module_namespace(id).map_err(|error| startup_error(&error))?;
+            deno_core::scope!(scope, runtime);
+            v8::tc_scope!(let scope, scope);
+            let namespace = v8::Local::new(scope, namespace);
+            let start = v8::Local::new(scope, &functions.start);
+            let this = v8::undefined(scope).into();
+            match start.call(scope, this, &[namespace.into()]) {
+                Some(_) => Ok(()),
+                None => Err(exception(scope)),
+            }
+        });
+        result
+    }
+
+    /// Gives the handler a request; its answer comes through the ops. Returns the request's slot (`None` when there is no
+    /// slot left, which has been answered) and the CPU time used.
+    pub(crate) fn dispatch(
+        &mut self,
+        event: FetchEvent,
+        responder: Responder,
+        budget: Duration,
+    ) -> (Option<u32>, Duration) {
+        let begun = requests::begin(&mut self.state.borrow_mut(), event, responder);
+        let Some(begun) = begun else { return (None, Duration::ZERO) };
+        let slot = begun.slot;
+        let used = self.call(
+            budget,
+            |functions| &functions.dispatch,
+            |scope| {
+                let slot = v8::Integer::new_from_unsigned(scope, slot).into();
+                let method = begun.method.as_str().as_bytes();
+                let method = v8::String::new_from_utf8(scope, method, v8::NewStringType::Internalized)?;
+                let url = v8::String::new_from_utf8(scope, begun.url.as_bytes(), v8::NewStringType::Normal)?;
+                let kind = v8::Integer::new_from_unsigned(scope, begun.body.code()).into();
+                Some([slot, method.into(), url.into(), kind])
+            },
+        );
+        (Some(slot), used)
+    }
+
+    /// Tells the handler that a request's client has gone. Returns the CPU time used.
+    pub(crate) fn abort(&mut self, slot: u32, budget: Duration) -> Duration {
+        self.call(
+            budget,
+            |functions| &functions.abort,
+            |scope| Some([v8::Integer::new_from_unsigned(scope, slot).into()]),
+        )
+    }
+
+    /// Calls a driving function, which never throws, and runs the microtasks it leaves.
+    fn call<const N: usize>(
+        &mut self,
+        budget: Duration,
+        function: impl FnOnce(&Functions) -> &v8::Global<v8::Function>,
+        arguments: impl for<'s> FnOnce(&mut v8::PinScope<'s, '_>) -> Option<[v8::Local<'s, v8::Value>; N]>,
+    ) -> Duration {
+        let Self { runtime, bracket, functions, .. } = self;
+        let ((), used) = bracket.turn(budget, || {
+            deno_core::scope!(scope, runtime);
+            v8::tc_scope!(let scope, scope);
+            let function = v8::Local::new(scope, function(functions));
+            let this = v8::undefined(scope).into();
+            if let Some(arguments) = arguments(scope) {
+                function.call(scope, this, &arguments);
+                scope.perform_microtask_checkpoint();
+            }
+        });
+        used
+    }
+
+    /// Runs what is due: settled operations, timers, microtasks. `Ready` means that nothing more can happen by itself.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, budget: Duration) -> (Poll<Result<(), CoreError>>, Duration) {
+        let Self { runtime, bracket, .. } = self;
+        bracket.turn(budget, || runtime.poll_event_loop(cx, PollEventLoopOptions::default()))
+    }
+
+    /// Publishes how much memory the isolate uses, when that has not been done for a while.
+    pub(crate) fn measure(&mut self) {
+        let Some(shared) = &self.shared else { return };
+        if self.measured.elapsed() < MEASURE_EVERY && shared.memory.load(std::sync::atomic::Ordering::Relaxed) != 0 {
+            return;
+        }
+        self.measured = Instant::now();
+        let (heap, external) = measure(self.runtime.v8_isolate());
+        self.account.set_heap(heap);
+        shared.memory.store(heap + external, std::sync::atomic::Ordering::Relaxed);
+        if heap + external > self.account.limit() && external > self.account.limit() / 2 {
+            shared.kill(HandlerError::MemoryLimit { limit_mb: (self.account.limit() >> 20) as u64 });
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            self.watchdog.forget(&shared);
+        }
+        self.bracket.enter_to_dispose();
+        // SAFETY: the runtime is not used after this; its isolate is entered, as its disposal asserts.
+        unsafe { ManuallyDrop::drop(&mut self.runtime) };
+    }
+}
+
+fn key<'s>(scope: &mut v8::PinScope<'s, '_>, name: &str) -> v8::Local<'s, v8::Value> {
+    v8::String::new(scope, name).expect("a short string").into()
+}
+
+/// Takes the driving functions from the global object and leaves nothing of the engine's internals on it.
+fn take_functions(runtime: &mut JsRuntime) -> Functions {
+    deno_core::scope!(scope, runtime);
+    let global = scope.get_current_context().global(scope);
+    let internal_key = key(scope, "__atoll__");
+    let internal = global.get(scope, internal_key).expect("S0 defines __atoll__");
+    let internal = v8::Local::<v8::Object>::try_from(internal).expect("S0 defines __atoll__ as an object");
+    let function = |scope: &mut v8::PinScope<'_, '_>, name: &str| {
+        let name = v8::String::new(scope, name).expect("a short string").into();
+        let value = internal.get(scope, name).expect("S0 defines the driving functions");
+        let function = v8::Local::<v8::Function>::try_from(value).expect("a driving function is a function");
+        v8::Global::new(scope, function)
+    };
+    let functions = Functions {
+        start: function(scope, "start"),
+        dispatch: function(scope, "dispatch"),
+        abort: function(scope, "abort"),
+    };
+    for name in ["__atoll__", "Deno", "__bootstrap"] {
+        let name = key(scope, name);
+        global.delete(scope, name);
+    }
+    functions
+}
+
+fn startup_error(error: &CoreError) -> HandlerError {
+    match error.as_kind() {
+        CoreErrorKind::Js(js) => HandlerError::Startup {
+            message: js.exception_message.trim_start_matches("Uncaught ").to_owned(),
+            stack: js.stack.clone().unwrap_or_else(|| frames(js)),
+        },
+        _ => HandlerError::Startup { message: error.to_string(), stack: String::new() },
+    }
+}
+
+fn frames(error: &deno_core::error::JsError) -> String {
+    let at = |frame: &deno_core::error::JsStackFrame| {
+        let file = frame.file_name.as_deref().unwrap_or("<anonymous>").trim_start_matches("file:///").to_owned();
+        format!("    at {file}:{}:{}", frame.line_number.unwrap_or(0), frame.column_number.unwrap_or(0))
+    };
+    error.frames.iter().map(at).collect::<Vec<_>>().join("\n")
+}
+
+fn exception(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> HandlerError {
+    let Some(value) = scope.exception() else {
+        return HandlerError::Startup { message: "execution was terminated".into(), stack: String::new() };
+    };
+    let error = deno_core::error::JsError::from_v8_exception(scope, value);
+    HandlerError::Startup {
+        message: error.exception_message.trim_start_matches("Uncaught ").to_owned(),
+        stack: String::new(),
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

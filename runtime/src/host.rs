@@ -1,0 +1,320 @@
+//! Hosts an isolate on a thread of its own: waits to be claimed, starts the worker's code, dispatches events, ends.
+//!
+//! The thread parks when nothing is to do. While no request is in flight the event loop is not driven: timers and
+//! operations that a finished request left behind stand still.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use atoll_web::event::{HandlerError, LogLevel, LogRecord};
+use atoll_web::requests;
+use tokio::sync::mpsc;
+
+use crate::Worker;
+use crate::core::{Core, millis};
+use crate::isolate::{Fetch, Message, Phase, Shared, Ticket};
+
+/// How many events are dispatched before the event loop is driven again.
+const BATCH: usize = 64;
+
+/// A worker's claim on an isolate.
+pub(crate) struct Claim {
+    pub(crate) worker: Worker,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) receiver: mpsc::UnboundedReceiver<Message>,
+    pub(crate) cache: Arc<crate::code_cache::CodeCache>,
+}
+
+/// A request the isolate has begun with.
+struct Active {
+    key: u64,
+    cpu: Duration,
+    responded: Option<Instant>,
+    _ticket: Ticket,
+}
+
+struct Hosted {
+    core: Core,
+    worker: Worker,
+    shared: Arc<Shared>,
+    receiver: mpsc::UnboundedReceiver<Message>,
+    released: bool,
+    /// The isolate was condemned within the turn of one request, which has been told.
+    alone_to_blame: bool,
+    active: HashMap<u32, Active>,
+    woken: Arc<LoopWaker>,
+    /// Wakes the thread when the earliest `waitUntil` has had its time.
+    deadline: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
+}
+
+/// Runs a claimed isolate to its end.
+pub(crate) async fn run(mut core: Core, claim: Claim) {
+    let Claim { worker, shared, mut receiver, cache } = claim;
+    core.adopt(&worker, shared.clone(), cache);
+    let started = tokio::select! {
+        biased;
+        started = tokio::time::timeout(worker.limits.wall, start(&mut core, &worker)) => match started {
+            Ok(started) => started,
+            Err(_) => Err(HandlerError::WallClock { limit_ms: millis(worker.limits.wall) }),
+        },
+        () = shared.dying() => Ok(()),
+    };
+    let failure = shared.death().cloned().map_or(started, Err);
+    if let Err(error) = failure {
+        worker.host.log(LogRecord { level: LogLevel::Error, message: describe(&error), request_id: None });
+        shared.set_phase(Phase::Failed(error.clone()));
+        receiver.close();
+        while let Some(message) = receiver.recv().await {
+            refuse(&shared, message, &error);
+        }
+        drop(core);
+        shared.set_phase(Phase::Ended);
+        return;
+    }
+    core.set_verdict(HandlerError::CpuLimit { limit_ms: millis(worker.limits.cpu) });
+    shared.set_phase(Phase::Ready);
+    let woken = Arc::new(LoopWaker::default());
+    let mut hosted = Hosted {
+        core,
+        worker,
+        shared: shared.clone(),
+        receiver,
+        released: false,
+        alone_to_blame: false,
+        active: HashMap::new(),
+        woken,
+        deadline: None,
+    };
+    std::future::poll_fn(|cx| hosted.poll(cx)).await;
+    hosted.end();
+    shared.set_phase(Phase::Ended);
+}
+
+async fn start(core: &mut Core, worker: &Worker) -> Result<(), HandlerError> {
+    let mut budget = worker.limits.startup_cpu;
+    let id = core.load(&worker.bundle.main, &mut budget).await?;
+    core.evaluate(id, &mut budget).await?;
+    core.start(id, budget)
+}
+
+fn refuse(shared: &Shared, message: Message, error: &HandlerError) {
+    if let Message::Fetch(fetch) = message {
+        shared.queued.fetch_sub(1, Ordering::Relaxed);
+        let _ = fetch.responder.send(Err(error.clone()));
+    }
+}
+
+impl Hosted {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut dispatched = false;
+        for _ in 0..BATCH {
+            match self.receiver.poll_recv(cx) {
+                Poll::Ready(Some(Message::Fetch(fetch))) => {
+                    self.dispatch(*fetch);
+                    dispatched = true;
+                }
+                Poll::Ready(Some(Message::Abort(key))) => {
+                    self.abort(key);
+                    dispatched = true;
+                }
+                Poll::Ready(Some(Message::Wake)) => {}
+                Poll::Ready(None) => {
+                    self.released = true;
+                    break;
+                }
+                Poll::Pending => break,
+            }
+            if self.shared.death().is_some() {
+                return Poll::Ready(());
+            }
+        }
+        if dispatched && self.receiver.len() > 0 {
+            cx.waker().wake_by_ref();
+        }
+        self.woken.task.register(cx.waker());
+        if !self.active.is_empty() && (self.woken.woken.swap(false, Ordering::AcqRel) || dispatched) {
+            self.drive();
+        }
+        if self.shared.death().is_some() {
+            return Poll::Ready(());
+        }
+        self.settle();
+        self.watch_deadlines(cx);
+        self.core.measure();
+        if self.shared.death().is_some() || (self.released && self.active.is_empty()) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn dispatch(&mut self, fetch: Fetch) {
+        self.shared.queued.fetch_sub(1, Ordering::Relaxed);
+        if fetch.responder.is_closed() {
+            return;
+        }
+        let Fetch { key, event, responder, ticket } = fetch;
+        let (slot, cpu) = self.core.dispatch(event, responder, self.worker.limits.cpu);
+        let Some(slot) = slot else { return };
+        match self.shared.death().cloned() {
+            // This request's own turn was terminated; the others in flight are told that it was not them.
+            Some(death) => {
+                self.alone_to_blame = true;
+                requests::fail(&mut self.core.state().borrow_mut(), slot, death);
+            }
+            None => drop(self.active.insert(slot, Active { key, cpu, responded: None, _ticket: ticket })),
+        }
+    }
+
+    fn abort(&mut self, key: u64) {
+        let Some((slot, active)) = self.active.iter().find(|(_, active)| active.key == key) else { return };
+        let (slot, budget) = (*slot, self.worker.limits.cpu.saturating_sub(active.cpu));
+        let used = self.core.abort(slot, budget);
+        if let Some(active) = self.active.get_mut(&slot) {
+            active.cpu += used;
+        }
+    }
+
+    /// Drives the event loop for a turn, charged to all requests in flight in equal parts.
+    fn drive(&mut self) {
+        let limit = self.worker.limits.cpu;
+        let least = self.active.values().map(|active| active.cpu).min().unwrap_or_default();
+        let waker = Waker::from(self.woken.clone());
+        let (polled, used) = self.core.poll(&mut Context::from_waker(&waker), limit.saturating_sub(least));
+        let share = used / u32::try_from(self.active.len().max(1)).unwrap_or(u32::MAX);
+        let mut exhausted = false;
+        for active in self.active.values_mut() {
+            active.cpu += share;
+            exhausted |= active.cpu > limit;
+        }
+        if exhausted {
+            self.shared.kill(HandlerError::CpuLimit { limit_ms: millis(limit) });
+            return;
+        }
+        match polled {
+            Poll::Ready(Ok(())) => self.fail_hung(),
+            Poll::Ready(Err(error)) if self.shared.death().is_none() => {
+                let message = format!("uncaught: {error}");
+                self.worker.host.log(LogRecord { level: LogLevel::Error, message, request_id: None });
+                self.woken.wake_by_ref();
+            }
+            Poll::Ready(Err(_)) | Poll::Pending => {}
+        }
+    }
+
+    /// Nothing is under way in the isolate: whoever has not answered by now never will.
+    fn fail_hung(&mut self) {
+        let mut state = self.core.state().borrow_mut();
+        self.active.retain(|slot, _| {
+            let answered = requests::responded(&state, *slot);
+            if !answered {
+                requests::fail(&mut state, *slot, HandlerError::Hung);
+            }
+            answered
+        });
+    }
+
+    /// Forgets finished requests and notes which have answered.
+    fn settle(&mut self) {
+        let mut state = self.core.state().borrow_mut();
+        for slot in requests::take_finished(&mut state) {
+            self.active.remove(&slot);
+        }
+        for (slot, active) in &mut self.active {
+            if active.responded.is_none() && requests::responded(&state, *slot) {
+                active.responded = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Ends `waitUntil` work that has had its time after the response.
+    fn watch_deadlines(&mut self, cx: &mut Context<'_>) {
+        let wall = self.worker.limits.wall;
+        loop {
+            let earliest = self.active.values().filter_map(|active| active.responded).min();
+            let Some(at) = earliest.map(|responded| responded + wall) else {
+                self.deadline = None;
+                return;
+            };
+            let now = Instant::now();
+            if at <= now {
+                self.expire(now);
+                continue;
+            }
+            let sleep = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at.into())));
+            if sleep.deadline().into_std() != at {
+                sleep.as_mut().reset(at.into());
+            }
+            if sleep.as_mut().poll(cx).is_pending() {
+                return;
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let wall = self.worker.limits.wall;
+        let mut state = self.core.state().borrow_mut();
+        self.active.retain(|slot, active| {
+            if active.responded.is_none_or(|responded| responded + wall > now) {
+                return true;
+            }
+            if requests::streaming(&state, *slot) {
+                // The response is still being taken; its time begins when that ends.
+                active.responded = Some(now);
+                return true;
+            }
+            let message = format!("waitUntil: not finished {} ms after the response; given up", millis(wall));
+            let request_id = requests::request_id(&state, *slot);
+            self.worker.host.log(LogRecord { level: LogLevel::Warn, message, request_id });
+            requests::fail(&mut state, *slot, HandlerError::Hung);
+            false
+        });
+    }
+
+    /// Answers everything that is still waiting, then disposes of the isolate.
+    fn end(mut self) {
+        if let Some(death) = self.shared.death().cloned() {
+            self.worker.host.log(LogRecord { level: LogLevel::Error, message: describe(&death), request_id: None });
+            let stopped = HandlerError::Stopped(death.to_string());
+            let blamed = if self.alone_to_blame { stopped.clone() } else { death };
+            requests::fail_all(&mut self.core.state().borrow_mut(), blamed);
+            self.receiver.close();
+            while let Ok(message) = self.receiver.try_recv() {
+                refuse(&self.shared, message, &stopped);
+            }
+        }
+    }
+}
+
+fn describe(error: &HandlerError) -> String {
+    match error {
+        HandlerError::Startup { stack, .. } if !stack.is_empty() => format!("{error}\n{stack}"),
+        _ => error.to_string(),
+    }
+}
+
+/// The event loop's own waker: remembers that the loop, and not a message, woke the thread.
+#[derive(Default)]
+struct LoopWaker {
+    woken: AtomicBool,
+    task: futures::task::AtomicWaker,
+}
+
+impl LoopWaker {
+    fn wake_by_ref(&self) {
+        self.woken.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
+impl Wake for LoopWaker {
+    fn wake(self: Arc<Self>) {
+        self.as_ref().wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.as_ref().wake_by_ref();
+    }
+}

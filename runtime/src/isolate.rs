@@ -1,0 +1,299 @@
+//! The handle by which the rest of the node speaks to an isolate, and the state the two sides share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use atoll_web::event::{FetchEvent, FetchResponse, HandlerError};
+use deno_core::v8;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::turn::Meter;
+
+/// Where an isolate is in its life: `Starting => Ready => Ended`, or `Starting => Failed => Ended`.
+#[derive(Clone, Debug)]
+pub(crate) enum Phase {
+    /// The code is being loaded and evaluated.
+    Starting,
+    /// Events are dispatched.
+    Ready,
+    /// The code could not be started, or the isolate was stopped: every event from now on gets this error.
+    Failed(HandlerError),
+    /// The thread is done and the memory returned.
+    Ended,
+}
+
+/// What the sender side tells the isolate's thread.
+pub(crate) enum Message {
+    Fetch(Box<Fetch>),
+    /// The client of the request with this key has gone.
+    Abort(u64),
+    /// Look at [`Shared::death`].
+    Wake,
+}
+
+pub(crate) type Responder = oneshot::Sender<Result<FetchResponse, HandlerError>>;
+
+pub(crate) struct Fetch {
+    pub(crate) key: u64,
+    pub(crate) event: FetchEvent,
+    pub(crate) responder: Responder,
+    pub(crate) ticket: Ticket,
+}
+
+/// One request in flight; counted while it exists.
+pub(crate) struct Ticket(Arc<Shared>);
+
+impl Ticket {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.0.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// State of one isolate that its thread, its handles and the watchdog share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    born: Instant,
+    pub(crate) in_flight: AtomicUsize,
+    pub(crate) queued: AtomicUsize,
+    /// Milliseconds after `born` at which `in_flight` became zero.
+    idle_since: AtomicU64,
+    pub(crate) memory: AtomicUsize,
+    death: OnceLock<HandlerError>,
+    condemned: watch::Sender<bool>,
+    stopped: AtomicBool,
+    phase: watch::Sender<Phase>,
+    /// Set when a thread is stuck in code that cannot be interrupted: requests stop waiting for it.
+    abandoned: watch::Sender<bool>,
+    handle: OnceLock<v8::IsolateHandle>,
+    pub(crate) meter: OnceLock<Arc<Meter>>,
+    waker: Mutex<Option<mpsc::WeakUnboundedSender<Message>>>,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            born: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(0),
+            memory: AtomicUsize::new(0),
+            death: OnceLock::new(),
+            condemned: watch::Sender::new(false),
+            stopped: AtomicBool::new(false),
+            phase: watch::Sender::new(Phase::Starting),
+            abandoned: watch::Sender::new(false),
+            handle: OnceLock::new(),
+            meter: OnceLock::new(),
+            waker: Mutex::new(None),
+        })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn attach(&self, handle: v8::IsolateHandle, meter: Arc<Meter>) {
+        let _ = self.handle.set(handle);
+        let _ = self.meter.set(meter);
+    }
+
+    /// Condemns the isolate: whatever JavaScript runs is terminated, and no more will run. The first reason stays.
+    /// May be called from any thread, also from within V8's callbacks.
+    pub(crate) fn kill(&self, reason: HandlerError) {
+        let _ = self.death.set(reason);
+        self.stopped.store(true, Ordering::SeqCst);
+        self.condemned.send_replace(true);
+        if let Some(handle) = self.handle.get() {
+            handle.terminate_execution();
+        }
+        let waker = self.waker.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(sender) = waker.as_ref().and_then(mpsc::WeakUnboundedSender::upgrade) {
+            let _ = sender.send(Message::Wake);
+        }
+    }
+
+    /// Waits until the isolate is condemned.
+    pub(crate) async fn dying(&self) {
+        let mut condemned = self.condemned.subscribe();
+        let _ = condemned.wait_for(|condemned| *condemned).await;
+    }
+
+    /// Why the isolate is condemned, if it is.
+    pub(crate) fn death(&self) -> Option<&HandlerError> {
+        self.death.get()
+    }
+
+    /// Lets requests go that wait for a thread which does not come back.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.send_replace(true);
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        if matches!(phase, Phase::Failed(_) | Phase::Ended) {
+            self.stopped.store(true, Ordering::SeqCst);
+        }
+        self.phase.send_replace(phase);
+    }
+}
+
+/// What an isolate is doing, for dispatch and eviction. Reading it is a few atomic loads.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Requests sent and not finished (response body and `waitUntil` included).
+    pub in_flight: usize,
+    /// Requests sent that the isolate has not begun with.
+    pub queued: usize,
+    /// How long the turn of JavaScript under way has taken (wall clock); `None` when none is.
+    pub turn: Option<Duration>,
+    /// The isolate takes no more requests: it was stopped, broke a limit or failed to start.
+    pub stopped: bool,
+    /// V8 heap and off-heap bytes, as of the last time it was measured (after a turn, at most every 100 ms).
+    pub memory: usize,
+    /// Since when `in_flight` is zero; `None` while it is not.
+    pub idle: Option<Duration>,
+}
+
+/// A handle to an isolate that runs (or is about to run) one worker. Cheap to clone; when the last handle is dropped and
+/// the last request is finished, the isolate ends.
+#[derive(Clone, Debug)]
+pub struct Isolate {
+    shared: Arc<Shared>,
+    sender: mpsc::UnboundedSender<Message>,
+    wall: Duration,
+}
+
+impl Isolate {
+    pub(crate) fn new(wall: Duration) -> (Self, mpsc::UnboundedReceiver<Message>) {
+        let shared = Shared::new();
+        // Requests in flight are bounded by the caller's concurrency cap.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        *shared.waker.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(sender.downgrade());
+        (Self { shared, sender, wall }, receiver)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Sends a request and waits for the response's head. Dropping the future, or the answer's unfinished body, tells
+    /// the handler that the client has gone (`request.signal` aborts). Must be called within a tokio runtime.
+    pub async fn fetch(&self, event: FetchEvent) -> Result<FetchResponse, HandlerError> {
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        let key = KEYS.fetch_add(1, Ordering::Relaxed);
+        let (responder, response) = oneshot::channel();
+        let ticket = Ticket::new(&self.shared);
+        self.shared.queued.fetch_add(1, Ordering::Relaxed);
+        let message = Message::Fetch(Box::new(Fetch { key, event, responder, ticket }));
+        if self.sender.send(message).is_err() {
+            self.shared.queued.fetch_sub(1, Ordering::Relaxed);
+            return Err(self.reason());
+        }
+        let mut abort = AbortOnDrop { sender: Some(&self.sender), key };
+        let mut abandoned = self.shared.abandoned.subscribe();
+        let result = tokio::select! {
+            biased;
+            answered = response => {
+                abort.sender = None;
+                answered.unwrap_or_else(|_| Err(self.reason()))
+            }
+            _ = abandoned.wait_for(|abandoned| *abandoned) => {
+                Err(self.shared.death().cloned().unwrap_or_else(|| self.reason()))
+            }
+            () = tokio::time::sleep(self.wall) => {
+                Err(HandlerError::WallClock { limit_ms: u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX) })
+            }
+        };
+        result
+    }
+
+    fn reason(&self) -> HandlerError {
+        if let Phase::Failed(error) = &*self.shared.phase.borrow() {
+            return error.clone();
+        }
+        match self.shared.death() {
+            Some(error) => HandlerError::Stopped(error.to_string()),
+            None => HandlerError::Stopped("the isolate ended".into()),
+        }
+    }
+
+    /// Waits until the worker's code is evaluated, or says why it could not be.
+    pub async fn started(&self) -> Result<(), HandlerError> {
+        let mut phase = self.shared.phase.subscribe();
+        let settled = phase.wait_for(|phase| !matches!(phase, Phase::Starting)).await;
+        match settled.as_deref() {
+            Ok(Phase::Ready) => Ok(()),
+            Ok(Phase::Failed(error)) => Err(error.clone()),
+            _ => Err(self.reason()),
+        }
+    }
+
+    /// What it is doing.
+    pub fn load(&self) -> Load {
+        let shared = &self.shared;
+        let in_flight = shared.in_flight.load(Ordering::Relaxed);
+        let since = shared.idle_since.load(Ordering::Relaxed);
+        Load {
+            in_flight,
+            queued: shared.queued.load(Ordering::Relaxed),
+            turn: shared.meter.get().and_then(|meter| meter.turn()),
+            stopped: shared.stopped.load(Ordering::Relaxed),
+            memory: shared.memory.load(Ordering::Relaxed),
+            idle: (in_flight == 0).then(|| Duration::from_millis(shared.now().saturating_sub(since))),
+        }
+    }
+
+    /// Stops it now: requests in flight fail with [`HandlerError::Stopped`].
+    pub fn stop(&self, reason: &str) {
+        self.shared.kill(HandlerError::Stopped(reason.to_owned()));
+    }
+
+    /// Waits until the isolate is gone and its memory returned.
+    pub async fn ended(&self) {
+        let mut phase = self.shared.phase.subscribe();
+        let _ = phase.wait_for(|phase| matches!(phase, Phase::Ended)).await;
+    }
+
+    /// A handle that does not keep the isolate alive.
+    pub fn downgrade(&self) -> WeakIsolate {
+        WeakIsolate { shared: Arc::downgrade(&self.shared), sender: self.sender.downgrade(), wall: self.wall }
+    }
+}
+
+/// A handle that does not keep its isolate alive.
+#[derive(Clone, Debug)]
+pub struct WeakIsolate {
+    shared: Weak<Shared>,
+    sender: mpsc::WeakUnboundedSender<Message>,
+    wall: Duration,
+}
+
+impl WeakIsolate {
+    /// The handle, if another one still exists.
+    pub fn upgrade(&self) -> Option<Isolate> {
+        Some(Isolate { shared: self.shared.upgrade()?, sender: self.sender.upgrade()?, wall: self.wall })
+    }
+}
+
+/// Tells the isolate that a client has gone, unless it was disarmed.
+struct AbortOnDrop<'a> {
+    sender: Option<&'a mpsc::UnboundedSender<Message>>,
+    key: u64,
+}
+
+impl Drop for AbortOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(sender) = self.sender {
+            let _ = sender.send(Message::Abort(self.key));
+        }
+    }
+}

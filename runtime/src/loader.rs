@@ -1,0 +1,233 @@
+//! Resolves and loads the modules of a bundle.
+//!
+//! A module named `src/index.js` has the URL `file:///src/index.js`, so that relative specifiers resolve as the URL
+//! standard says. Modules that are not JavaScript are loaded as a small JavaScript facade which imports the same URL with
+//! a `type` attribute and re-exports its default: an import needs no attribute, as on Workers, and may have one.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use atoll_bundle::{Bundle, BundleHash, Module, ModuleKind};
+use deno_core::v8;
+use deno_core::{
+    CustomModuleEvaluationKind, FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader,
+    ModuleResolveResponse, ModuleSource, ModuleSourceCode, ModuleSpecifier, ModuleType, RequestedModuleType,
+    ResolutionKind, SourceCodeCacheInfo,
+};
+use deno_error::JsErrorBox;
+
+use crate::code_cache::CodeCache;
+
+const DATA: &str = "atoll-data";
+const WASM: &str = "atoll-wasm";
+
+/// The URL of a bundle's module.
+pub(crate) fn module_url(name: &str) -> ModuleSpecifier {
+    let mut url = ModuleSpecifier::parse("file:///").expect("a constant");
+    url.set_path(name);
+    url
+}
+
+/// A loader that is made with its isolate and is given the bundle when the isolate is claimed.
+#[derive(Default)]
+pub(crate) struct BundleLoader {
+    loaded: RefCell<Option<Loaded>>,
+}
+
+struct Loaded {
+    bundle: Arc<Bundle>,
+    hash: BundleHash,
+    cache: Arc<CodeCache>,
+}
+
+impl BundleLoader {
+    pub(crate) fn set(&self, bundle: Arc<Bundle>, hash: BundleHash, cache: Arc<CodeCache>) {
+        *self.loaded.borrow_mut() = Some(Loaded { bundle, hash, cache });
+    }
+
+    fn with_module<R>(&self, url: &ModuleSpecifier, read: impl FnOnce(&Loaded, Option<&Module>) -> R) -> Option<R> {
+        let loaded = self.loaded.borrow();
+        let loaded = loaded.as_ref()?;
+        let name = percent_decode(url.path().trim_start_matches('/'));
+        Some(read(loaded, loaded.bundle.module(&name)))
+    }
+
+    fn load_module(
+        &self,
+        url: &ModuleSpecifier,
+        requested: &RequestedModuleType,
+        referrer: Option<&ModuleLoadReferrer>,
+    ) -> Result<ModuleSource, JsErrorBox> {
+        let found = self.with_module(url, |loaded, module| {
+            let module = module.filter(|module| module.kind != ModuleKind::SourceMap);
+            module.map(|module| source_of(loaded, module, url, requested))
+        });
+        found.flatten().unwrap_or_else(|| {
+            let name = url.path().trim_start_matches('/');
+            let from = referrer
+                .map(|r| format!(" (imported from {}:{})", r.specifier.path().trim_start_matches('/'), r.line_number));
+            Err(JsErrorBox::type_error(format!("module {name:?} is not in the bundle{}", from.unwrap_or_default())))
+        })
+    }
+}
+
+fn source_of(
+    loaded: &Loaded,
+    module: &Module,
+    url: &ModuleSpecifier,
+    requested: &RequestedModuleType,
+) -> Result<ModuleSource, JsErrorBox> {
+    let text = || -> Result<ModuleSourceCode, JsErrorBox> {
+        let text = std::str::from_utf8(&module.content)
+            .map_err(|_| JsErrorBox::type_error(format!("module {:?} is not UTF-8", module.name)))?;
+        Ok(ModuleSourceCode::String(FastString::from(text.to_owned())))
+    };
+    let bytes = || ModuleSourceCode::Bytes(Box::<[u8]>::from(&module.content[..]).into());
+    let facade = |attribute: &str| {
+        let specifier = serde_json::to_string(url.as_str()).expect("a string");
+        let code = format!("import value from {specifier} with {{ type: \"{attribute}\" }}; export default value;");
+        ModuleSource::new(ModuleType::JavaScript, ModuleSourceCode::String(FastString::from(code)), url, None)
+    };
+    let (kind, code) = match (module.kind, requested) {
+        (ModuleKind::EsModule, RequestedModuleType::None) => {
+            let data = loaded.cache.get(&loaded.hash, &module.name);
+            // The key stands for the content, since the cache is kept under the bundle's hash; V8 only compares lengths.
+            let cache = SourceCodeCacheInfo { hash: 0, data: data.map(Cow::Owned) };
+            return Ok(ModuleSource::new(ModuleType::JavaScript, text()?, url, Some(cache)));
+        }
+        (ModuleKind::Json, RequestedModuleType::Json) => (ModuleType::Json, text()?),
+        (ModuleKind::Text, RequestedModuleType::Text) => (ModuleType::Text, text()?),
+        (ModuleKind::Data, RequestedModuleType::Bytes) => (ModuleType::Bytes, bytes()),
+        (ModuleKind::Data, RequestedModuleType::Other(kind)) if kind == DATA => {
+            (ModuleType::Other(Cow::Borrowed(DATA)), bytes())
+        }
+        (ModuleKind::Wasm, RequestedModuleType::Other(kind)) if kind == WASM => {
+            (ModuleType::Other(Cow::Borrowed(WASM)), bytes())
+        }
+        (ModuleKind::Json, RequestedModuleType::None) => return Ok(facade("json")),
+        (ModuleKind::Text, RequestedModuleType::None) => return Ok(facade("text")),
+        (ModuleKind::Data, RequestedModuleType::None) => return Ok(facade(DATA)),
+        (ModuleKind::Wasm, RequestedModuleType::None) => return Ok(facade(WASM)),
+        (kind, requested) => {
+            let message = format!("module {:?} is {kind:?} and cannot be imported as {requested}", module.name);
+            return Err(JsErrorBox::type_error(message));
+        }
+    };
+    Ok(ModuleSource::new(kind, code, url, None))
+}
+
+impl ModuleLoader for BundleLoader {
+    fn resolve(&self, specifier: &str, referrer: &str, _kind: ResolutionKind) -> ModuleResolveResponse {
+        let relative = specifier.starts_with("./") || specifier.starts_with("../") || specifier.starts_with('/');
+        if relative {
+            let base = ModuleSpecifier::parse(referrer).unwrap_or_else(|_| module_url(""));
+            return base.join(specifier).map_err(|error| {
+                JsErrorBox::type_error(format!("import specifier {specifier:?} in {referrer} is not a URL: {error}"))
+            });
+        }
+        let url = module_url(specifier);
+        if self.with_module(&url, |_, module| module.is_some()) == Some(true) {
+            return Ok(url);
+        }
+        if let Ok(url) = ModuleSpecifier::parse(specifier) {
+            if url.scheme() == "file" {
+                return Ok(url);
+            }
+        }
+        let from = referrer.strip_prefix("file:///").unwrap_or(referrer);
+        let advice = if specifier.starts_with("node:") {
+            "; Node.js built-in modules are not available"
+        } else if specifier.starts_with("cloudflare:") {
+            "; this built-in module is not available"
+        } else {
+            "; packages must be bundled at deploy time"
+        };
+        Err(JsErrorBox::type_error(format!("import {specifier:?} in {from} does not resolve to a module{advice}")))
+    }
+
+    fn load(
+        &self,
+        specifier: &ModuleSpecifier,
+        referrer: Option<&ModuleLoadReferrer>,
+        options: ModuleLoadOptions,
+    ) -> ModuleLoadResponse {
+        ModuleLoadResponse::Sync(self.load_module(specifier, &options.requested_module_type, referrer))
+    }
+
+    fn code_cache_ready(
+        &self,
+        specifier: ModuleSpecifier,
+        _hash: u64,
+        code_cache: &[u8],
+    ) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+        self.with_module(&specifier, |loaded, module| {
+            if let Some(module) = module {
+                loaded.cache.put(&loaded.hash, &module.name, code_cache);
+            }
+        });
+        Box::pin(std::future::ready(()))
+    }
+
+    fn get_source_map(&self, file_name: &str) -> Option<Cow<'_, [u8]>> {
+        let url = ModuleSpecifier::parse(&format!("{file_name}.map")).ok()?;
+        self.with_module(&url, |_, module| module.map(|module| Cow::Owned(module.content.to_vec()))).flatten()
+    }
+
+    fn source_map_source_exists(&self, _source_url: &str) -> Option<bool> {
+        Some(true)
+    }
+}
+
+/// Evaluates the module types that are Atoll's own: data to an `ArrayBuffer`, WebAssembly to a `WebAssembly.Module`.
+pub(crate) fn evaluate_custom_module(
+    scope: &mut v8::PinScope<'_, '_>,
+    kind: Cow<'_, str>,
+    url: &FastString,
+    code: ModuleSourceCode,
+) -> Result<CustomModuleEvaluationKind, JsErrorBox> {
+    let name = || url.as_str().trim_start_matches("file:///").to_owned();
+    let value: v8::Local<'_, v8::Value> = match kind.as_ref() {
+        DATA => {
+            let store = v8::ArrayBuffer::new_backing_store_from_vec(code.as_bytes().to_vec()).make_shared();
+            v8::ArrayBuffer::with_backing_store(scope, &store).into()
+        }
+        WASM => {
+            v8::tc_scope!(let scope, scope);
+            match v8::WasmModuleObject::compile(scope, code.as_bytes()) {
+                Some(module) => module.into(),
+                None => {
+                    let reason = scope.exception().map(|e| e.to_rust_string_lossy(scope)).unwrap_or_default();
+                    return Err(JsErrorBox::type_error(format!("module {:?} does not compile: {reason}", name())));
+                }
+            }
+        }
+        other => return Err(JsErrorBox::type_error(format!("module {:?} has an unknown type {other:?}", name()))),
+    };
+    Ok(CustomModuleEvaluationKind::Synthetic(v8::Global::new(scope, value)))
+}
+
+fn percent_decode(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let decoded = (byte == b'%')
+            .then(|| tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()))
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match decoded {
+            Some(value) => {
+                out.push(value);
+                rest = &tail[2..];
+            }
+            None => {
+                out.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}

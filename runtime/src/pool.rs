@@ -1,0 +1,201 @@
+//! The warm pool: generic isolates restored from S0 that wait, each on its own thread, to be given a worker.
+//!
+//! A claim takes a waiting isolate and wakes its thread; the pool is refilled by a thread of its own, off the request path,
+//! one restore at a time. When none waits, claims queue and are served in order as isolates become ready.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::oneshot;
+
+use crate::code_cache::CodeCache;
+use crate::core::Core;
+use crate::host::{self, Claim};
+use crate::isolate::{Isolate, Phase, Shared};
+use crate::watchdog::Watchdog;
+use crate::{Engine, HandlerError, Worker};
+
+/// Stack of an isolate's thread: V8 uses up to 984 KiB of it, the rest is for Rust beneath and above.
+const STACK: usize = 4 << 20;
+/// Bytes of compiled code kept in memory for all bundles together.
+const CODE_CACHE_BYTES: usize = 64 << 20;
+
+/// How long the pool waits after it could not make an isolate.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// The size of a [`Pool`].
+#[derive(Clone, Debug)]
+pub struct PoolOptions {
+    /// Generic isolates kept restored and waiting. Default 8.
+    pub warm: usize,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self { warm: 8 }
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<oneshot::Sender<Claim>>,
+    claims: VecDeque<Claim>,
+    closed: bool,
+}
+
+struct Inner {
+    queue: Mutex<Queue>,
+    refill: Condvar,
+    warm: usize,
+    watchdog: Watchdog,
+    cache: Arc<CodeCache>,
+}
+
+/// Generic isolates restored from the snapshot that wait to be given a [`Worker`]. Cheap to clone; the isolates that wait
+/// end with the last clone.
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+    _close: Arc<CloseOnDrop>,
+}
+
+struct CloseOnDrop(Arc<Inner>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.closed = true;
+        queue.waiting.clear();
+        self.0.refill.notify_all();
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Pool {
+    /// Starts filling the pool in the background.
+    pub fn new(_engine: &Engine, options: PoolOptions) -> Self {
+        let inner = Arc::new(Inner {
+            queue: Mutex::default(),
+            refill: Condvar::new(),
+            warm: options.warm,
+            watchdog: Watchdog::start(),
+            cache: Arc::new(CodeCache::new(CODE_CACHE_BYTES)),
+        });
+        let filler = inner.clone();
+        thread::Builder::new()
+            .name("pool".into())
+            .spawn(move || fill(&filler))
+            .expect("the system lets a process start threads");
+        Self { inner: inner.clone(), _close: Arc::new(CloseOnDrop(inner)) }
+    }
+
+    /// How many isolates wait now.
+    pub fn ready(&self) -> usize {
+        self.inner.lock().waiting.len()
+    }
+
+    /// Claims an isolate and gives it the worker, without waiting: events sent to the isolate queue until the code is
+    /// evaluated, and all fail with the same error when it cannot be.
+    pub fn start(&self, worker: Worker) -> Isolate {
+        let (isolate, receiver) = Isolate::new(worker.limits.wall);
+        let mut claim = Claim { worker, shared: isolate.shared().clone(), receiver, cache: self.inner.cache.clone() };
+        let mut queue = self.inner.lock();
+        while let Some(waiting) = queue.waiting.pop() {
+            match waiting.send(claim) {
+                Ok(()) => {
+                    self.inner.refill.notify_all();
+                    return isolate;
+                }
+                // The thread is gone; the next one may be there.
+                Err(returned) => claim = returned,
+            }
+        }
+        queue.claims.push_back(claim);
+        self.inner.refill.notify_all();
+        isolate
+    }
+}
+
+/// Keeps `warm` isolates waiting and serves queued claims, until the pool is closed.
+fn fill(inner: &Arc<Inner>) {
+    loop {
+        {
+            let queue = inner.lock();
+            let enough =
+                |queue: &mut Queue| !queue.closed && queue.claims.is_empty() && queue.waiting.len() >= inner.warm;
+            let queue = inner.refill.wait_while(queue, enough).unwrap_or_else(|poisoned| poisoned.into_inner());
+            if queue.closed && queue.claims.is_empty() {
+                return;
+            }
+        }
+        let (restored, ready) = std::sync::mpsc::sync_channel(1);
+        let pool = inner.clone();
+        let spawned = thread::Builder::new().name("isolate".into()).stack_size(STACK).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .max_blocking_threads(1)
+                .thread_name("isolate-blocking")
+                .build()
+                .expect("a runtime without I/O needs nothing of the system");
+            runtime.block_on(serve(&pool, &restored));
+        });
+        match spawned {
+            Ok(_) if ready.recv().is_ok() => {}
+            Ok(_) => refuse_claims(inner, "its thread ended before it was restored"),
+            Err(error) => refuse_claims(inner, &format!("the system gives no thread: {error}")),
+        }
+    }
+}
+
+/// Refuses whoever waits for an isolate, and waits a while before the next try.
+fn refuse_claims(inner: &Inner, problem: &str) {
+    tracing::error!(problem, "an isolate could not be restored");
+    let claims = std::mem::take(&mut inner.lock().claims);
+    for claim in claims {
+        let error = HandlerError::Stopped(format!("no isolate could be made: {problem}"));
+        claim.shared.set_phase(Phase::Failed(error));
+    }
+    let queue = inner.lock();
+    let _ = inner.refill.wait_timeout_while(queue, RETRY_AFTER, |queue| !queue.closed);
+}
+
+async fn serve(pool: &Inner, restored: &std::sync::mpsc::SyncSender<()>) {
+    let core = Core::restore(&pool.watchdog);
+    let claim = {
+        let mut queue = pool.lock();
+        match queue.claims.pop_front() {
+            Some(claim) => Ok(claim),
+            None => {
+                let (sender, receiver) = oneshot::channel();
+                if !queue.closed {
+                    queue.waiting.push(sender);
+                }
+                Err(receiver)
+            }
+        }
+    };
+    let _ = restored.send(());
+    let claim = match claim {
+        Ok(claim) => claim,
+        Err(receiver) => match receiver.await {
+            Ok(claim) => claim,
+            // The pool is closed.
+            Err(_) => return,
+        },
+    };
+    let shared: Arc<Shared> = claim.shared.clone();
+    // A panic here is a bug of the platform, not of the tenant; it must not reach beyond this isolate.
+    if AssertUnwindSafe(host::run(core, claim)).catch_unwind().await.is_err() {
+        shared.kill(HandlerError::Stopped("an internal error of the runtime".into()));
+        shared.set_phase(Phase::Ended);
+    }
+}

@@ -1,0 +1,132 @@
+//! Turns: every touch of V8 happens within one.
+//!
+//! A turn enters the isolate, publishes to the [watchdog](crate::watchdog) when it began and how much CPU it may use, runs,
+//! and exits. Because nothing of an isolate is current between turns, one thread can host several isolates.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use deno_core::v8;
+
+use crate::watchdog::Watchdog;
+
+/// What the watchdog reads of an isolate's thread.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    origin: Instant,
+    clock: libc::clockid_t,
+    /// Nanoseconds after `origin`, plus one, at which the turn under way began; 0 when none is.
+    began: AtomicU64,
+    /// Reading of the thread's CPU clock, in nanoseconds, at which the turn has used up its budget.
+    deadline: AtomicU64,
+}
+
+impl Meter {
+    /// A meter of the calling thread.
+    pub(crate) fn of_this_thread() -> Arc<Self> {
+        let mut clock = 0;
+        // SAFETY: `pthread_self` is always valid, and `clock` outlives the call.
+        let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) };
+        assert_eq!(failed, 0, "Linux gives every thread a CPU clock");
+        Arc::new(Self { origin: Instant::now(), clock, began: AtomicU64::new(0), deadline: AtomicU64::new(0) })
+    }
+
+    /// Nanoseconds of CPU time the thread has used; `None` when it has ended.
+    pub(crate) fn cpu(&self) -> Option<u64> {
+        read_clock(self.clock)
+    }
+
+    fn wall(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    /// How long the turn under way has taken.
+    pub(crate) fn turn(&self) -> Option<Duration> {
+        match self.began.load(Ordering::Relaxed) {
+            0 => None,
+            began => Some(Duration::from_nanos(self.wall().saturating_sub(began))),
+        }
+    }
+
+    /// Identifies the turn under way; 0 when none is.
+    pub(crate) fn turn_id(&self) -> u64 {
+        self.began.load(Ordering::SeqCst)
+    }
+
+    /// Whether the turn under way has used up its budget.
+    pub(crate) fn overdue(&self) -> bool {
+        self.turn_id() != 0 && self.cpu().is_some_and(|cpu| cpu > self.deadline.load(Ordering::SeqCst))
+    }
+}
+
+fn read_clock(clock: libc::clockid_t) -> Option<u64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` outlives the call; an invalid clock is an error, not undefined behaviour.
+    let failed = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    (failed == 0).then(|| time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs())
+}
+
+/// Brackets every use of one isolate on its thread.
+#[derive(Clone)]
+pub(crate) struct Bracket {
+    isolate: v8::UnsafeRawIsolatePtr,
+    meter: Arc<Meter>,
+    watchdog: Watchdog,
+}
+
+impl Bracket {
+    /// A bracket for `isolate`, which is entered (as it is right after its creation) and is left by this call.
+    ///
+    /// # Safety
+    ///
+    /// The isolate must outlive the bracket and every clone of it, and stay on this thread.
+    #[expect(unsafe_code, reason = "the caller's promise is what makes entering the isolate sound")]
+    pub(crate) unsafe fn leave(isolate: &mut v8::Isolate, meter: Arc<Meter>, watchdog: Watchdog) -> Self {
+        // SAFETY: the caller says that the isolate is entered on this thread and outlives the bracket.
+        let raw = unsafe {
+            isolate.exit();
+            isolate.as_raw_isolate_ptr()
+        };
+        Self { isolate: raw, meter, watchdog }
+    }
+
+    /// Runs `work` with the isolate entered. Returns what it returned and how much CPU time it took. When it takes more
+    /// than `budget` of CPU time, the watchdog terminates it.
+    pub(crate) fn turn<R>(&self, budget: Duration, work: impl FnOnce() -> R) -> (R, Duration) {
+        let start = read_clock(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0);
+        let budget = u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX);
+        self.meter.deadline.store(start.saturating_add(budget), Ordering::SeqCst);
+        self.meter.began.store(self.meter.wall(), Ordering::SeqCst);
+        self.watchdog.notice();
+        let exit = self.enter();
+        let result = work();
+        drop(exit);
+        self.meter.began.store(0, Ordering::SeqCst);
+        let end = read_clock(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(start);
+        (result, Duration::from_nanos(end.saturating_sub(start)))
+    }
+
+    /// Enters the isolate until the guard is dropped.
+    fn enter(&self) -> Entered {
+        // SAFETY: the isolate is alive and belongs to this thread (promised to `leave`), and turns do not nest.
+        let isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(self.isolate) };
+        // SAFETY: as above; the guard exits in the reverse order.
+        unsafe { isolate.enter() };
+        Entered(isolate)
+    }
+
+    /// Enters the isolate for good, for it to be disposed.
+    pub(crate) fn enter_to_dispose(&self) {
+        std::mem::forget(self.enter());
+    }
+}
+
+struct Entered(v8::Isolate);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // SAFETY: the guard was made by entering this isolate on this thread.
+        unsafe { self.0.exit() };
+    }
+}

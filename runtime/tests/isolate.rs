@@ -1,0 +1,383 @@
+//! Isolates run real code under real limits.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use atoll_bundle::{Bundle, Module, ModuleKind};
+use atoll_runtime::{
+    Binding, Body, Engine, EngineOptions, FetchEvent, FetchFailure, FetchResponse, HandlerError, Host, Isolate, Limits,
+    LogRecord, OutboundRequest, OutboundResponse, Pool, PoolOptions, Worker,
+};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+
+/// Collects the log and lets nothing out.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<LogRecord>>);
+
+impl Recorder {
+    fn text(&self) -> String {
+        self.0.lock().unwrap().iter().map(|record| format!("{}: {}\n", record.level.as_str(), record.message)).collect()
+    }
+}
+
+impl Host for Recorder {
+    fn fetch(&self, _request: OutboundRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> {
+        Box::pin(std::future::ready(Err(FetchFailure { code: "closed", message: "no network here".into() })))
+    }
+
+    fn log(&self, record: LogRecord) {
+        self.0.lock().unwrap().push(record);
+    }
+}
+
+fn pool() -> &'static Pool {
+    static POOL: OnceLock<Pool> = OnceLock::new();
+    POOL.get_or_init(|| Pool::new(&Engine::init(EngineOptions::default()), PoolOptions { warm: 2 }))
+}
+
+fn bundle(modules: &[(&str, ModuleKind, &[u8])]) -> Arc<Bundle> {
+    let mut modules: Vec<Module> = modules
+        .iter()
+        .map(|(name, kind, content)| Module {
+            name: (*name).to_owned(),
+            kind: *kind,
+            content: Bytes::copy_from_slice(content),
+        })
+        .collect();
+    modules.sort_by(|a, b| a.name.cmp(&b.name));
+    Arc::new(Bundle {
+        main: "index.js".into(),
+        compatibility_date: "2026-11-01".into(),
+        compatibility_flags: Vec::new(),
+        modules,
+    })
+}
+
+fn start_with(bundle: Arc<Bundle>, limits: Limits) -> (Isolate, Arc<Recorder>) {
+    let host = Arc::new(Recorder::default());
+    let (_, hash) = bundle.pack();
+    let env = [
+        ("CONFIG".to_owned(), Binding::Json(r#"{"depth":[1,2]}"#.into())),
+        ("GREETING".to_owned(), Binding::Text("hi".into())),
+        ("KEY".to_owned(), Binding::Secret("s3cret".into())),
+    ];
+    let worker = Worker { app: "test".into(), version: 1, bundle, hash, env: env.into(), limits, host: host.clone() };
+    (pool().start(worker), host)
+}
+
+fn start(code: &str) -> (Isolate, Arc<Recorder>) {
+    start_with(bundle(&[("index.js", ModuleKind::EsModule, code.as_bytes())]), Limits::default())
+}
+
+/// A handler whose body is `body`.
+fn handler(body: &str) -> (Isolate, Arc<Recorder>) {
+    start(&format!("export default {{ async fetch(request, env, ctx) {{ {body} }} }}"))
+}
+
+fn get(path: &str) -> FetchEvent {
+    FetchEvent {
+        method: http::Method::GET,
+        url: format!("http://test.localhost{path}"),
+        headers: http::HeaderMap::new(),
+        body: Body::Empty,
+        request_id: "r1".into(),
+        cf: None,
+    }
+}
+
+fn post(body: Body) -> FetchEvent {
+    FetchEvent { method: http::Method::POST, body, ..get("/") }
+}
+
+async fn read(body: Body) -> Result<Vec<u8>, String> {
+    match body {
+        Body::Empty => Ok(Vec::new()),
+        Body::Full(bytes) => Ok(bytes.to_vec()),
+        Body::Stream { mut stream, .. } => {
+            let mut out = Vec::new();
+            while let Some(chunk) = stream.next().await {
+                out.extend_from_slice(&chunk.map_err(|error| error.to_string())?);
+            }
+            Ok(out)
+        }
+    }
+}
+
+async fn text(response: FetchResponse) -> String {
+    String::from_utf8(read(response.body).await.unwrap()).unwrap()
+}
+
+async fn ask(isolate: &Isolate, path: &str) -> String {
+    text(isolate.fetch(get(path)).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn a_handler_answers() {
+    let (isolate, _) = start("export default { fetch(request) { return new Response('hello ' + request.url) } }");
+    assert_eq!(ask(&isolate, "/a?b").await, "hello http://test.localhost/a?b");
+    assert_eq!(ask(&isolate, "/c").await, "hello http://test.localhost/c");
+}
+
+#[tokio::test]
+async fn env_has_text_json_and_secrets() {
+    let (isolate, _) = handler("return Response.json([env.GREETING, env.CONFIG.depth[1], env.KEY])");
+    assert_eq!(ask(&isolate, "/").await, r#"["hi",2,"s3cret"]"#);
+}
+
+#[tokio::test]
+async fn module_kinds_import_as_on_workers() {
+    let wasm = [
+        0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 7, 1, 0x60, 2, 0x7f, 0x7f, 1, 0x7f, 3, 2, 1, 0, 7, 7, 1, 3, 0x61, 0x64,
+        0x64, 0, 0, 10, 9, 1, 7, 0, 0x20, 0, 0x20, 1, 0x6a, 11,
+    ];
+    let main = r#"
+        import config from "./config.json";
+        import text from "./dir/note.txt";
+        import data from "./blob.bin";
+        import wasm from "./add.wasm";
+        import { twice } from "./dir/lib.js";
+        export default { async fetch() {
+            const { exports } = await WebAssembly.instantiate(wasm);
+            const late = await import("./dir/late.js");
+            return Response.json([config.a, text, data instanceof ArrayBuffer, new Uint8Array(data)[1],
+                wasm instanceof WebAssembly.Module, exports.add(2, 3), twice(4), late.value]);
+        } }
+    "#;
+    let (isolate, _) = start_with(
+        bundle(&[
+            ("index.js", ModuleKind::EsModule, main.as_bytes()),
+            ("config.json", ModuleKind::Json, br#"{"a":1}"#),
+            ("dir/note.txt", ModuleKind::Text, "ünï".as_bytes()),
+            ("blob.bin", ModuleKind::Data, &[7, 8]),
+            ("add.wasm", ModuleKind::Wasm, &wasm),
+            (
+                "dir/lib.js",
+                ModuleKind::EsModule,
+                b"import c from '../config.json'; export const twice = (x) => x * 2 * c.a;",
+            ),
+            ("dir/late.js", ModuleKind::EsModule, b"export const value = 'late'"),
+        ]),
+        Limits::default(),
+    );
+    assert_eq!(ask(&isolate, "/").await, r#"[1,"ünï",true,8,true,5,8,"late"]"#);
+}
+
+#[tokio::test]
+async fn bodies_stream_both_ways() {
+    let (isolate, _) = handler("return new Response(request.body.pipeThrough(new TransformStream()))");
+    let (sender, receiver) = futures::channel::mpsc::channel::<Result<Bytes, atoll_runtime::BodyError>>(0);
+    let response = isolate.fetch(post(Body::Stream { stream: Box::pin(receiver), length: None })).await.unwrap();
+    let Body::Stream { mut stream, .. } = response.body else { panic!("a stream body") };
+    let mut sender = sender;
+    for chunk in ["one", "two"] {
+        futures::SinkExt::send(&mut sender, Ok(Bytes::from(chunk))).await.unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap(), chunk, "a chunk arrives before the next is sent");
+    }
+    drop(sender);
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
+async fn exceptions_have_message_and_stack() {
+    let (isolate, _) = handler("throw new RangeError('too far')");
+    let Err(HandlerError::Exception { message, stack, pass_through }) = isolate.fetch(get("/")).await else {
+        panic!("an exception")
+    };
+    assert_eq!(message, "RangeError: too far");
+    assert!(stack.contains("index.js:1:"), "{stack}");
+    assert!(!pass_through);
+    let (isolate, _) = handler("ctx.passThroughOnException(); throw 7");
+    let Err(HandlerError::Exception { pass_through: true, .. }) = isolate.fetch(get("/")).await else {
+        panic!("an exception that passes through")
+    };
+}
+
+#[tokio::test]
+async fn what_is_not_a_response_is_named() {
+    let (isolate, _) = handler("return 'text'");
+    let error = isolate.fetch(get("/")).await.unwrap_err();
+    assert!(matches!(error, HandlerError::InvalidResponse(_)), "{error}");
+}
+
+async fn startup_failure(modules: &[(&str, ModuleKind, &[u8])]) -> String {
+    let (isolate, host) = start_with(bundle(modules), Limits::default());
+    let error = isolate.started().await.unwrap_err();
+    let HandlerError::Startup { message, stack } = &error else { panic!("{error:?}") };
+    let text = format!("{message}\n{stack}");
+    let again = isolate.fetch(get("/")).await.unwrap_err();
+    assert_eq!(again.code(), "startup-failed", "{again}");
+    isolate.ended().await;
+    assert!(host.text().contains("failed to start"), "{}", host.text());
+    text
+}
+
+#[tokio::test]
+async fn code_that_cannot_start_says_why() {
+    let module = |code: &'static str| [("index.js", ModuleKind::EsModule, code.as_bytes())];
+    let text = startup_failure(&module("export default { fetch( { }")).await;
+    assert!(text.contains("SyntaxError") && text.contains("index.js:1"), "{text}");
+    let text = startup_failure(&module("import './gone.js'; export default { fetch() {} }")).await;
+    assert!(text.contains("gone.js") && text.contains("not in the bundle"), "{text}");
+    let text = startup_failure(&module("import 'left-pad'; export default { fetch() {} }")).await;
+    assert!(text.contains("left-pad"), "{text}");
+    let text = startup_failure(&module("export const x = 1")).await;
+    assert!(text.contains("default"), "{text}");
+    let text = startup_failure(&module("export default { scheduled() {} }")).await;
+    assert!(text.contains("fetch"), "{text}");
+    let text = startup_failure(&module("\nthrow new Error('at the top')")).await;
+    assert!(text.contains("at the top") && text.contains("index.js:2"), "{text}");
+    let text = startup_failure(&module("await new Promise(() => {}); export default { fetch() {} }")).await;
+    assert!(text.to_lowercase().contains("await"), "{text}");
+}
+
+#[tokio::test]
+async fn stacks_are_mapped_through_source_maps() {
+    let code = b"export default{fetch(){throw new Error('mapped')}}";
+    // One segment: generated 1:1 is line 3, column 5 of src/index.ts.
+    let map = br#"{"version":3,"sources":["src/index.ts"],"sourcesContent":["a\nb\n    throw 1"],"names":[],"mappings":"AAEI"}"#;
+    let (isolate, _) = start_with(
+        bundle(&[("index.js", ModuleKind::EsModule, code), ("index.js.map", ModuleKind::SourceMap, map)]),
+        Limits::default(),
+    );
+    let Err(HandlerError::Exception { stack, .. }) = isolate.fetch(get("/")).await else { panic!("an exception") };
+    assert!(stack.contains("src/index.ts:3:5"), "{stack}");
+}
+
+#[tokio::test]
+async fn wait_until_goes_on_after_the_response() {
+    let (isolate, host) = handler(
+        "ctx.waitUntil(new Promise(r => setTimeout(() => { console.log('later'); r() }, 20))); return new Response('now')",
+    );
+    assert_eq!(ask(&isolate, "/").await, "now");
+    while isolate.load().in_flight > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(host.text().contains("log: later"), "{}", host.text());
+}
+
+#[tokio::test]
+async fn a_promise_that_cannot_settle_is_an_error_at_once() {
+    let (isolate, _) = handler("await new Promise(() => {})");
+    let error = isolate.fetch(get("/")).await.unwrap_err();
+    assert!(matches!(error, HandlerError::Hung), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_aborts_the_signal() {
+    let (isolate, host) = handler(
+        "request.signal.addEventListener('abort', () => console.log('gone', request.signal.reason.name)); \
+         await new Promise(r => setTimeout(r, 10_000)); return new Response('late')",
+    );
+    isolate.started().await.unwrap();
+    let request = tokio::time::timeout(Duration::from_millis(50), isolate.fetch(get("/"))).await;
+    assert!(request.is_err());
+    while !host.text().contains("gone AbortError") {
+        tokio::task::yield_now().await;
+    }
+    isolate.stop("the test is over");
+    isolate.ended().await;
+}
+
+/// Runs a hostile body; another isolate must answer meanwhile, and the hostile one must be gone afterwards.
+async fn hostile(body: &str, expected: &str) {
+    let (victim, _) = handler("return new Response('fine')");
+    let code = format!("export default {{ async fetch() {{ {body} }} }}");
+    // Enough time to fill the memory, and not for more.
+    let cpu = Duration::from_millis(if expected == "memory-limit" { 10_000 } else { 50 });
+    let bundle = bundle(&[("index.js", ModuleKind::EsModule, code.as_bytes())]);
+    let (isolate, host) = start_with(bundle, Limits { cpu, ..Limits::default() });
+    isolate.started().await.unwrap();
+    let (attack, answer) = tokio::join!(isolate.fetch(get("/")), ask(&victim, "/"));
+    let error = match attack {
+        Err(error) => error,
+        Ok(response) => panic!("{body} answered {:?}", read(response.body).await.map(|b| b.len())),
+    };
+    assert_eq!(error.code(), expected, "{body}: {error}");
+    assert_eq!(answer, "fine");
+    isolate.ended().await;
+    assert!(isolate.load().stopped);
+    assert!(host.text().contains("error:"), "the owner can read of it: {}", host.text());
+}
+
+#[tokio::test]
+async fn endless_work_ends_at_its_cpu_limit() {
+    hostile("while (true) {}", "cpu-limit").await;
+    hostile("const spin = () => Promise.resolve().then(spin); await spin()", "cpu-limit").await;
+    hostile("/^(a+)+$/.test('a'.repeat(40) + '!')", "cpu-limit").await;
+    hostile("await new Promise(r => setTimeout(r, 1)); for (;;);", "cpu-limit").await;
+}
+
+#[tokio::test]
+async fn memory_has_a_limit() {
+    hostile("const a = []; while (true) a.push(new Array(1000).fill(a.length))", "memory-limit").await;
+    let (isolate, _) = handler("try { new Uint8Array(200 << 20) } catch (error) { return new Response(error.name) }");
+    assert_eq!(ask(&isolate, "/").await, "RangeError");
+}
+
+#[tokio::test]
+async fn starting_has_a_cpu_limit() {
+    let (isolate, _) = start("while (true) {}");
+    let error = isolate.fetch(get("/")).await.unwrap_err();
+    assert_eq!(error.code(), "startup-cpu-limit", "{error}");
+}
+
+#[tokio::test]
+async fn waiting_has_a_wall_clock_limit() {
+    let code = b"export default { async fetch() { await new Promise(r => setTimeout(r, 60_000)) } }";
+    let limits = Limits { wall: Duration::from_millis(100), ..Limits::default() };
+    let (isolate, _) = start_with(bundle(&[("index.js", ModuleKind::EsModule, code)]), limits);
+    let error = isolate.fetch(get("/")).await.unwrap_err();
+    assert_eq!(error.code(), "wall-clock-limit", "{error}");
+}
+
+#[tokio::test]
+async fn a_string_split_that_would_abort_the_engine_is_refused() {
+    let (isolate, _) = handler("try { 'a'.repeat(2**28).split('') } catch (error) { return new Response(error.name) }");
+    assert_eq!(ask(&isolate, "/").await, "RangeError");
+}
+
+#[tokio::test]
+async fn requests_run_concurrently_in_one_isolate() {
+    let code = "let waiting; export default { async fetch(request) { \
+        if (request.url.endsWith('/wait')) { await new Promise(r => { waiting = r; setTimeout(() => {}, 5000) }); return new Response('woken') } \
+        waiting(); return new Response('waker') } }";
+    let (isolate, _) = start(code);
+    let waiter = tokio::spawn({
+        let isolate = isolate.clone();
+        async move { ask(&isolate, "/wait").await }
+    });
+    while isolate.load().in_flight == 0 || isolate.load().queued > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask(&isolate, "/").await, "waker");
+    assert_eq!(waiter.await.unwrap(), "woken");
+}
+
+#[tokio::test]
+async fn nothing_of_the_engine_is_reachable() {
+    let (isolate, _) = handler(
+        "return Response.json([typeof Deno, typeof __bootstrap, typeof __atoll__, typeof process, typeof require, \
+         Object.getOwnPropertyNames(globalThis).filter(name => name.startsWith('__'))])",
+    );
+    assert_eq!(ask(&isolate, "/").await, r#"["undefined","undefined","undefined","undefined","undefined",[]]"#);
+}
+
+#[tokio::test]
+async fn an_isolate_ends_when_nobody_holds_it() {
+    let (isolate, _) = handler("return new Response('x')");
+    ask(&isolate, "/").await;
+    let weak = isolate.downgrade();
+    let ended = isolate.clone();
+    let wait = tokio::spawn(async move {
+        let weak = ended.downgrade();
+        drop(ended);
+        weak
+    });
+    drop(isolate);
+    wait.await.unwrap();
+    while weak.upgrade().is_some() {
+        tokio::task::yield_now().await;
+    }
+}
