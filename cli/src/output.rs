@@ -44,7 +44,8 @@ pub fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>, empty: &
     for row in rows {
         table.add_row(row);
     }
-    line(table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+    // Each line begins with the padding of its first cell.
+    line(table.to_string().lines().map(|line| line[1..].trim_end()).collect::<Vec<_>>().join("\n"));
 }
 
 /// An instant as `2026-01-02 03:04:05` UTC.
@@ -53,6 +54,11 @@ pub fn time(unix_millis: u64) -> String {
     let of_day = seconds % 86_400;
     let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
     format!("{} {hour:02}:{minute:02}:{second:02}", crate::project::date_of(seconds))
+}
+
+/// `1 module`, `2 modules`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A spinner on standard error while something goes on; nothing when that is no terminal.

@@ -76,6 +76,8 @@ pub enum SourceProblem {
     Builtin,
     /// An import names an export that the module does not have.
     MissingExport,
+    /// An import leads to a file of which nothing says what kind of module it is.
+    UnknownKind,
 }
 
 impl SourceProblem {
@@ -86,6 +88,7 @@ impl SourceProblem {
             Self::Unresolved => "import-unresolved",
             Self::Builtin => "import-not-available",
             Self::MissingExport => "export-missing",
+            Self::UnknownKind => "module-kind-unknown",
         }
     }
 }

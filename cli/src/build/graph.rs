@@ -8,9 +8,9 @@ use std::time::SystemTime;
 use atoll_bundle::ModuleKind;
 use bytes::Bytes;
 
-use super::errors::{BuildError, SourceProblem};
+use super::errors::{BuildError, SourceError, SourceProblem};
 use super::module::{CodeModule, CompileOptions, Import, Linkage};
-use super::resolve::{ImportStyle, ModuleResolver, ResolveProblem, ResolvedFile, Target, default_asset_kind};
+use super::resolve::{ImportStyle, ModuleResolver, ResolveProblem, ResolvedFile, Target, default_asset_kind, is_code};
 use crate::project::Project;
 use crate::project::rules::RuleType;
 
@@ -153,6 +153,17 @@ impl Walk<'_> {
         let specifier = &import.specifier;
         let problem = match resolver.resolve(from, specifier, import.style) {
             Ok(Target::File(file)) => {
+                let shown = shown_path(&self.project.root, &file.path);
+                let known = import.attribute.is_some() || self.project.rules.kind_of(&shown).is_some();
+                if !known && !is_code(&file.path) {
+                    let message = format!("nothing says what kind of module {shown:?} is");
+                    let extension = file.path.extension().unwrap_or_default().to_string_lossy();
+                    let help = format!(
+                        "add a rule to {}: type \"Text\", \"Data\" or \"CompiledWasm\", globs [\"**/*.{extension}\"]",
+                        self.project.file
+                    );
+                    return Err(code.fault(SourceProblem::UnknownKind, &literal, message, Some(help)).into());
+                }
                 return self.add(&file, import.attribute.as_deref(), cache).map(Link::Node);
             }
             Ok(Target::Empty) => return Ok(Link::Node(self.add_empty(specifier))),
@@ -208,6 +219,9 @@ impl Walk<'_> {
             Some(kind) => {
                 let bytes =
                     std::fs::read(&file.path).map_err(|source| BuildError::Read { path: shown.clone(), source })?;
+                if kind == ModuleKind::Json {
+                    check_json(&shown, &bytes)?;
+                }
                 Content::Asset(kind, bytes.into())
             }
             None => {
@@ -238,6 +252,18 @@ impl Walk<'_> {
         };
         self.unique(&numbered)
     }
+}
+
+/// JSON that does not parse is an error of the build, with its place.
+fn check_json(file: &str, bytes: &[u8]) -> Result<(), BuildError> {
+    let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(bytes) else { return Ok(()) };
+    let text = String::from_utf8_lossy(bytes);
+    let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let at = (line_start + error.column().saturating_sub(1), 1);
+    // The place is in the error itself; what is left is the reason.
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+    Err(SourceError::at(SourceProblem::Syntax, file, &text, at, message, None).into())
 }
 
 /// `path` relative to the project: with `/`, below the folder, and the same on every machine. A file elsewhere is named

@@ -228,3 +228,9 @@ pub fn default_asset_kind(path: &Path) -> Option<ModuleKind> {
         _ => None,
     }
 }
+
+/// Whether a file is code by its extension; a file without one is.
+pub fn is_code(path: &Path) -> bool {
+    let Some(extension) = path.extension() else { return true };
+    ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx"].iter().any(|known| extension == *known)
+}

@@ -234,6 +234,17 @@ fn built_in_modules_are_named() {
 }
 
 #[test]
+fn files_of_no_known_kind_and_broken_json_are_named() {
+    let folder = Folder::new(&[("index.js", &format!("import s from './s.css';\n{HANDLER}")), ("s.css", "p {}")]);
+    let error = folder.build("index.js").unwrap_err();
+    assert_eq!(error.to_string(), "index.js:1:15: nothing says what kind of module \"s.css\" is");
+    assert!(report(&error).contains("add a rule to wrangler.toml"), "{}", report(&error));
+    let folder =
+        Folder::new(&[("index.js", &format!("import j from './j.json';\n{HANDLER}")), ("j.json", "{\n  \"a\": ,\n}")]);
+    assert_eq!(folder.build("index.js").unwrap_err().to_string(), "j.json:2:8: expected value");
+}
+
+#[test]
 fn a_name_that_is_not_exported_is_an_error() {
     let folder = Folder::new(&[
         ("index.ts", "import { a, b } from './lib';\nexport default { fetch() { return new Response(a + b) } }\n"),

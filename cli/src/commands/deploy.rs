@@ -83,7 +83,9 @@ pub async fn prepare(
     let (archive, hash) = bundle.pack();
     let limit = BundleLimits::default().compressed;
     if archive.len() > limit {
-        let what = "the bundle (compressed)".to_owned();
+        let largest = bundle.modules.iter().max_by_key(|module| module.content.len());
+        let largest = largest.map(|module| module.name.as_str()).unwrap_or_default();
+        let what = format!("the bundle, compressed (its largest module is {largest:?}),");
         return Err(BuildError::from(BundleError::TooLarge { what, size: archive.len(), limit }).into());
     }
     if let Some(engine) = engine {
@@ -156,7 +158,12 @@ fn report_dry_run(prepared: &Prepared, json: bool) {
             "app": project.name, "dry_run": true, "bundle": hash, "size": archive.len(), "modules": modules,
         }));
     } else {
-        output::line(format!("{}: {modules} modules, {}, {hash}", project.name, size(archive.len())));
+        output::line(format!(
+            "{}: {}, {}, {hash}",
+            project.name,
+            output::count(modules, "module"),
+            size(archive.len())
+        ));
         output::line("built and checked; nothing was uploaded");
     }
 }
@@ -193,10 +200,10 @@ fn report(deployed: &Deployed, prepared: &Prepared, json: bool) -> Result<(), Co
     } else {
         let size = size(prepared.archive.len());
         output::line(format!(
-            "{} version {} is deployed ({size}, {} modules)",
+            "{} version {} is deployed ({size}, {})",
             response.app,
             response.version,
-            prepared.modules()
+            output::count(prepared.modules(), "module")
         ));
         response.urls.iter().for_each(|url| output::line(format!("  {url}")));
         let names = |wanted: bool| -> Vec<&str> {

@@ -86,3 +86,32 @@ fn matters(event: &Event) -> bool {
     let skipped = |path: &PathBuf| path.components().any(|part| SKIPPED.iter().any(|name| part.as_os_str() == *name));
     kind && !event.paths.iter().all(skipped)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn notices(watch: &mut Watch) -> bool {
+        tokio::time::timeout(Duration::from_secs(10), watch.changed()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn files_in_new_and_old_folders_are_watched_and_packages_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("src")).unwrap();
+        std::fs::create_dir_all(root.join("node_modules/a")).unwrap();
+        let mut watch = Watch::start(root).unwrap();
+        std::fs::write(root.join("node_modules/a/index.js"), "1").unwrap();
+        std::fs::write(root.join("src/index.js"), "1").unwrap();
+        let first = watch.events.recv().await.unwrap();
+        assert!(first.iter().all(|path| path.starts_with(root.join("src"))), "{first:?}");
+        std::fs::create_dir(root.join("src/new")).unwrap();
+        assert!(notices(&mut watch).await);
+        // The event of the folder itself may come in two parts; a file in it is noticed once it is watched.
+        while watch.events.try_recv().is_ok() {}
+        std::fs::write(root.join("src/new/other.js"), "1").unwrap();
+        let paths = watch.events.recv().await.unwrap();
+        assert!(paths.iter().any(|path| path.ends_with("src/new/other.js")), "{paths:?}");
+    }
+}
