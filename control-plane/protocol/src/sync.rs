@@ -9,7 +9,9 @@
 use std::collections::BTreeMap;
 
 use atoll_bundle::BundleHash;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::api::Target;
 use crate::config::VersionConfig;
@@ -30,10 +32,33 @@ pub struct AppState {
     /// The deployment's versions and weights; empty when nothing is deployed.
     pub targets: Vec<Target>,
     /// The versions named in `targets`, by number.
+    #[serde(deserialize_with = "by_number")]
     pub versions: BTreeMap<u64, VersionState>,
     /// Secrets, sealed for the receiving node.
     #[serde(default)]
     pub secrets: Vec<SealedSecret>,
+}
+
+/// Reads a map whose keys are numbers. In JSON they are strings, and within a tagged enum such as [`Frame`], whose
+/// content serde keeps aside until it knows the tag, a number is not read from a string by itself.
+fn by_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u64, VersionState>, D::Error> {
+    let versions = BTreeMap::<String, VersionState>::deserialize(deserializer)?;
+    let numbered = versions.into_iter().map(|(number, version)| {
+        let parsed = number.parse().map_err(|_| Error::custom(format!("{number:?} is no version's number")))?;
+        Ok((parsed, version))
+    });
+    numbered.collect()
+}
+
+/// Reads a map whose keys are numbers. JSON has them as strings, and within a tagged enum such as [`Frame`] serde has
+/// forgotten by then that they were keys, and does not turn them into numbers by itself.
+fn by_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u64, VersionState>, D::Error> {
+    let versions = BTreeMap::<String, VersionState>::deserialize(deserializer)?;
+    let number = |(key, state): (String, VersionState)| match key.parse() {
+        Ok(number) => Ok((number, state)),
+        Err(_) => Err(D::Error::custom(format!("a version's number is expected as key, not {key:?}"))),
+    };
+    versions.into_iter().map(number).collect()
 }
 
 /// A version as a node needs it.
@@ -103,4 +128,65 @@ pub struct SignedFrame {
     pub payload: String,
     /// Ed25519 signature of `payload` by the control plane's key, base64.
     pub signature: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_with_versions_are_read_as_they_were_written() {
+        let state = AppState {
+            name: "shop".into(),
+            revision: 9,
+            routes: vec!["example.com/*".into()],
+            default_route: true,
+            deployment: 2,
+            targets: vec![Target { version: 12, weight: 100 }],
+            versions: BTreeMap::from([(
+                12,
+                VersionState { bundle: BundleHash::of(b"code"), config: VersionConfig::default() },
+            )]),
+            secrets: Vec::new(),
+        };
+        let change = Frame::Change { revision: 9, app: "shop".into(), state: Some(Box::new(state.clone())) };
+        let snapshot = Frame::Snapshot { history: "h".into(), revision: 9, apps: vec![state] };
+        for frame in [change, snapshot] {
+            let text = serde_json::to_string(&frame).unwrap();
+            assert_eq!(serde_json::from_str::<Frame>(&text).unwrap(), frame);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_frame_survives_its_encoding() {
+        let version = VersionState { bundle: BundleHash::of(b"code"), config: VersionConfig::default() };
+        let app = AppState {
+            name: "shop".into(),
+            revision: 7,
+            routes: vec!["shop.example/*".into()],
+            default_route: true,
+            deployment: 3,
+            targets: vec![Target { version: 2, weight: 100 }],
+            versions: BTreeMap::from([(2, version)]),
+            secrets: vec![SealedSecret { name: "KEY".into(), version: 6, sealed: "AAAA".into() }],
+        };
+        for frame in [
+            Frame::Snapshot { history: "h".into(), revision: 7, apps: vec![app.clone()] },
+            Frame::Change { revision: 7, app: "shop".into(), state: Some(Box::new(app)) },
+            Frame::Change { revision: 8, app: "shop".into(), state: None },
+            Frame::Heartbeat { revision: 8 },
+            Frame::Tail { apps: vec!["shop".into()] },
+        ] {
+            let text = serde_json::to_string(&frame).unwrap();
+            assert_eq!(serde_json::from_str::<Frame>(&text).unwrap(), frame, "{text}");
+        }
+        let wrong = r#"{"type":"change","revision":1,"app":"a","state":{"name":"a","revision":1,"routes":[],
+            "default_route":true,"deployment":1,"targets":[],"versions":{"x":{}}}}"#;
+        assert!(serde_json::from_str::<Frame>(wrong).is_err());
+    }
 }
