@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 
 use atoll_bundle::BundleHash;
 use serde::de::Error;
-use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::api::Target;
@@ -37,17 +36,6 @@ pub struct AppState {
     /// Secrets, sealed for the receiving node.
     #[serde(default)]
     pub secrets: Vec<SealedSecret>,
-}
-
-/// Reads a map whose keys are numbers. In JSON they are strings, and within a tagged enum such as [`Frame`], whose
-/// content serde keeps aside until it knows the tag, a number is not read from a string by itself.
-fn by_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u64, VersionState>, D::Error> {
-    let versions = BTreeMap::<String, VersionState>::deserialize(deserializer)?;
-    let numbered = versions.into_iter().map(|(number, version)| {
-        let parsed = number.parse().map_err(|_| Error::custom(format!("{number:?} is no version's number")))?;
-        Ok((parsed, version))
-    });
-    numbered.collect()
 }
 
 /// Reads a map whose keys are numbers. JSON has them as strings, and within a tagged enum such as [`Frame`] serde has
@@ -128,34 +116,6 @@ pub struct SignedFrame {
     pub payload: String,
     /// Ed25519 signature of `payload` by the control plane's key, base64.
     pub signature: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_with_versions_are_read_as_they_were_written() {
-        let state = AppState {
-            name: "shop".into(),
-            revision: 9,
-            routes: vec!["example.com/*".into()],
-            default_route: true,
-            deployment: 2,
-            targets: vec![Target { version: 12, weight: 100 }],
-            versions: BTreeMap::from([(
-                12,
-                VersionState { bundle: BundleHash::of(b"code"), config: VersionConfig::default() },
-            )]),
-            secrets: Vec::new(),
-        };
-        let change = Frame::Change { revision: 9, app: "shop".into(), state: Some(Box::new(state.clone())) };
-        let snapshot = Frame::Snapshot { history: "h".into(), revision: 9, apps: vec![state] };
-        for frame in [change, snapshot] {
-            let text = serde_json::to_string(&frame).unwrap();
-            assert_eq!(serde_json::from_str::<Frame>(&text).unwrap(), frame);
-        }
-    }
 }
 
 #[cfg(test)]
