@@ -6,9 +6,9 @@ use crate::shell;
 /// Writes the file, or only compares it.
 pub fn run(check: bool) -> anyhow::Result<()> {
     let mut command = shell::cargo();
-    command.args(["test", "--quiet", "--package", "atoll-control-plane", "openapi"]);
+    command.args(["test", "--quiet", "--package", "atoll-control-plane", "--lib", "openapi"]);
     if !check {
-        command.env("ATOLL_WRITE_OPENAPI", "1");
+        command.env("ATOLL_REFRESH_OPENAPI", "1");
     }
     shell::run(&mut command)
 }
