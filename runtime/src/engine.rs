@@ -21,6 +21,12 @@ const FLAGS: &[&str] = &[
     "--single-threaded-gc",
     // A WebAssembly memory bypasses the array-buffer allocator: 2,048 pages are 128 MiB.
     "--wasm-max-mem-pages=2048",
+    // Loop unrolling takes the interrupt check out of loops known to be short. When such a loop has none, being made by
+    // the compiler (as for `new Array(1000)`), the check of the next loop is taken out in its place
+    // (`LoopStackCheckElisionReducer` keeps `skip_next_stack_check_` set), and code as innocent as
+    // `while (true) a.push(new Array(1000))` can no longer be terminated once it is optimised.
+    "--no-turboshaft-loop-unrolling",
+    "--no-wasm-loop-unrolling",
 ];
 
 impl Engine {

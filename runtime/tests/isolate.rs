@@ -307,6 +307,8 @@ async fn endless_work_ends_at_its_cpu_limit() {
     hostile("const spin = () => Promise.resolve().then(spin); await spin()", "cpu-limit").await;
     hostile("/^(a+)+$/.test('a'.repeat(40) + '!')", "cpu-limit").await;
     hostile("await new Promise(r => setTimeout(r, 1)); for (;;);", "cpu-limit").await;
+    // The optimising compiler must not take the interrupt check out of this loop.
+    hostile("let a; while (true) a = new Array(1000).fill(1)", "cpu-limit").await;
 }
 
 #[tokio::test]
