@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use serde::{Serialize, Serializer};
@@ -92,10 +92,7 @@ fn write_all(records: &Receiver<Record>, dropped: &AtomicU64, output: impl Write
         let mut result = Ok(());
         while let Some(record) = next.take() {
             result = result.and_then(|()| line(&mut output, &record));
-            next = match records.try_recv() {
-                Ok(record) => Some(record),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = records.try_recv().ok();
         }
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {

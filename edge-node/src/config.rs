@@ -180,11 +180,10 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads and [checks](Self::validate) a configuration file's text.
+    /// Reads a configuration file's text. What is left out may still be set before the node
+    /// [starts](crate::EdgeNode::start), which [checks](Self::validate) the whole.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
-        config.validate()?;
-        Ok(config)
+        toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))
     }
 
     /// Checks what types cannot say.
@@ -275,7 +274,7 @@ mod tests {
             (&format!("[control_plane]\nurl = 'http://x'\nkey = '{KEY}'\ntoken = 't'"), "data_dir"),
             (&format!("data_dir = 'd'\n[control_plane]\nurl = 'http://x'\nkey = '{KEY}'"), "control_plane.token"),
         ] {
-            let error = Config::from_toml(text).unwrap_err();
+            let error = Config::from_toml(text).unwrap().validate().unwrap_err();
             assert!(matches!(error, ConfigError::Value { key: named, .. } if named == key), "{text}: {error}");
         }
         assert!(

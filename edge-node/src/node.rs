@@ -85,6 +85,7 @@ pub struct EdgeNode {
     drain: CancellationToken,
     kill: CancellationToken,
     background: CancellationToken,
+    tasks: TaskTracker,
     connections: TaskTracker,
 }
 
@@ -118,6 +119,7 @@ impl EdgeNode {
             drain: CancellationToken::new(),
             kill: CancellationToken::new(),
             background: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             connections: TaskTracker::new(),
         };
 
@@ -132,6 +134,7 @@ impl EdgeNode {
                 logs: logs.clone(),
                 status,
                 silence: Duration::from_millis(plane.silence_ms),
+                tasks: node.tasks.clone(),
             };
             node.follow(follower, &config, log_queue);
         }
@@ -150,21 +153,28 @@ impl EdgeNode {
         };
         let connections = node.connections.clone();
         let accepting = Listener::new(Arc::new(service), node.drain.clone(), node.kill.clone(), connections);
-        tokio::spawn(accepting.accept(listener));
-        tokio::spawn(tidy(dispatcher, node.background.clone()));
+        node.tasks.spawn(accepting.accept(listener));
+        node.tasks.spawn(tidy(dispatcher, node.background.clone()));
         tracing::info!(%address, node = config.name, "edge node listening");
         Ok(node)
     }
 
     fn follow(&self, follower: Follower, config: &Config, log_queue: mpsc::Receiver<LogLine>) {
-        let cancel = &self.background;
+        let (cancel, tasks) = (&self.background, &self.tasks);
         let saved = follower.resume();
         let edge_url = config.edge_url.clone().unwrap_or_else(|| format!("http://{}", self.address));
         let (client, status) = (follower.client.clone(), follower.status.subscribe());
-        tokio::spawn(report(client.clone(), status, edge_url, config.default_domain.clone(), cancel.clone()));
-        tokio::spawn(forward_logs(client, self.logs.clone(), log_queue, cancel.clone()));
-        tokio::spawn(warm_up(follower.bundles.clone(), follower.disk.clone(), saved.clone(), cancel.clone()));
-        tokio::spawn(follower.run(saved, cancel.clone()));
+        tasks.spawn(report(client.clone(), status, edge_url, config.default_domain.clone(), cancel.clone()));
+        tasks.spawn(forward_logs(client, self.logs.clone(), log_queue, cancel.clone()));
+        let warm_up = warm_up(follower.bundles.clone(), follower.disk.clone(), saved.clone(), tasks.clone());
+        let cancelled = cancel.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = warm_up => {}
+                () = cancelled.cancelled() => {}
+            }
+        });
+        tasks.spawn(follower.run(saved, cancel.clone()));
     }
 
     /// Where the node listens.
@@ -219,6 +229,9 @@ impl EdgeNode {
         self.kill.cancel();
         self.connections.wait().await;
         self.background.cancel();
+        self.tasks.close();
+        // Afterwards the data directory is free for another process.
+        self.tasks.wait().await;
         self.dispatcher.stop_all("the node is shutting down");
         drained
     }
@@ -268,26 +281,19 @@ async fn tidy(dispatcher: Arc<Dispatcher>, cancel: CancellationToken) {
 
 /// Reads the bundles of the last good state into memory, so that first requests need not wait for the disk; then deletes
 /// unused ones from time to time.
-async fn warm_up(bundles: Arc<BundleStore>, disk: Arc<DataDir>, saved: SavedState, cancel: CancellationToken) {
-    let work = async {
-        for hash in saved.bundles() {
-            if let Err(error) = bundles.load(hash).await {
-                tracing::warn!(%error, "a bundle of the last good state is not there");
-            }
+async fn warm_up(bundles: Arc<BundleStore>, disk: Arc<DataDir>, saved: SavedState, tasks: TaskTracker) {
+    for hash in saved.bundles() {
+        if let Err(error) = bundles.load(hash).await {
+            tracing::warn!(%error, "a bundle of the last good state is not there");
         }
-        drop(saved);
-        let mut every = interval(SWEEP);
-        loop {
-            every.tick().await;
-            let disk = disk.clone();
-            let needed = tokio::task::spawn_blocking(move || disk.load()).await.ok().flatten();
-            if let Some(state) = needed {
-                bundles.sweep(state.bundles()).await;
-            }
+    }
+    drop(saved);
+    let mut every = interval(SWEEP);
+    loop {
+        every.tick().await;
+        let disk = disk.clone();
+        if let Ok(Some(state)) = tasks.spawn_blocking(move || disk.load()).await {
+            bundles.sweep(state.bundles()).await;
         }
-    };
-    tokio::select! {
-        () = work => {}
-        () = cancel.cancelled() => {}
     }
 }

@@ -139,7 +139,7 @@ impl Service {
             let app = snapshot
                 .routes
                 .find(&normalize_host(authority.host()), path)
-                .ok_or_else(|| EdgeError::RouteNotFound { host: authority.to_string(), path: path.to_owned() })?;
+                .ok_or_else(|| EdgeError::RouteNotFound { host: authority.host().to_owned(), path: path.to_owned() })?;
             let not_deployed = || EdgeError::NotDeployed(app.name.to_string());
             let version = match parts.headers.get(VERSION_KEY) {
                 Some(key) => app.version_for(key.as_bytes()),

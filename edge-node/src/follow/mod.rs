@@ -19,6 +19,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use self::backoff::Backoff;
 use self::client::{ClientError, ControlPlaneClient, FrameStream};
@@ -106,6 +107,8 @@ pub struct Follower {
     pub status: watch::Sender<Status>,
     /// A stream is given up after this long without a frame.
     pub silence: Duration,
+    /// Counts what still uses the disk.
+    pub tasks: TaskTracker,
 }
 
 impl Follower {
@@ -266,7 +269,7 @@ impl Follower {
 
     async fn keep(&self, state: &SavedState) -> Result<(), DiskError> {
         let (disk, state) = (self.disk.clone(), state.clone());
-        match tokio::task::spawn_blocking(move || disk.save(&state)).await {
+        match self.tasks.spawn_blocking(move || disk.save(&state)).await {
             Ok(saved) => saved,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

@@ -1,7 +1,10 @@
 //! Nodes, apps and clients for tests.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use atoll_bundle::{Bundle, BundleHash, Module, ModuleKind};
@@ -15,6 +18,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -91,23 +95,44 @@ impl Answer {
     }
 }
 
+/// A client whose names all lead to this machine.
+pub type TestClient = Client<HttpConnector<Here>, Full<Bytes>>;
+
+/// Resolves every name to the loopback address.
+#[derive(Clone)]
+pub struct Here;
+
+impl tower::Service<Name> for Here {
+    type Response = std::iter::Once<SocketAddr>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Name) -> Self::Future {
+        ready(Ok(std::iter::once(SocketAddr::from(([127, 0, 0, 1], 0)))))
+    }
+}
+
 /// A client over HTTP/1.1.
-pub fn http1() -> Client<HttpConnector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new()).build_http()
+pub fn http1() -> TestClient {
+    Client::builder(TokioExecutor::new()).build(HttpConnector::new_with_resolver(Here))
 }
 
 /// A client over HTTP/2 with prior knowledge.
-pub fn http2() -> Client<HttpConnector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new()).http2_only(true).build_http()
+pub fn http2() -> TestClient {
+    Client::builder(TokioExecutor::new()).http2_only(true).build(HttpConnector::new_with_resolver(Here))
 }
 
 /// A request builder for an app on a node.
 pub fn request(node: &EdgeNode, app: &str, path: &str) -> http::request::Builder {
-    Request::builder().uri(format!("http://{}{path}", node.local_addr())).header("host", format!("{app}.localhost"))
+    Request::builder().uri(format!("http://{app}.localhost:{}{path}", node.local_addr().port()))
 }
 
 /// Sends a request and reads the whole answer.
-pub async fn send(client: &Client<HttpConnector, Full<Bytes>>, request: Request<Full<Bytes>>) -> Answer {
+pub async fn send(client: &TestClient, request: Request<Full<Bytes>>) -> Answer {
     let response = client.request(request).await.expect("an answer");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a whole body").to_bytes();
