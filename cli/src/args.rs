@@ -152,9 +152,8 @@ pub struct InitArgs {
     /// What to start from
     #[arg(long, value_enum, default_value_t = Template::Ts)]
     pub template: Template,
-    /// Answer in JSON on standard output
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 /// What a new project starts from.
@@ -350,7 +349,7 @@ impl Command {
     pub fn json(&self) -> bool {
         match self {
             Self::Up(_) | Self::ControlPlane(_) | Self::EdgeNode(_) => false,
-            Self::Init(args) => args.json,
+            Self::Init(args) => args.client.json,
             Self::Dev(args) => args.json,
             Self::Deploy(args) => args.client.json,
             Self::Versions(args) | Self::Tail(args) | Self::Routes(args) => args.client.json,

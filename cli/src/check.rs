@@ -66,7 +66,10 @@ impl Checker {
         isolate.stop("it was only started to check that it starts");
         isolate.ended().await;
         let Err(error) = started else { return Ok(()) };
-        for record in host.log.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let said = error.to_string();
+        let log = host.log.lock().unwrap_or_else(PoisonError::into_inner);
+        // The runtime logs the failure as well.
+        for record in log.iter().filter(|record| !record.message.starts_with(&said)) {
             crate::output::note(format!("{}: {}", record.level.as_str(), record.message));
         }
         let stack = match &error {

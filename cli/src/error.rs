@@ -74,7 +74,7 @@ impl CommandError {
             let mut text = String::new();
             let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(120).with_links(false);
             if handler.render_report(&mut text, error).is_ok() {
-                return format!("{red}error:{plain}{}", text.trim_end());
+                return format!("{red}error:{plain} {}", text.trim().trim_start_matches("× "));
             }
         }
         format!("{red}error:{plain} {self}")

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::errors::BuildError;
 use super::graph::shown_path;
-use super::resolve::CONDITIONS;
+use super::resolve::{CONDITIONS, EXTENSIONS};
 use super::source_map;
 use crate::project::Project;
 use crate::project::rules::RuleType;
@@ -117,6 +117,7 @@ pub fn build(
             "--entry-names=index",
             "--asset-names=assets/[name]-[hash]",
         ])
+        .arg(format!("--resolve-extensions={}", EXTENSIONS.join(",")))
         .arg(format!("--conditions={}", CONDITIONS.join(",")))
         .arg(format!("--outdir={}", out.display()))
         .arg(format!("--metafile={}", meta.display()));

@@ -170,6 +170,10 @@ impl Linker<'_> {
                 }
                 modules.push(text_module(&node.name, ModuleKind::EsModule, text));
                 if let Some(map) = map {
+                    // A map names its sources as seen from where it lies itself.
+                    let source = relative_specifier(&node.name, &code.file);
+                    let source = source.strip_prefix("./").unwrap_or(&source);
+                    let map = source_map::rename_sources(&map, |_| source.to_owned()).unwrap_or(map);
                     modules.push(text_module(&format!("{}.map", node.name), ModuleKind::SourceMap, map));
                 }
             }

@@ -10,6 +10,9 @@ use oxc_resolver::{
 /// The conditions of `exports` and `imports` in a `package.json` that hold here, besides `import` or `require`.
 pub const CONDITIONS: [&str; 3] = ["workerd", "worker", "browser"];
 
+/// The extensions that a specifier may leave out, in the order in which they are tried.
+pub const EXTENSIONS: [&str; 8] = [".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".json"];
+
 /// Modules that Node.js has built in, without their `node:` prefix.
 const NODE_BUILTINS: [&str; 52] = [
     "assert",
@@ -134,7 +137,7 @@ impl ModuleResolver {
                 .chain([style, "module", "default"])
                 .map(str::to_owned)
                 .collect(),
-            extensions: [".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".json"].map(str::to_owned).to_vec(),
+            extensions: EXTENSIONS.map(str::to_owned).to_vec(),
             // TypeScript's sources name the JavaScript they will become.
             extension_alias: [
                 (".js", &[".js", ".ts", ".tsx"][..]),

@@ -56,7 +56,7 @@ pub fn run(args: InitArgs) -> Result<(), CommandError> {
     for (path, content) in files(args.template) {
         write(&folder.join(path), &content.replace(NAME, &name).replace(DATE, &today))?;
     }
-    if args.json {
+    if args.client.json {
         output::json(&json!({ "app": name, "folder": folder }));
     } else {
         output::line(format!("{} is there. Next:", folder.display()));

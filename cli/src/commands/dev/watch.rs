@@ -6,6 +6,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::error::CommandError;
 
@@ -19,6 +20,10 @@ const SKIPPED: [&str; 4] = ["node_modules", ".git", ".wrangler", ".atoll"];
 pub struct Watch {
     watcher: RecommendedWatcher,
     events: mpsc::Receiver<Vec<PathBuf>>,
+    /// What has changed since the last time that was told.
+    changed: Vec<PathBuf>,
+    /// When it is told, unless more changes before.
+    settled: Option<Instant>,
 }
 
 impl Watch {
@@ -39,7 +44,7 @@ impl Watch {
             let _ = sender.try_send(paths);
         })
         .map_err(failed)?;
-        let mut watch = Self { watcher, events };
+        let mut watch = Self { watcher, events, changed: Vec::new(), settled: None };
         watch.watcher.watch(root, RecursiveMode::NonRecursive).map_err(failed)?;
         watch.add_below(root);
         Ok(watch)
@@ -62,13 +67,23 @@ impl Watch {
         }
     }
 
-    /// Waits until something has changed and nothing more does for a moment.
+    /// Waits until something has changed and nothing more does for a moment. Nothing is forgotten when the future is
+    /// dropped before.
     pub async fn changed(&mut self) {
-        let Some(mut paths) = self.events.recv().await else { return std::future::pending().await };
-        while let Ok(Some(more)) = tokio::time::timeout(SETTLE, self.events.recv()).await {
-            paths.extend(more);
+        loop {
+            let event = match self.settled {
+                None => self.events.recv().await,
+                Some(at) => match tokio::time::timeout_at(at, self.events.recv()).await {
+                    Ok(event) => event,
+                    Err(_) => break,
+                },
+            };
+            let Some(paths) = event else { return std::future::pending().await };
+            self.changed.extend(paths);
+            self.settled = Some(Instant::now() + SETTLE);
         }
-        for path in paths {
+        self.settled = None;
+        for path in std::mem::take(&mut self.changed) {
             if path.is_dir() {
                 self.add(&path);
             }
@@ -93,6 +108,23 @@ mod tests {
 
     async fn notices(watch: &mut Watch) -> bool {
         tokio::time::timeout(Duration::from_secs(10), watch.changed()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_change_is_told_although_the_wait_is_interrupted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = Watch::start(folder.path()).unwrap();
+        std::fs::write(folder.path().join("index.js"), "1").unwrap();
+        let told = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = watch.changed() => return,
+                    () = tokio::time::sleep(SETTLE / 5) => {}
+                }
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(10), told).await.is_ok());
     }
 
     #[tokio::test]
