@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Running, bundle, soon};
+use crate::support::{Running, bundle, soon, until};
 
 #[tokio::test]
 async fn tokens_are_needed_and_must_have_the_scope() {
@@ -56,13 +56,9 @@ async fn an_expired_or_deleted_token_says_so() {
     let made: TokenCreated = admin.post("/v1/tokens", short).await.ok();
     assert_eq!(made.control_plane_key, running.plane.public_key_hex());
     let client = running.client(&made.token);
-    let expired = soon("the token expires", async {
-        loop {
-            let answer = client.get("/v1/apps").await;
-            if answer.status != StatusCode::OK {
-                break answer;
-            }
-        }
+    let expired = until("the token expires", async || {
+        let answer = client.get("/v1/apps").await;
+        (answer.status != StatusCode::OK).then_some(answer)
     });
     expired.await.error(401, "token-expired", &["short", "expired at 20", "create another"]);
 

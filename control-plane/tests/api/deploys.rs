@@ -5,7 +5,7 @@ use atoll_protocol::seal::NodeKey;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Running, bundle, soon};
+use crate::support::{Running, bundle, soon, until};
 
 #[tokio::test]
 async fn a_deploy_makes_version_deployment_and_urls() {
@@ -158,13 +158,9 @@ async fn a_revision_settles_when_the_nodes_run_it() {
     assert!(settled.settled && settled.nodes[0].report.as_ref().unwrap().revision == 1);
 
     drop(frames);
-    soon("the node goes", async {
-        loop {
-            let nodes: Vec<Node> = api.get("/v1/nodes").await.ok();
-            if !nodes[0].connected {
-                break;
-            }
-        }
+    until("the node goes", async || {
+        let nodes: Vec<Node> = api.get("/v1/nodes").await.ok();
+        (!nodes[0].connected).then_some(())
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! The control plane through its listener, on real directories.
 
 mod bad_input;
+mod crashes;
 mod deploys;
 mod lifecycle;
 mod streams;

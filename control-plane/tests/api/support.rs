@@ -28,6 +28,19 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
 }
 
+/// Looks again and again, until there is what a test cannot go on without.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    soon(what, async {
+        loop {
+            if let Some(found) = look().await {
+                break found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+}
+
 /// A configuration on a port of its own.
 pub fn config(dir: &Path) -> Config {
     Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::new(dir) }
@@ -147,6 +160,19 @@ impl Api {
         }
         let request = request.body(Full::new(body)).unwrap();
         soon(path, self.http.request(request)).await.unwrap()
+    }
+
+    /// An answer, or `None` when the server goes away before there is one.
+    pub async fn try_call(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Option<Answer> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header(AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Full::new(body.into()))
+            .unwrap();
+        let (parts, body) = soon(path, self.http.request(request)).await.ok()?.into_parts();
+        let body = soon(path, body.collect()).await.ok()?.to_bytes();
+        Some(Answer { status: parts.status, headers: parts.headers, body })
     }
 
     pub async fn call(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Answer {
