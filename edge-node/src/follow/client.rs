@@ -50,6 +50,9 @@ pub enum ClientError {
 /// A client of one control plane over HTTP/2.
 pub struct ControlPlaneClient {
     http: Client<Connector, Full<Bytes>>,
+    /// The stream has a connection of its own: unread frames would use up the flow-control window that it shares with
+    /// the bundles which have to come before the frames are read on (RFC 9113 §5.2).
+    stream: Client<Connector, Full<Bytes>>,
     base: String,
     node: String,
     authorization: HeaderValue,
@@ -62,22 +65,30 @@ impl ControlPlaneClient {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.trim())).ok()?;
         authorization.set_sensitive(true);
         let connector = Connector::new(AddressPolicy::everything(), Duration::from_secs(5), &["h2"]);
-        let http = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .http2_only(true)
-            .http2_keep_alive_interval(Duration::from_secs(5))
-            .http2_keep_alive_timeout(Duration::from_secs(5))
-            .http2_adaptive_window(true)
-            .build(connector);
-        Some(Self { http, base: base.trim_end_matches('/').to_owned(), node: node.to_owned(), authorization })
+        let client = || {
+            Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .http2_only(true)
+                .http2_keep_alive_interval(Duration::from_secs(5))
+                .http2_keep_alive_timeout(Duration::from_secs(5))
+                .http2_adaptive_window(true)
+                .build(connector.clone())
+        };
+        Some(Self {
+            http: client(),
+            stream: client(),
+            base: base.trim_end_matches('/').to_owned(),
+            node: node.to_owned(),
+            authorization,
+        })
     }
 
     /// Opens the stream of what changed since a revision of a history.
     pub async fn sync(&self, since: u64, history: &str, key: &NodePublicKey) -> Result<FrameStream, ClientError> {
         let history: String = url::form_urlencoded::byte_serialize(history.as_bytes()).collect();
         let path = format!("/v1/sync?since={since}&node={}&key={key}&history={history}", self.node);
-        let response = self.send(Method::GET, &path, None).await?;
+        let response = self.send_by(&self.stream, Method::GET, &path, None).await?;
         Ok(FrameStream { body: response.into_body(), buffer: BytesMut::new(), searched: 0 })
     }
 
@@ -109,6 +120,16 @@ impl ControlPlaneClient {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Response<Incoming>, ClientError> {
+        self.send_by(&self.http, method, path, body).await
+    }
+
+    async fn send_by(
+        &self,
+        client: &Client<Connector, Full<Bytes>>,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Response<Incoming>, ClientError> {
         let uri: Uri = format!("{}{path}", self.base)
             .parse()
             .map_err(|_| ClientError::Unreachable(format!("{} is no URL", self.base)))?;
@@ -117,7 +138,7 @@ impl ControlPlaneClient {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let request = request.body(Full::new(body.unwrap_or_default())).expect("all parts are valid");
-        let response = match timeout(ANSWER_TIME, self.http.request(request)).await {
+        let response = match timeout(ANSWER_TIME, client.request(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(ClientError::Unreachable(innermost(&error))),
             Err(_) => return Err(ClientError::Timeout(ANSWER_TIME)),
