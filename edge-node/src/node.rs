@@ -34,6 +34,8 @@ use crate::state::Serving;
 
 /// How often idle isolates are looked for.
 const TIDY: Duration = Duration::from_secs(1);
+/// For all isolates to end when the node does.
+const ISOLATES_END: Duration = Duration::from_secs(2);
 /// How often unused bundles are looked for.
 const SWEEP: Duration = Duration::from_secs(600);
 
@@ -232,7 +234,8 @@ impl EdgeNode {
         self.tasks.close();
         // Afterwards the data directory is free for another process.
         self.tasks.wait().await;
-        self.dispatcher.stop_all("the node is shutting down");
+        // An isolate whose thread is stuck in code that cannot be interrupted is left behind.
+        let _ = timeout(ISOLATES_END, self.dispatcher.stop_all("the node is shutting down")).await;
         drained
     }
 }

@@ -94,7 +94,8 @@ impl Service {
             && self.logs.wanted(&version.app)
         {
             let took = started.elapsed().as_secs_f64() * 1e3;
-            let line = format!("{method} http://{}{} {status} {took:.2} ms", trace.host, uri.path());
+            let error = trace.error.map(|code| format!(" {code}")).unwrap_or_default();
+            let line = format!("{method} http://{}{} {status}{error} {took:.2} ms", trace.host, uri.path());
             self.logs.write(&version.app, version.number, "request", line, Some(id.clone()));
         }
         if let Some(log) = &self.access_log {
@@ -207,8 +208,18 @@ impl Service {
         answer::from_app(&method, response).map_err(DispatchError::Handler)
     }
 
+    /// Writes the failure of one request to the app's log. What ends a whole isolate, the isolate says itself.
     fn log_failure(&self, version: &VersionEntry, error: &DispatchError, id: &str) {
-        if !self.logs.wanted(&version.app) {
+        let of_isolate = matches!(
+            error,
+            DispatchError::Handler(
+                HandlerError::Startup { .. }
+                    | HandlerError::StartupCpuLimit { .. }
+                    | HandlerError::CpuLimit { .. }
+                    | HandlerError::MemoryLimit { .. }
+            )
+        );
+        if of_isolate || !self.logs.wanted(&version.app) {
             return;
         }
         let mut line = error.message();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use atoll_runtime::Isolate;
+use futures::future::join_all;
 
 use super::scale::{self, Choice};
 use super::start_backoff::StartBackoff;
@@ -138,12 +139,15 @@ impl Register {
         drop(released);
     }
 
-    /// Stops all isolates at once.
-    pub fn stop_all(&self, reason: &str) {
+    /// Stops all isolates at once, and waits until they are gone.
+    pub async fn stop_all(&self, reason: &str) {
+        let mut isolates = Vec::new();
         for instance in self.all() {
             instance.isolate.stop(reason);
+            isolates.push(instance.isolate.clone());
             self.release(instance.id);
         }
+        join_all(isolates.iter().map(Isolate::ended)).await;
     }
 
     fn all(&self) -> Vec<Arc<Instance>> {

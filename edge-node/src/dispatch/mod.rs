@@ -188,9 +188,9 @@ impl Dispatcher {
         }
     }
 
-    /// Stops all isolates at once.
-    pub fn stop_all(&self, reason: &str) {
-        self.register.stop_all(reason);
+    /// Stops all isolates at once, and waits until they are gone.
+    pub async fn stop_all(&self, reason: &str) {
+        self.register.stop_all(reason).await;
     }
 }
 
