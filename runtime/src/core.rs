@@ -308,7 +308,8 @@ fn startup_error(error: &CoreError) -> HandlerError {
     match error.as_kind() {
         CoreErrorKind::Js(js) => HandlerError::Startup {
             message: js.exception_message.trim_start_matches("Uncaught ").to_owned(),
-            stack: js.stack.clone().unwrap_or_else(|| frames(js)),
+            // A syntax error's own stack does not say where it is.
+            stack: js.stack.clone().filter(|stack| stack.contains("\n    at ")).unwrap_or_else(|| frames(js)),
         },
         _ => HandlerError::Startup { message: error.to_string(), stack: String::new() },
     }

@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     idle_since: AtomicU64,
     pub(crate) memory: AtomicUsize,
     death: OnceLock<HandlerError>,
+    /// Why the code could not be started.
+    failure: OnceLock<HandlerError>,
     condemned: watch::Sender<bool>,
     stopped: AtomicBool,
     phase: watch::Sender<Phase>,
@@ -88,6 +90,7 @@ impl Shared {
             idle_since: AtomicU64::new(0),
             memory: AtomicUsize::new(0),
             death: OnceLock::new(),
+            failure: OnceLock::new(),
             condemned: watch::Sender::new(false),
             stopped: AtomicBool::new(false),
             phase: watch::Sender::new(Phase::Starting),
@@ -141,6 +144,9 @@ impl Shared {
     pub(crate) fn set_phase(&self, phase: Phase) {
         if matches!(phase, Phase::Failed(_) | Phase::Ended) {
             self.stopped.store(true, Ordering::SeqCst);
+        }
+        if let Phase::Failed(error) = &phase {
+            let _ = self.failure.set(error.clone());
         }
         self.phase.send_replace(phase);
     }
@@ -217,7 +223,7 @@ impl Isolate {
     }
 
     fn reason(&self) -> HandlerError {
-        if let Phase::Failed(error) = &*self.shared.phase.borrow() {
+        if let Some(error) = self.shared.failure.get() {
             return error.clone();
         }
         match self.shared.death() {
@@ -232,7 +238,6 @@ impl Isolate {
         let settled = phase.wait_for(|phase| !matches!(phase, Phase::Starting)).await;
         match settled.as_deref() {
             Ok(Phase::Ready) => Ok(()),
-            Ok(Phase::Failed(error)) => Err(error.clone()),
             _ => Err(self.reason()),
         }
     }

@@ -255,7 +255,6 @@ impl Requests {
         let Some(responder) = request.responder.take() else { return false };
         // Nobody waiting is no error: the client went away, and dropping the body says so to its producer.
         let _ = responder.send(answer);
-        request.body = None;
         self.settle(slot);
         true
     }
