@@ -60,6 +60,8 @@ class HostBody {
     this.#open = open;
     // The bytes can be taken at once.
     this.here = here;
+    // The signal that may break it off. A signal that depends on others is held by them weakly only.
+    this.signal = null;
     if (handle !== 0) dropped.register(this, handle, this);
   }
 

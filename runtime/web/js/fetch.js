@@ -170,7 +170,10 @@ function respond(hop, reply, list, redirected, signal, abort) {
     if (signal !== null) {
       // From now on an abort breaks off the response's body.
       signal[abortSignals.remove](abort);
-      if (!reply.here) signal[abortSignals.add](() => payload.abort(signal.reason));
+      if (!reply.here) {
+        body.signal = signal;
+        signal[abortSignals.add](() => payload.abort(signal.reason));
+      }
     }
   } else if (hop.method !== "HEAD") {
     payload = new Payload("");

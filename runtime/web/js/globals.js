@@ -31,6 +31,8 @@ const { loadFormData } = core.loadExtScript("ext:atoll_web/body.js");
 const { Request } = core.loadExtScript("ext:atoll_web/request.js");
 const { Response } = core.loadExtScript("ext:atoll_web/response.js");
 
+const { clearTimeout, setTimeout } = timers;
+
 const hidden = core.propNonEnumerable;
 const visible = core.propWritable;
 const lazily = (load, name) => core.propNonEnumerableLazyLoaded((exports) => exports[name], load);
@@ -105,10 +107,10 @@ class Scheduler {
     if (signal?.aborted) return PromiseReject(signal.reason);
     return new Promise((resolve, reject) => {
       const abort = () => {
-        timers.clearTimeout(id);
+        clearTimeout(id);
         reject(signal.reason);
       };
-      const id = timers.setTimeout(() => {
+      const id = setTimeout(() => {
         signal?.[abortSignals.remove](abort);
         resolve();
       }, delay);

@@ -5,7 +5,8 @@
 //! [`extensions`] is given both to `deno_core::snapshot::create_snapshot` and to every runtime restored from the
 //! snapshot. Rare scripts are not evaluated when the snapshot is built; a restored runtime needs their sources as
 //! `RuntimeOptions::residual_lazy_js_sources`: a build script writes those of [`residual_scripts`] out as a table.
-//! Restoring takes `skip_op_registration: true`.
+//! Restoring takes `skip_op_registration: true`. `RuntimeOptions::shared_array_buffer_store` must be a store of the
+//! isolate's own: transferring an `ArrayBuffer` goes through it.
 //!
 //! # How a request goes through it
 //!

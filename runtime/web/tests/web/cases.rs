@@ -1,6 +1,9 @@
 //! The cases, by subject.
 
+mod bodies;
 mod handler;
+mod outbound;
+mod platform;
 
 use std::pin::Pin;
 
@@ -20,5 +23,5 @@ macro_rules! cases {
 pub(crate) use cases;
 
 pub fn all() -> Vec<Case> {
-    [handler::cases()].concat()
+    [handler::cases(), bodies::cases(), outbound::cases(), platform::cases()].concat()
 }

@@ -10,7 +10,9 @@ use std::task::Poll;
 use atoll_web::event::*;
 use atoll_web::{IsolateContext, install, requests};
 use bytes::Bytes;
-use deno_core::{JsRuntime, ModuleCodeString, PollEventLoopOptions, RuntimeOptions, StaticModuleLoader, v8};
+use deno_core::{
+    JsRuntime, ModuleCodeString, PollEventLoopOptions, RuntimeOptions, SharedArrayBufferStore, StaticModuleLoader, v8,
+};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -129,6 +131,18 @@ impl Isolate {
         Self::start(source, code, world, env).await.expect("the worker starts")
     }
 
+    /// With other limits than 5 outbound requests per request and 2 at once.
+    pub async fn with_limits(
+        source: Source,
+        code: &str,
+        world: Arc<World>,
+        subrequests: u32,
+        connections: u32,
+    ) -> Self {
+        let context = IsolateContext::new(world.clone(), Vec::new().into(), subrequests, connections);
+        Self::load(source, code, world, context).await.expect("the worker starts")
+    }
+
     /// As [`with`](Self::with); an error is what the worker's start threw.
     pub async fn start(
         source: Source,
@@ -136,11 +150,17 @@ impl Isolate {
         world: Arc<World>,
         env: Vec<(String, Binding)>,
     ) -> Result<Self, String> {
+        let context = IsolateContext::new(world.clone(), env.into(), 5, 2);
+        Self::load(source, code, world, context).await
+    }
+
+    async fn load(source: Source, code: &str, world: Arc<World>, context: IsolateContext) -> Result<Self, String> {
         let entry = deno_core::ModuleSpecifier::parse("app:///index.js").unwrap();
         let loader = StaticModuleLoader::with(entry.clone(), ModuleCodeString::from(code.to_owned()));
         let mut options = RuntimeOptions {
             extensions: atoll_web::extensions(),
             module_loader: Some(Rc::new(loader)),
+            shared_array_buffer_store: Some(SharedArrayBufferStore::default()),
             ..RuntimeOptions::default()
         };
         if let Source::Snapshot { blob, scripts } = source {
@@ -150,7 +170,6 @@ impl Isolate {
         }
         let mut runtime = JsRuntime::new(options);
         let [start, dispatch, abort] = entry_points(&mut runtime);
-        let context = IsolateContext::new(world.clone(), env.into(), 5, 2);
         install(&mut runtime.op_state().borrow_mut(), context);
         let id = runtime.load_main_es_module(&entry).await.map_err(|error| error.to_string())?;
         let evaluated = runtime.mod_evaluate(id);
@@ -278,6 +297,10 @@ pub struct Answer {
 impl Answer {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     pub fn header(&self, name: &str) -> &str {
