@@ -73,6 +73,11 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
+/// Opens a file for writing and leaves its content as it is.
+fn private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
 /// An open data directory. The lock is held as long as this lives.
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -91,13 +96,7 @@ impl DataDir {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         let path = path.canonicalize().map_err(failed(path))?;
         let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock_path)
-            .map_err(failed(&lock_path))?;
+        let lock = private(&lock_path).map_err(failed(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StartError::Locked { path }),
@@ -108,6 +107,16 @@ impl DataDir {
     /// The path of a file in it.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// The path of a file that is created empty if it does not exist, so that only its owner can read what others will
+    /// write to it.
+    pub(crate) fn private_file(&self, name: &str) -> Result<PathBuf, StartError> {
+        let path = self.file(name);
+        match private(&path) {
+            Ok(_) => Ok(path),
+            Err(source) => Err(StartError::File { path, source }),
+        }
     }
 
     /// The text of a file, or `None` if there is no such file.

@@ -169,7 +169,7 @@ fn open(
     let no_randomness = || StartError::System("the system gives no randomness".into());
     let options = SqliteOptions { max_bytes: config.store_max_bytes };
     let history = auth::random_hex::<16>().ok_or_else(no_randomness)?;
-    let store = SqliteStore::open(&data.file(STORE), &history, &options)?;
+    let store = SqliteStore::open(&data.private_file(STORE)?, &history, &options)?;
 
     let vault = data.read_or_create(MASTER_KEY, || Vault::generate().ok_or_else(no_randomness))?;
     let vault = Vault::from_text(&vault).map_err(|problem| StartError::Key { path: data.file(MASTER_KEY), problem })?;

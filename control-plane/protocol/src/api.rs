@@ -113,7 +113,7 @@ pub struct App {
 /// An immutable version of an app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Version {
-    /// Its number: 1 for an app's first version, counting up.
+    /// Its number: 1 for an app's first version, counting up, also when the app is deleted and created again.
     pub number: u64,
     /// The bundle with its code.
     #[schema(value_type = String)]

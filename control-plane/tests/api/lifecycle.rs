@@ -46,7 +46,7 @@ async fn the_data_directory_tells_clients_and_keeps_secrets() {
     assert_eq!(read("admin.token"), running.plane.admin_token());
     assert_eq!(read("signing.pub"), running.plane.public_key_hex());
     running.plane.node_token().await.unwrap();
-    for name in ["admin.token", "node.token", "master.key", "signing.key"] {
+    for name in ["admin.token", "node.token", "master.key", "signing.key", "atoll.db", "atoll.db-wal"] {
         let mode = std::fs::metadata(running.dir.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
