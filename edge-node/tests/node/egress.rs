@@ -29,6 +29,8 @@ pub async fn reaches_only_what_is_allowed(engine: Engine) {
     let open = node(open, &engine, &[("proxy", PROXY)]).await;
     let answer = get(&open, "proxy", &format!("/?url=http://origin.localhost:{port}/")).await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "from the origin"));
+    let answer = get(&open, "proxy", &format!("/?url=https://origin.localhost:{port}/")).await;
+    assert!(answer.body.contains("no secure connection to origin.localhost"), "{}", answer.body);
     let answer = get(&open, "proxy", "/?url=http://127.0.0.1:22/").await;
     assert!(answer.body.contains("port 22"), "{}", answer.body);
     let answer = get(&open, "proxy", "/?url=http://127.0.0.1:1/").await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use atoll_edge_node::{EdgeNode, StartError};
+use atoll_protocol::api::Target;
 use atoll_runtime::Engine;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -241,4 +242,54 @@ pub async fn replaces_an_installed_app(engine: Engine) {
     node.install(app("a", 1, &new), bundle(&new), &BTreeMap::from([("S".to_owned(), "x".to_owned())]));
     assert_eq!(get(&node, "a", "/").await.body, "new");
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "old old old ");
+}
+
+/// A client that goes away aborts `request.signal`, before the answer and during it.
+pub async fn tells_the_app_that_its_client_has_gone(engine: Engine) {
+    let code = "export default { async fetch(request) {
+        const early = request.url.endsWith('/early');
+        request.signal.addEventListener('abort', () => console.log(early ? 'gone early' : 'gone late'));
+        if (early) await new Promise((resolve) => setTimeout(resolve, 20_000));
+        return new Response(new ReadableStream({ async pull(controller) {
+            await new Promise((resolve) => setTimeout(resolve, 10));
+            controller.enqueue(new TextEncoder().encode('more'));
+        } }));
+    } };";
+    let node = node(config(), &engine, &[("a", code)]).await;
+    let mut logs = node.logs();
+    for (path, line) in [("/early", "gone early"), ("/late", "gone late")] {
+        let mut stream = TcpStream::connect(node.local_addr()).await.unwrap();
+        let text = format!("GET {path} HTTP/1.1\r\nHost: a.localhost\r\n\r\n");
+        stream.write_all(text.as_bytes()).await.unwrap();
+        if path == "/early" {
+            eventually("the request is under way", async || node.live_isolates() == 1).await;
+        } else {
+            stream.read_exact(&mut [0; 64]).await.unwrap();
+        }
+        drop(stream);
+        while logs.recv().await.unwrap().message != line {}
+    }
+}
+
+/// Two versions share the clients by weight, and a client stays with its version.
+pub async fn splits_clients_by_weight(engine: Engine) {
+    let code = says("any");
+    let mut config = config();
+    config.debug_headers = true;
+    let node = node(config, &engine, &[]).await;
+    let mut state = app("a", 1, &code);
+    let second = state.versions[&1].clone();
+    state.versions.insert(2, second);
+    state.targets = vec![Target { version: 1, weight: 70 }, Target { version: 2, weight: 30 }];
+    node.install(state, bundle(&code), &BTreeMap::new());
+    let client = http1();
+    let mut served = BTreeMap::new();
+    for key in 0..100 {
+        let ask = || request(&node, "a", "/").header("atoll-version-key", format!("client {key}"));
+        let first = send(&client, ask().body(Full::default()).unwrap()).await;
+        let again = send(&client, ask().body(Full::default()).unwrap()).await;
+        assert_eq!(first.header("atoll-version"), again.header("atoll-version"));
+        *served.entry(first.header("atoll-version").to_owned()).or_insert(0) += 1;
+    }
+    assert!((50..90).contains(&served["1"]) && served["1"] + served["2"] == 100, "{served:?}");
 }
