@@ -4,6 +4,7 @@
 //! there is room, so back-pressure reaches the source.
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -28,7 +29,12 @@ pub(crate) struct Pipes {
 struct Pipe {
     sender: mpsc::Sender<Chunk>,
     receiver: Option<mpsc::Receiver<Chunk>>,
+    end: Arc<End>,
 }
+
+/// How a stream ended: set before its sender goes. Where nothing is set, whoever wrote the stream is no more, and the
+/// consumer must not take that for an orderly end.
+type End = OnceLock<Result<(), BodyError>>;
 
 /// What became of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,13 +61,13 @@ impl Pipes {
     /// A new pipe; `None` when there are too many.
     pub(crate) fn open(&mut self) -> Option<u32> {
         let (sender, receiver) = mpsc::channel(CHUNKS);
-        self.table.insert(Pipe { sender, receiver: Some(receiver) }).ok()
+        self.table.insert(Pipe { sender, receiver: Some(receiver), end: Arc::default() }).ok()
     }
 
     /// The consumer's end, once.
     pub(crate) fn take(&mut self, pipe: u32) -> Option<BodyStream> {
-        let receiver = self.table.get_mut(pipe)?.receiver.take()?;
-        Some(Box::pin(PipeStream(receiver)))
+        let pipe = self.table.get_mut(pipe)?;
+        Some(Box::pin(PipeStream { receiver: pipe.receiver.take()?, end: Some(pipe.end.clone()) }))
     }
 
     pub(crate) fn write(&mut self, pipe: u32, chunk: Bytes) -> Written {
@@ -81,40 +87,48 @@ impl Pipes {
 
     /// The stream has ended.
     pub(crate) fn close(&mut self, pipe: u32) {
-        self.table.remove(pipe);
+        self.finish(pipe, Ok(()));
     }
 
     /// The stream broke off.
     pub(crate) fn fail(&mut self, pipe: u32, message: String) {
+        self.finish(pipe, Err(BodyError::Failed(message)));
+    }
+
+    fn finish(&mut self, pipe: u32, end: Result<(), BodyError>) {
         if let Some(pipe) = self.table.remove(pipe) {
-            send_last(pipe.sender, Err(BodyError::Failed(message)));
+            let _ = pipe.end.set(end);
         }
     }
 
     /// All streams break off.
     pub(crate) fn fail_all(&mut self, error: &BodyError) {
         for (_, pipe) in std::mem::take(&mut self.table).iter_mut() {
-            send_last(pipe.sender.clone(), Err(error.clone()));
+            let _ = pipe.end.set(Err(error.clone()));
         }
     }
 }
 
-/// Sends a chunk that must not be lost even when there is no room for it now.
-fn send_last(sender: mpsc::Sender<Chunk>, chunk: Chunk) {
-    if let Err(mpsc::error::TrySendError::Full(chunk)) = sender.try_send(chunk)
-        && let Ok(runtime) = tokio::runtime::Handle::try_current()
-    {
-        runtime.spawn(async move { sender.send(chunk).await });
-    }
+/// The consumer's end of a pipe.
+struct PipeStream {
+    receiver: mpsc::Receiver<Chunk>,
+    /// Taken when it has been told.
+    end: Option<Arc<End>>,
 }
-
-struct PipeStream(mpsc::Receiver<Chunk>);
 
 impl Stream for PipeStream {
     type Item = Chunk;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Chunk>> {
-        self.0.poll_recv(context)
+        if let Some(chunk) = ready!(self.receiver.poll_recv(context)) {
+            return Poll::Ready(Some(chunk));
+        }
+        let end = self.end.take().map(|end| end.get().cloned());
+        Poll::Ready(match end {
+            None | Some(Some(Ok(()))) => None,
+            Some(Some(Err(error))) => Some(Err(error)),
+            Some(None) => Some(Err(BodyError::Failed("the isolate ended before the body did".into()))),
+        })
     }
 }
 
