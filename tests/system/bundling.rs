@@ -1,6 +1,7 @@
 //! What a project may be made of: TypeScript, JSX, JSON, text, bytes, WebAssembly, npm packages, with and without the
 //! project's own esbuild; and what is said when it cannot be built.
 
+use crate::support::http::try_request;
 use crate::support::{Project, Up, npm};
 
 /// `(func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add)`.
@@ -24,7 +25,7 @@ const instance = new WebAssembly.Instance(add);
 export default {
   async fetch(request: Request): Promise<Response> {
     const page: Node = <p id={maths.twice(21)}>{text.trim()}</p>;
-    const lazy = await import("./lazy");
+    const lazy = await import("./lazy.mjs");
     const sum = (instance.exports.add as (a: number, b: number) => number)(2, 3);
     const raw = [...new Uint8Array(bytes)];
     return Response.json({ data, page, raw, sum, colour: Colour.Blue, lazy: lazy.default satisfies string });
@@ -97,7 +98,9 @@ export default app;
         npm::install(&project, packages);
         up.deploy(project.path());
         up.get(name, "/").expect(200, "hello from hono");
-        let user = up.get(name, "/api/users/12?q=x");
+        let host = format!("{name}.localhost");
+        let origin = [("origin", "https://example.com")];
+        let user = try_request(up.edge, "GET", &host, "/api/users/12?q=x", &origin, b"").unwrap();
         assert_eq!(user.header("access-control-allow-origin"), Some("https://example.com"));
         user.expect(200, "{\"id\":12,\"q\":\"x\"}");
         up.get(name, "/api/users/twelve").expect(404, "nothing here");
@@ -116,8 +119,8 @@ fn itty_router_from_npm_runs_unmodified() {
         let project = Project::new(name).file(
             "src/index.ts",
             r#"import { AutoRouter, cors, error, json, type IRequest } from "itty-router";
-const { preflight, corsify } = cors();
-const router = AutoRouter({ before: [preflight], finally: [corsify] });
+const { preflight } = cors();
+const router = AutoRouter({ before: [preflight] });
 router
   .get("/", () => "itty")
   .get("/todos/:id", ({ id, query }: IRequest) => ({ id, query }))
@@ -135,6 +138,8 @@ export default router;
         assert_eq!(failed.status, 422);
         assert_eq!(failed.json()["error"], "not this");
         assert_eq!(up.get(name, "/nowhere").status, 404);
+        let preflight = try_request(up.edge, "OPTIONS", &format!("{name}.localhost"), "/todos", &[], b"").unwrap();
+        assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (204, Some("*")));
     }
 }
 

@@ -61,8 +61,12 @@ fn ctrl_c_lets_a_request_under_way_finish() {
 fn init_makes_projects_that_deploy() {
     let up = Up::start();
     let folder = Project::empty();
+    let init = |arguments: &[&str]| {
+        let output = atoll().current_dir(folder.path()).arg("init").args(arguments).output().unwrap();
+        Ran::new(output, arguments)
+    };
     for (name, template) in [("my-ts", "ts"), ("my-js", "js"), ("my-hono", "hono")] {
-        up.run_in(folder.path(), &["init", name, "--template", template]).ok();
+        init(&[name, "--template", template]).ok();
         let project = Project::copy_of(&folder.path().join(name));
         if template == "hono" {
             npm::install(&project, &["hono"]);
@@ -72,8 +76,8 @@ fn init_makes_projects_that_deploy() {
         let response = up.get(name, "/");
         assert!(response.status == 200 && !response.body.is_empty(), "{name}: {} {}", response.status, response.text());
     }
-    up.run_in(folder.path(), &["init", "my-ts"]).fails_saying(&["my-ts"]);
-    up.run_in(folder.path(), &["init", "Not A Name"]).fails_saying(&["Not A Name"]);
+    init(&["my-ts"]).fails_saying(&["my-ts"]);
+    init(&["Not A Name"]).fails_saying(&["Not A Name"]);
 }
 
 #[test]

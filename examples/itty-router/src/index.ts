@@ -1,7 +1,6 @@
-import { AutoRouter, cors, error, json, type IRequest } from "itty-router";
+import { AutoRouter, error, json, type IRequest } from "itty-router";
 
-const { preflight, corsify } = cors();
-const router = AutoRouter({ before: [preflight], finally: [corsify] });
+const router = AutoRouter();
 
 const todos = new Map<string, string>([
   ["1", "write a router"],
