@@ -40,6 +40,7 @@ const script = (specifier) => () => core.loadExtScript(specifier);
 
 const compression = script("ext:deno_web/14_compression.js");
 const crypto = script("ext:deno_crypto/00_crypto.js");
+const decompression = script("ext:atoll_web/decompression.js");
 const fileReader = script("ext:deno_web/10_filereader.js");
 const messages = script("ext:deno_web/13_message_port.js");
 const urlPattern = script("ext:deno_web/01_urlpattern.js");
@@ -144,7 +145,7 @@ const properties = {
   CryptoKey: lazily(crypto, "CryptoKey"),
   CustomEvent: hidden(events.CustomEvent),
   DOMException: hidden(exceptions.DOMException),
-  DecompressionStream: lazily(compression, "DecompressionStream"),
+  DecompressionStream: lazily(decompression, "DecompressionStream"),
   ErrorEvent: hidden(events.ErrorEvent),
   Event: hidden(events.Event),
   EventTarget: hidden(events.EventTarget),

@@ -13,6 +13,7 @@ use crate::coding::{Coding, Decoder};
 use crate::connections::Permit;
 use crate::event::{Body, BodyError, BodyStream};
 use crate::handles::Handles;
+use crate::memory::Counted;
 
 /// The bodies of an isolate that are not consumed yet.
 #[derive(Default)]
@@ -143,11 +144,12 @@ impl HostBody {
     }
 
     /// All of it, at most `limit` bytes.
-    async fn collect(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+    async fn collect(&mut self, limit: usize, mut counted: Counted) -> Result<Bytes, BodyError> {
         let mut first = None;
         let mut all = BytesMut::new();
         while let Some(chunk) = self.next().await {
             let chunk = chunk?;
+            counted.add(chunk.len());
             if all.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len() > limit {
                 return Err(BodyError::TooLarge { limit: limit as u64 });
             }
@@ -182,9 +184,9 @@ impl Reading {
     }
 
     /// The whole body, at most `limit` bytes.
-    pub(crate) async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
+    pub(crate) async fn collect(mut self, limit: usize, counted: Counted) -> Result<Bytes, BodyError> {
         tokio::select! {
-            bytes = self.body.collect(limit) => bytes,
+            bytes = self.body.collect(limit, counted) => bytes,
             () = self.dropped.notified() => Err(BodyError::Closed),
         }
     }

@@ -160,6 +160,11 @@ impl Decoder {
         }
     }
 
+    /// Whether input is left over after the end of the coded data.
+    pub(crate) fn has_rest(&mut self) -> bool {
+        !self.input().chunk.is_empty()
+    }
+
     /// Whether everything is decoded.
     pub(crate) fn is_done(&self) -> bool {
         self.done

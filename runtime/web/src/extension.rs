@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use deno_core::{Extension, ExtensionFileSourceCode};
 
 use crate::bodies::Bodies;
-use crate::ops::{app, body, fetch, form, request};
+use crate::memory::{Meter, MeteredBlobs};
+use crate::ops::decode::Decoders;
+use crate::ops::{app, body, decode, fetch, form, request};
 use crate::pipes::Pipes;
 use crate::requests::Requests;
 
@@ -26,6 +28,11 @@ deno_core::extension!(
         body::op_atoll_pipe_open,
         body::op_atoll_pipe_room,
         body::op_atoll_pipe_write,
+        decode::op_atoll_decode_drop,
+        decode::op_atoll_decode_finish,
+        decode::op_atoll_decode_open,
+        decode::op_atoll_decode_read,
+        decode::op_atoll_decode_write,
         fetch::op_atoll_fetch,
         form::op_atoll_form_parse,
         request::op_atoll_pass_through,
@@ -48,6 +55,7 @@ deno_core::extension!(
         "body.js",
         "console.js",
         "context.js",
+        "decompression.js",
         "errors.js",
         "fetch.js",
         "form_data.js",
@@ -61,25 +69,29 @@ deno_core::extension!(
         "response.js",
     ],
     js = [dir "js", "main.js"],
-    state = |state| {
+    options = { meter: Meter },
+    state = |state, options| {
+        state.put(options.meter);
         state.put(Requests::default());
         state.put(Bodies::default());
         state.put(Pipes::default());
+        state.put(Decoders::default());
     },
 );
 
 /// The extensions, for building the snapshot and for restoring from it alike.
 pub fn extensions() -> Vec<Extension> {
+    let meter = Meter::default();
     vec![
         deno_webidl::deno_webidl::init(),
         deno_web::deno_web::init(
-            deno_web::BlobStore::default_arc(),
+            MeteredBlobs::store(meter.clone()),
             None,
             false,
             deno_web::InMemoryBroadcastChannel::default(),
         ),
         deno_crypto::deno_crypto::init(None),
-        atoll_web::init(),
+        atoll_web::init(meter),
     ]
 }
 

@@ -21,6 +21,8 @@
 //! - `abort(slot)` says that the client has gone: `request.signal` aborts and a response that is being streamed ends.
 //!   Needed only while there is no response yet ([`requests::abandoned`]); later the dropped body says it.
 //!
+//! [`off_heap`] says what the isolate holds outside of V8's sight, for a memory limit to count in.
+//!
 //! After each turn of the event loop [`requests::take_finished`] tells which requests are finished.
 
 mod bodies;
@@ -30,6 +32,7 @@ pub mod event;
 mod extension;
 mod handles;
 mod headers;
+mod memory;
 mod ops;
 mod pipes;
 pub mod requests;
@@ -39,6 +42,7 @@ use std::sync::Arc;
 use deno_core::OpState;
 
 pub use extension::{extensions, residual_scripts};
+pub use memory::off_heap;
 
 use crate::connections::Connections;
 use crate::event::{Environment, Host};

@@ -10,6 +10,7 @@ use deno_core::{OpState, op2};
 use crate::IsolateContext;
 use crate::bodies::{Bodies, Reading};
 use crate::event::BodyError;
+use crate::memory::Meter;
 use crate::pipes::Pipes;
 
 /// Why a body cannot be read.
@@ -43,7 +44,8 @@ fn begin(state: &Rc<RefCell<OpState>>, handle: u32) -> Result<Reading, ReadError
 async fn collect(state: Rc<RefCell<OpState>>, handle: u32) -> Result<Bytes, ReadError> {
     let reading = begin(&state, handle)?;
     let limit = state.borrow().try_borrow::<IsolateContext>().map_or(usize::MAX, |context| context.body_limit);
-    let bytes = reading.collect(limit).await;
+    let counted = state.borrow().borrow::<Meter>().start();
+    let bytes = reading.collect(limit, counted).await;
     state.borrow_mut().borrow_mut::<Bodies>().remove(handle);
     Ok(bytes?)
 }

@@ -131,7 +131,9 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn text(body: &str) -> Result<Vec<(String, Option<String>, Option<String>, String)>, FormError> {
+    type Row = (String, Option<String>, Option<String>, String);
+
+    fn text(body: &str) -> Result<Vec<Row>, FormError> {
         Ok(parse(body.as_bytes(), "b")?
             .into_iter()
             .map(|p| (p.name, p.filename, p.content_type, String::from_utf8(p.data.to_vec()).unwrap()))

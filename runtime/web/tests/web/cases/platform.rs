@@ -12,6 +12,8 @@ cases![
     clones,
     digests,
     compression,
+    decompression_on_demand,
+    off_heap_memory,
     patterns_and_urls,
     timers,
     encodings,
@@ -129,14 +131,55 @@ async fn compression(source: Source) {
     let expression = "{
         const text = 'squeeze '.repeat(10000);
         const out = [];
-        for (const format of ['gzip', 'deflate', 'deflate-raw']) {
+        for (const format of ['gzip', 'deflate', 'deflate-raw', 'brotli']) {
             const squeezed = await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream(format))).arrayBuffer();
             const back = await new Response(new Blob([squeezed]).stream().pipeThrough(new DecompressionStream(format))).text();
             out.push(squeezed.byteLength < 1000, back === text);
         }
+        const gunzip = (...parts) => new Response(new Blob(parts).stream().pipeThrough(new DecompressionStream('gzip'))).text()
+            .then(() => 'fine', (error) => error.name);
+        const squeezed = await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream('gzip'))).bytes();
+        out.push(await gunzip('garbage'), await gunzip(squeezed.slice(0, 20)), await gunzip(squeezed, 'rest'), await gunzip());
+        let format; try { new DecompressionStream('zip'); } catch (error) { format = error.name; }
+        const stream = new DecompressionStream('gzip');
+        const writer = stream.writable.getWriter();
+        writer.write(squeezed).catch(() => {});
+        await stream.readable.cancel('enough');
+        out.push(format, await writer.closed.catch((reason) => reason));
         return out;
     }";
-    assert_eq!(eval(source, expression).await, json!([true, true, true, true, true, true]));
+    let t = "TypeError";
+    assert_eq!(
+        eval(source, expression).await,
+        json!([true, true, true, true, true, true, true, true, t, t, t, t, t, "enough"])
+    );
+}
+
+/// 1 GiB of zeros in 1 MiB: only what is read comes into being.
+async fn decompression_on_demand(source: Source) {
+    let expression = "{
+        let squeezed = new Blob([new Uint8Array(2 ** 24)]);
+        squeezed = await new Response(squeezed.stream().pipeThrough(new CompressionStream('gzip'))).bytes();
+        const reader = new Blob(Array(64).fill(squeezed)).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
+        let longest = 0;
+        for (let i = 0; i < 20; i++) longest = Math.max(longest, (await reader.read()).value.length);
+        await reader.cancel();
+        return longest;
+    }";
+    assert_eq!(eval(source, expression).await, json!(64 << 10));
+}
+
+/// What blobs hold is counted, once, and no longer than they live.
+async fn off_heap_memory(source: Source) {
+    let code = "let kept; export default { async fetch(request) {
+        kept = new Blob([new Uint8Array(1e6)]);
+        kept = [kept, kept.slice(10), kept.slice(20, 30)];
+        return new Response();
+    } };";
+    let mut isolate = Isolate::new(source, code).await;
+    let before = atoll_web::off_heap(&isolate.runtime.op_state().borrow());
+    isolate.get("/").await;
+    assert_eq!(atoll_web::off_heap(&isolate.runtime.op_state().borrow()), before + 1_000_000);
 }
 
 async fn patterns_and_urls(source: Source) {
