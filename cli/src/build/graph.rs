@@ -37,6 +37,8 @@ pub enum Link {
 /// A file of the graph.
 #[derive(Debug)]
 pub struct Node {
+    /// Where it is; empty for a module that is no file.
+    pub path: PathBuf,
     /// The name it has in the bundle.
     pub name: String,
     /// What is in it.
@@ -69,7 +71,13 @@ pub struct Graph {
 
 /// Files built before, by path, with what shows that they have not changed.
 #[derive(Default)]
-pub struct Cache(HashMap<(PathBuf, Option<bool>), (SystemTime, u64, Arc<CodeModule>)>);
+pub struct Cache(HashMap<(PathBuf, Option<bool>), CacheEntry>);
+
+struct CacheEntry {
+    modified: SystemTime,
+    length: u64,
+    module: Arc<CodeModule>,
+}
 
 impl Cache {
     fn compile(
@@ -83,17 +91,17 @@ impl Cache {
         let metadata = std::fs::metadata(path).map_err(read_error)?;
         let modified = metadata.modified().map_err(read_error)?;
         let key = (path.to_owned(), commonjs);
-        if let Some((at, length, module)) = self.0.get(&key)
-            && (*at, *length) == (modified, metadata.len())
+        if let Some(entry) = self.0.get(&key)
+            && (entry.modified, entry.length) == (modified, metadata.len())
         {
-            return Ok(module.clone());
+            return Ok(entry.module.clone());
         }
         let source = std::fs::read(path).map_err(read_error)?;
         let source = String::from_utf8(source).map_err(|error| {
             read_error(std::io::Error::new(std::io::ErrorKind::InvalidData, format!("it is not UTF-8: {error}")))
         })?;
         let module = Arc::new(CodeModule::compile(path, file, source, commonjs, options)?);
-        self.0.insert(key, (modified, metadata.len(), module.clone()));
+        self.0.insert(key, CacheEntry { modified, length: metadata.len(), module: module.clone() });
         Ok(module)
     }
 }
@@ -115,7 +123,7 @@ pub fn walk(
     let mut next = 0;
     while next < walk.nodes.len() {
         if let Content::Code(code) = walk.nodes[next].content.clone() {
-            let path = walk.path_of(next);
+            let path = walk.nodes[next].path.clone();
             let mut links = Vec::with_capacity(code.imports.len());
             for import in &code.imports {
                 links.push(walk.follow(&path, &code, import, resolver, cache)?);
@@ -136,11 +144,6 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn path_of(&self, node: usize) -> PathBuf {
-        let found = self.by_path.iter().find(|(_, index)| **index == node);
-        found.map(|((path, _), _)| path.clone()).unwrap_or_default()
-    }
-
     fn follow(
         &mut self,
         from: &Path,
@@ -194,7 +197,7 @@ impl Walk<'_> {
 
     fn add_empty(&mut self, specifier: &str) -> usize {
         let name = self.unique(&format!("_empty/{}.js", sanitize(specifier)));
-        self.nodes.push(Node { name, content: Content::Empty, links: Vec::new() });
+        self.nodes.push(Node { path: PathBuf::new(), name, content: Content::Empty, links: Vec::new() });
         self.nodes.len() - 1
     }
 
@@ -235,7 +238,7 @@ impl Walk<'_> {
         };
         let transpiled = matches!(&content, Content::Code(code) if code.transpiled);
         let name = self.unique(&bundle_name(&shown, transpiled));
-        self.nodes.push(Node { name, content, links: Vec::new() });
+        self.nodes.push(Node { path: file.path.clone(), name, content, links: Vec::new() });
         self.by_path.insert(key, self.nodes.len() - 1);
         Ok(self.nodes.len() - 1)
     }

@@ -8,6 +8,7 @@ mod graph;
 mod link;
 mod module;
 mod resolve;
+mod scan;
 mod source_map;
 #[cfg(test)]
 mod tests;
