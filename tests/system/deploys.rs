@@ -103,6 +103,7 @@ fn two_versions_share_the_requests_by_weight() {
     let body = json!({ "targets": [{ "version": 1, "weight": 50 }, { "version": 2, "weight": 50 }] }).to_string();
     let answer = api.call("POST", "/v1/apps/app/deployments", body.as_bytes());
     assert!((200..300).contains(&answer.status), "{}", answer.text());
+    api.settle(answer.json()["revision"].as_u64().expect("a revision"));
     for wrong in [json!([{ "version": 1, "weight": 40 }]), json!([{ "version": 7, "weight": 100 }]), json!([])] {
         let body = json!({ "targets": wrong }).to_string();
         let answer = api.call("POST", "/v1/apps/app/deployments", body.as_bytes());

@@ -3,17 +3,17 @@
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
-use crate::support::wait::eventually_within;
+use crate::support::roles::{ControlPlane, EdgeNode};
 use crate::support::{Connection, Up, eventually};
 
-/// Counts what its streams have produced. Paths other than `/` ask the isolate that the `isolate` parameter names.
+/// Counts what its streams have produced and what has become of them.
 const PRODUCER: &str = r#"
-let id, produced = 0, aborted = 0, cancelled = 0;
+let begun = 0, produced = 0, aborted = 0, cancelled = 0;
 export default {
   async fetch(request) {
-    id ??= crypto.randomUUID();
     const { pathname } = new URL(request.url);
-    if (pathname === "/counters") return Response.json({ id, produced, aborted, cancelled });
+    if (pathname === "/counters") return Response.json({ begun, produced, aborted, cancelled });
+    begun++;
     request.signal.addEventListener("abort", () => { aborted++; });
     if (pathname === "/never") await new Promise((resolve) => setTimeout(resolve, 25_000));
     if (pathname === "/silent") {
@@ -21,7 +21,7 @@ export default {
         start(controller) { controller.enqueue(new TextEncoder().encode("first")); },
         pull() { return new Promise(() => {}); },
         cancel() { cancelled++; },
-      }), { headers: { isolate: id } });
+      }));
     }
     return new Response(new ReadableStream({
       pull(controller) {
@@ -30,15 +30,41 @@ export default {
         controller.enqueue(new Uint8Array(1 << 16));
       },
       cancel() { cancelled++; },
-    }), { headers: { isolate: id } });
+    }));
   },
 };
 "#;
 
-/// The counters of one isolate, whichever answers first.
-fn counters(up: &Up, isolate: Option<&str>) -> Option<serde_json::Value> {
-    let counters = up.get("producer", "/counters").json();
-    (isolate.is_none() || counters["id"].as_str() == isolate).then_some(counters)
+/// A node on which an app has one isolate, so that whoever asks for counters asks the isolate that counts.
+struct OneIsolate {
+    node: EdgeNode,
+    _control_plane: ControlPlane,
+}
+
+impl OneIsolate {
+    #[track_caller]
+    fn start(limits: serde_json::Value) -> Self {
+        let control_plane = ControlPlane::start();
+        let node = EdgeNode::start(&control_plane, "one", "[isolates]\nmax_per_version = 1\n");
+        let mut api = control_plane.api();
+        let revision = api.deploy("producer", PRODUCER, serde_json::json!({ "limits": limits }));
+        api.settle(revision);
+        Self { node, _control_plane: control_plane }
+    }
+
+    /// A request whose answer is still to be read.
+    #[track_caller]
+    fn send(&self, path: &str) -> Connection {
+        let mut connection = Connection::open(self.node.address).unwrap();
+        connection.send_head("GET", "producer.localhost", path, &[]).unwrap();
+        connection
+    }
+
+    #[track_caller]
+    fn counter(&self, name: &str) -> u64 {
+        let counters = self.node.get("producer", "/counters").json();
+        counters[name].as_u64().unwrap_or_else(|| panic!("no {name} in {counters}"))
+    }
 }
 
 #[test]
@@ -97,16 +123,13 @@ fn a_large_body_arrives_whole() {
 
 #[test]
 fn a_producer_does_not_run_ahead_of_a_slow_reader() {
-    let up = Up::start();
-    up.deploy_with("producer", PRODUCER, serde_json::json!({ "limits": { "cpu_ms": 20_000 } }));
-    let mut connection = Connection::open(up.edge).unwrap();
-    connection.send_head("GET", "producer.localhost", "/", &[]).unwrap();
-    let (head, mut framing) = connection.read_head().unwrap();
-    let isolate = head.header("isolate").expect("the isolate's id").to_owned();
+    let one = OneIsolate::start(serde_json::json!({ "cpu_ms": 20_000 }));
+    let mut connection = one.send("/");
+    let (_, mut framing) = connection.read_head().unwrap();
     connection.read_body(&mut framing).unwrap().expect("a first chunk");
     let (mut last, mut unchanged) = (0, 0);
     let produced = eventually("the producer pauses", || {
-        let produced = counters(&up, Some(&isolate))?["produced"].as_u64()?;
+        let produced = one.counter("produced");
         unchanged = if produced == last { unchanged + 1 } else { 0 };
         last = produced;
         (unchanged == 20).then_some(produced)
@@ -117,8 +140,7 @@ fn a_producer_does_not_run_ahead_of_a_slow_reader() {
     while taken < 64 << 20 {
         taken += connection.read_body(&mut framing).unwrap().expect("the body goes on").len();
     }
-    let more = counters(&up, Some(&isolate)).expect("the same isolate")["produced"].as_u64().unwrap();
-    assert!(more > produced, "the producer goes on when the reader does");
+    assert!(one.counter("produced") > produced, "the producer goes on when the reader does");
 }
 
 #[test]
@@ -150,27 +172,17 @@ fn a_sender_does_not_run_ahead_of_a_slow_handler() {
 
 #[test]
 fn a_client_that_goes_away_aborts_the_request() {
-    let up = Up::start();
-    up.deploy_source("producer", PRODUCER);
-    let before = counters(&up, None).unwrap();
-    let isolate = before["id"].as_str().unwrap();
-
-    let mut waiting = Connection::open(up.edge).unwrap();
-    waiting.send_head("GET", "producer.localhost", "/never", &[]).unwrap();
-    // Another answer on the same isolate shows that the first request is under way, or about to be.
-    counters(&up, Some(isolate)).expect("one isolate does for requests that wait");
+    let one = OneIsolate::start(serde_json::json!({}));
+    let waiting = one.send("/never");
+    eventually("the request is under way", || (one.counter("begun") == 1).then_some(()));
     drop(waiting);
-    eventually("request.signal aborts before a response", || {
-        (counters(&up, Some(isolate))?["aborted"] == 1).then_some(())
-    });
+    eventually("request.signal aborts before a response", || (one.counter("aborted") == 1).then_some(()));
 
-    let mut reading = Connection::open(up.edge).unwrap();
-    reading.send_head("GET", "producer.localhost", "/silent", &[]).unwrap();
+    let mut reading = one.send("/silent");
     let (_, mut framing) = reading.read_head().unwrap();
     assert_eq!(reading.read_body(&mut framing).unwrap().as_deref(), Some(&b"first"[..]));
     drop(reading);
-    eventually_within(Duration::from_secs(10), "the response's stream is cancelled and the signal aborts", || {
-        let counters = counters(&up, Some(isolate))?;
-        (counters["cancelled"] == 1 && counters["aborted"] == 2).then_some(())
+    eventually("the response's stream is cancelled and the signal aborts", || {
+        (one.counter("cancelled") == 1 && one.counter("aborted") == 2).then_some(())
     });
 }
