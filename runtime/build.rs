@@ -29,7 +29,7 @@ fn main() {
             skip_op_registration: false,
             extensions: atoll_web::extensions(),
             extension_transpiler: None,
-            with_runtime_cb: None,
+            with_runtime_cb: Some(Box::new(|runtime| atoll_web::warm_up(runtime))),
         },
         None,
     )

@@ -208,18 +208,21 @@ impl Service {
         answer::from_app(&method, response).map_err(DispatchError::Handler)
     }
 
-    /// Writes the failure of one request to the app's log. What ends a whole isolate, the isolate says itself.
+    /// Writes the failure of one request to the app's log. What ends a whole isolate and what the handler threw, the
+    /// isolate says itself.
     fn log_failure(&self, version: &VersionEntry, error: &DispatchError, id: &str) {
-        let of_isolate = matches!(
+        let said_already = matches!(
             error,
             DispatchError::Handler(
                 HandlerError::Startup { .. }
                     | HandlerError::StartupCpuLimit { .. }
                     | HandlerError::CpuLimit { .. }
                     | HandlerError::MemoryLimit { .. }
+                    | HandlerError::Exception { .. }
+                    | HandlerError::InvalidResponse(_)
             )
         );
-        if of_isolate || !self.logs.wanted(&version.app) {
+        if said_already || !self.logs.wanted(&version.app) {
             return;
         }
         let mut line = error.message();

@@ -70,6 +70,8 @@ impl Core {
             extensions: atoll_web::extensions(),
             module_loader: Some(loader.clone()),
             create_params: Some(params),
+            // Its own: nothing is shared between isolates. Transfer lists need one.
+            shared_array_buffer_store: Some(deno_core::SharedArrayBufferStore::default()),
             custom_module_evaluation_cb: Some(Box::new(evaluate_custom_module)),
             ..Default::default()
         });
@@ -256,6 +258,7 @@ impl Core {
         }
         self.measured = Instant::now();
         let (heap, external) = measure(self.runtime.v8_isolate());
+        let external = external + atoll_web::off_heap(&self.state.borrow());
         self.account.set_heap(heap);
         shared.memory.store(heap + external, std::sync::atomic::Ordering::Relaxed);
         if heap + external > self.account.limit() && external > self.account.limit() / 2 {

@@ -26,6 +26,8 @@ pub(crate) struct Claim {
     pub(crate) shared: Arc<Shared>,
     pub(crate) receiver: mpsc::UnboundedReceiver<Message>,
     pub(crate) cache: Arc<crate::code_cache::CodeCache>,
+    /// When the claim was made.
+    pub(crate) made: Instant,
 }
 
 /// A request the isolate has begun with.
@@ -52,11 +54,14 @@ struct Hosted {
 
 /// Runs a claimed isolate to its end.
 pub(crate) async fn run(mut core: Core, claim: Claim) {
-    let Claim { worker, shared, mut receiver, cache } = claim;
+    let Claim { worker, shared, mut receiver, cache, made } = claim;
+    let mut phases = Phases { claimed: made.elapsed(), ..Phases::default() };
+    let adopting = Instant::now();
     core.adopt(&worker, shared.clone(), cache);
+    phases.adopted = adopting.elapsed();
     let started = tokio::select! {
         biased;
-        started = tokio::time::timeout(worker.limits.wall, start(&mut core, &worker)) => match started {
+        started = tokio::time::timeout(worker.limits.wall, start(&mut core, &worker, &mut phases)) => match started {
             Ok(started) => started,
             Err(_) => Err(HandlerError::WallClock { limit_ms: millis(worker.limits.wall) }),
         },
@@ -74,6 +79,7 @@ pub(crate) async fn run(mut core: Core, claim: Claim) {
         shared.set_phase(Phase::Ended);
         return;
     }
+    tracing::debug!(app = %worker.app, version = worker.version, ?phases, "isolate started");
     core.set_verdict(HandlerError::CpuLimit { limit_ms: millis(worker.limits.cpu) });
     shared.set_phase(Phase::Ready);
     let woken = Arc::new(LoopWaker::default());
@@ -93,11 +99,27 @@ pub(crate) async fn run(mut core: Core, claim: Claim) {
     shared.set_phase(Phase::Ended);
 }
 
-async fn start(core: &mut Core, worker: &Worker) -> Result<(), HandlerError> {
+/// How long the parts of a start took, for the log.
+#[derive(Debug, Default)]
+#[expect(dead_code, reason = "read by its Debug form")]
+struct Phases {
+    claimed: Duration,
+    adopted: Duration,
+    loaded: Duration,
+    evaluated: Duration,
+    started: Duration,
+}
+
+async fn start(core: &mut Core, worker: &Worker, phases: &mut Phases) -> Result<(), HandlerError> {
     let mut budget = worker.limits.startup_cpu;
+    let at = Instant::now();
     let id = core.load(&worker.bundle.main, &mut budget).await?;
+    phases.loaded = at.elapsed();
     core.evaluate(id, &mut budget).await?;
-    core.start(id, budget)
+    phases.evaluated = at.elapsed().saturating_sub(phases.loaded);
+    core.start(id, budget)?;
+    phases.started = at.elapsed().saturating_sub(phases.loaded + phases.evaluated);
+    Ok(())
 }
 
 fn refuse(shared: &Shared, message: Message, error: &HandlerError) {
@@ -131,7 +153,7 @@ impl Hosted {
                 return Poll::Ready(());
             }
         }
-        if dispatched && self.receiver.len() > 0 {
+        if dispatched && !self.receiver.is_empty() {
             cx.waker().wake_by_ref();
         }
         self.woken.task.register(cx.waker());

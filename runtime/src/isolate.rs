@@ -181,7 +181,7 @@ pub struct Isolate {
 impl Isolate {
     pub(crate) fn new(wall: Duration) -> (Self, mpsc::UnboundedReceiver<Message>) {
         let shared = Shared::new();
-        // Requests in flight are bounded by the caller's concurrency cap.
+        #[expect(clippy::disallowed_methods, reason = "the caller's concurrency cap bounds the requests in flight")]
         let (sender, receiver) = mpsc::unbounded_channel();
         *shared.waker.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(sender.downgrade());
         (Self { shared, sender, wall }, receiver)

@@ -19,6 +19,9 @@ use deno_error::JsErrorBox;
 
 use crate::code_cache::CodeCache;
 
+/// Modules from this size on, in bytes, have a code cache: smaller ones compile faster than a cache is made and read.
+const CACHED_FROM: usize = 8 << 10;
+
 const DATA: &str = "atoll-data";
 const WASM: &str = "atoll-wasm";
 
@@ -91,10 +94,12 @@ fn source_of(
     };
     let (kind, code) = match (module.kind, requested) {
         (ModuleKind::EsModule, RequestedModuleType::None) => {
-            let data = loaded.cache.get(&loaded.hash, &module.name);
             // The key stands for the content, since the cache is kept under the bundle's hash; V8 only compares lengths.
-            let cache = SourceCodeCacheInfo { hash: 0, data: data.map(Cow::Owned) };
-            return Ok(ModuleSource::new(ModuleType::JavaScript, text()?, url, Some(cache)));
+            let cache = (module.content.len() >= CACHED_FROM).then(|| {
+                let data = loaded.cache.get(&loaded.hash, &module.name);
+                SourceCodeCacheInfo { hash: 0, data: data.map(Cow::Owned) }
+            });
+            return Ok(ModuleSource::new(ModuleType::JavaScript, text()?, url, cache));
         }
         (ModuleKind::Json, RequestedModuleType::Json) => (ModuleType::Json, text()?),
         (ModuleKind::Text, RequestedModuleType::Text) => (ModuleType::Text, text()?),
@@ -130,10 +135,8 @@ impl ModuleLoader for BundleLoader {
         if self.with_module(&url, |_, module| module.is_some()) == Some(true) {
             return Ok(url);
         }
-        if let Ok(url) = ModuleSpecifier::parse(specifier) {
-            if url.scheme() == "file" {
-                return Ok(url);
-            }
+        if let Some(url) = ModuleSpecifier::parse(specifier).ok().filter(|url| url.scheme() == "file") {
+            return Ok(url);
         }
         let from = referrer.strip_prefix("file:///").unwrap_or(referrer);
         let advice = if specifier.starts_with("node:") {

@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio::sync::oneshot;
@@ -23,6 +23,10 @@ use crate::{Engine, HandlerError, Worker};
 const STACK: usize = 4 << 20;
 /// Bytes of compiled code kept in memory for all bundles together.
 const CODE_CACHE_BYTES: usize = 64 << 20;
+
+/// How long the pool leaves the processor to the request that has just taken an isolate, as long as half of the isolates
+/// still wait.
+const REST: Duration = Duration::from_millis(4);
 
 /// How long the pool waits after it could not make an isolate.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -76,7 +80,7 @@ impl Drop for CloseOnDrop {
 
 impl Inner {
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,7 +111,13 @@ impl Pool {
     /// evaluated, and all fail with the same error when it cannot be.
     pub fn start(&self, worker: Worker) -> Isolate {
         let (isolate, receiver) = Isolate::new(worker.limits.wall);
-        let mut claim = Claim { worker, shared: isolate.shared().clone(), receiver, cache: self.inner.cache.clone() };
+        let mut claim = Claim {
+            worker,
+            shared: isolate.shared().clone(),
+            receiver,
+            cache: self.inner.cache.clone(),
+            made: Instant::now(),
+        };
         let mut queue = self.inner.lock();
         while let Some(waiting) = queue.waiting.pop() {
             match waiting.send(claim) {
@@ -132,7 +142,11 @@ fn fill(inner: &Arc<Inner>) {
             let queue = inner.lock();
             let enough =
                 |queue: &mut Queue| !queue.closed && queue.claims.is_empty() && queue.waiting.len() >= inner.warm;
-            let queue = inner.refill.wait_while(queue, enough).unwrap_or_else(|poisoned| poisoned.into_inner());
+            let queue = inner.refill.wait_while(queue, enough).unwrap_or_else(PoisonError::into_inner);
+            let plenty =
+                |queue: &mut Queue| !queue.closed && queue.claims.is_empty() && queue.waiting.len() * 2 >= inner.warm;
+            let waited = inner.refill.wait_timeout_while(queue, REST, plenty);
+            let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if queue.closed && queue.claims.is_empty() {
                 return;
             }

@@ -58,6 +58,10 @@ impl Watchdog {
                 while let Some(state) = watched.upgrade() {
                     quiet = if state.look() { 0 } else { quiet + 1 };
                     if quiet < QUIET_TICKS {
+                        #[expect(
+                            clippy::disallowed_methods,
+                            reason = "the tick of this thread, which does nothing else"
+                        )]
                         thread::sleep(TICK);
                         continue;
                     }

@@ -128,6 +128,13 @@ function start(namespace) {
   env = bindings;
 }
 
+// Forgets the worker, for the snapshot.
+function reset() {
+  handler = null;
+  fetchMethod = null;
+  env = null;
+}
+
 function dispatch(slot, method, url, bodyKind) {
   const scope = new RequestScope(slot);
   const previous = getAsyncContext();
@@ -267,5 +274,5 @@ function abort(slot) {
   }
 }
 
-return { abort, dispatch, ExecutionContext, start };
+return { abort, dispatch, ExecutionContext, reset, start };
 })();

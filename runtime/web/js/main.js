@@ -6,12 +6,13 @@
   core.loadExtScript("ext:atoll_web/errors.js").install();
   const globals = core.loadExtScript("ext:atoll_web/globals.js");
   globals.install();
-  const { abort, dispatch, start } = core.loadExtScript("ext:atoll_web/handler.js");
+  const { abort, dispatch, reset, start } = core.loadExtScript("ext:atoll_web/handler.js");
 
   globalThis.__atoll__ = {
     __proto__: null,
     abort,
     dispatch,
+    reset,
     start(namespace) {
       globals.removeShared();
       start(namespace);

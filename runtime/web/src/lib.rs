@@ -36,6 +36,7 @@ mod memory;
 mod ops;
 mod pipes;
 pub mod requests;
+mod warm_up;
 
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ use deno_core::OpState;
 
 pub use extension::{extensions, residual_scripts};
 pub use memory::off_heap;
+pub use warm_up::warm_up;
 
 use crate::connections::Connections;
 use crate::event::{Environment, Host};
