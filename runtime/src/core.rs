@@ -108,6 +108,7 @@ impl Core {
             shared: shared.clone(),
             meter: self.meter.clone(),
             verdict: self.verdict.clone(),
+            worker: format!("{} v{}", worker.app, worker.version),
         });
         self.shared = Some(shared);
         let limits = &worker.limits;

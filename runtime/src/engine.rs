@@ -27,6 +27,8 @@ const FLAGS: &[&str] = &[
     // `while (true) a.push(new Array(1000))` can no longer be terminated once it is optimised.
     "--no-turboshaft-loop-unrolling",
     "--no-wasm-loop-unrolling",
+    // V8 aborts by `abort()` and not by an illegal instruction, so that `crate::abort` can contain it.
+    "--no-hard-abort",
 ];
 
 impl Engine {
@@ -43,6 +45,7 @@ impl Engine {
                 tracing::warn!(%flag, "V8 does not know this flag");
             }
             JsRuntime::init_platform(None);
+            crate::abort::install();
         });
         Self(())
     }

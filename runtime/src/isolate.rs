@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     /// Set when a thread is stuck in code that cannot be interrupted: requests stop waiting for it.
     abandoned: watch::Sender<bool>,
     handle: OnceLock<v8::IsolateHandle>,
+    /// Set by the signal handler when the engine has aborted on the isolate's thread.
+    pub(crate) aborted: AtomicBool,
     pub(crate) meter: OnceLock<Arc<Meter>>,
     waker: Mutex<Option<mpsc::WeakUnboundedSender<Message>>>,
 }
@@ -96,6 +98,7 @@ impl Shared {
             phase: watch::Sender::new(Phase::Starting),
             abandoned: watch::Sender::new(false),
             handle: OnceLock::new(),
+            aborted: AtomicBool::new(false),
             meter: OnceLock::new(),
             waker: Mutex::new(None),
         })
@@ -134,6 +137,13 @@ impl Shared {
     /// Why the isolate is condemned, if it is.
     pub(crate) fn death(&self) -> Option<&HandlerError> {
         self.death.get()
+    }
+
+    /// Gives the isolate up after the engine has aborted on its thread. V8 is not called: the thread may hold its locks.
+    pub(crate) fn lose(&self) {
+        let _ = self.death.set(HandlerError::EngineAbort);
+        self.set_phase(Phase::Failed(HandlerError::EngineAbort));
+        self.abandon();
     }
 
     /// Lets requests go that wait for a thread which does not come back.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use tokio::sync::oneshot;
 
+use crate::abort::Contained;
 use crate::code_cache::CodeCache;
 use crate::core::Core;
 use crate::host::{self, Claim};
@@ -207,6 +208,7 @@ async fn serve(pool: &Inner, restored: &std::sync::mpsc::SyncSender<()>) {
         },
     };
     let shared: Arc<Shared> = claim.shared.clone();
+    let _contained = Contained::new(shared.clone());
     // A panic here is a bug of the platform, not of the tenant; it must not reach beyond this isolate.
     if AssertUnwindSafe(host::run(core, claim)).catch_unwind().await.is_err() {
         shared.kill(HandlerError::Stopped("an internal error of the runtime".into()));

@@ -25,6 +25,8 @@ pub(crate) struct Watched {
     pub(crate) shared: Arc<Shared>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) verdict: Arc<Mutex<HandlerError>>,
+    /// The app and version, for the log.
+    pub(crate) worker: String,
 }
 
 struct Entry {
@@ -106,7 +108,16 @@ impl State {
     /// Looks at every isolate once; says whether any is in a turn.
     fn look(&self) -> bool {
         let mut busy = false;
-        for entry in self.lock().iter_mut() {
+        let mut entries = self.lock();
+        entries.retain(|entry| {
+            let aborted = entry.watched.shared.aborted.load(Ordering::SeqCst);
+            if aborted {
+                tracing::error!(worker = %entry.watched.worker, "the engine aborted; the isolate is lost");
+                entry.watched.shared.lose();
+            }
+            !aborted
+        });
+        for entry in entries.iter_mut() {
             let turn = entry.watched.meter.turn_id();
             if turn == 0 {
                 continue;

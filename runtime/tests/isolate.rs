@@ -344,6 +344,18 @@ async fn a_string_split_that_would_abort_the_engine_is_refused() {
 }
 
 #[tokio::test]
+async fn an_abort_of_the_engine_costs_one_isolate() {
+    let (victim, _) = handler("return new Response('fine')");
+    let (isolate, _) = handler("'x'.repeat(2 ** 28).match(/x/g)");
+    let (attack, answer) = tokio::join!(isolate.fetch(get("/")), ask(&victim, "/"));
+    let error = attack.unwrap_err();
+    assert!(matches!(error.code(), "engine-abort" | "cpu-limit" | "memory-limit"), "{error}");
+    assert_eq!(answer, "fine");
+    assert!(isolate.load().stopped);
+    assert_eq!(ask(&victim, "/").await, "fine");
+}
+
+#[tokio::test]
 async fn requests_run_concurrently_in_one_isolate() {
     let code = "let waiting; export default { async fetch(request) { \
         if (request.url.endsWith('/wait')) { await new Promise(r => { waiting = r; setTimeout(() => {}, 5000) }); return new Response('woken') } \

@@ -27,7 +27,12 @@ impl StartBackoff {
     /// Takes what came of a request. Several requests that waited for the same failed start count once.
     pub fn record(&mut self, error: Option<&HandlerError>, now: Instant) {
         match error {
-            Some(error @ (HandlerError::Startup { .. } | HandlerError::StartupCpuLimit { .. })) => {
+            // An isolate that the engine aborted on is never given back, so it counts like a failed start.
+            Some(
+                error @ (HandlerError::Startup { .. }
+                | HandlerError::StartupCpuLimit { .. }
+                | HandlerError::EngineAbort),
+            ) => {
                 let pause = match &self.0 {
                     Some(failure) if now < failure.until => return,
                     Some(failure) => (failure.pause * 2).min(LONGEST),

@@ -132,6 +132,9 @@ pub enum HandlerError {
         /// The limit in MiB.
         limit_mb: u64,
     },
+    /// The code made the engine abort, by a hole of the engine's; the isolate is lost.
+    #[error("the worker's code made the JavaScript engine abort")]
+    EngineAbort,
     /// No response within the wall-clock limit.
     #[error("the worker did not answer within {limit_ms} ms")]
     WallClock {
@@ -155,6 +158,7 @@ impl HandlerError {
             Self::StartupCpuLimit { .. } => "startup-cpu-limit",
             Self::CpuLimit { .. } => "cpu-limit",
             Self::MemoryLimit { .. } => "memory-limit",
+            Self::EngineAbort => "engine-abort",
             Self::WallClock { .. } => "wall-clock-limit",
             Self::Stopped(_) => "isolate-stopped",
         }
@@ -167,9 +171,11 @@ impl HandlerError {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Self::WallClock { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::StartupCpuLimit { .. } | Self::CpuLimit { .. } | Self::MemoryLimit { .. } | Self::Stopped(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::StartupCpuLimit { .. }
+            | Self::CpuLimit { .. }
+            | Self::MemoryLimit { .. }
+            | Self::EngineAbort
+            | Self::Stopped(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
