@@ -43,6 +43,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// Bundles.
     pub bundles: BundleConfig,
+    /// What apps put into `caches`.
+    pub cache: CacheConfig,
 }
 
 /// Which control plane to follow.
@@ -140,6 +142,22 @@ impl Default for BundleConfig {
     }
 }
 
+/// What apps put into `caches`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheConfig {
+    /// Responses kept in memory for all apps together, MiB; those not asked for longest go. Default 128.
+    pub memory_mb: u64,
+    /// The largest body that is kept, MiB. Default 16.
+    pub object_mb: u64,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { memory_mb: 128, object_mb: 16 }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -157,6 +175,7 @@ impl Default for Config {
             isolates: IsolateConfig::default(),
             egress: EgressConfig::default(),
             bundles: BundleConfig::default(),
+            cache: CacheConfig::default(),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use atoll_runtime::{FetchFailure, Host, LogRecord, OutboundRequest, OutboundResponse};
+use atoll_runtime::{CacheRequest, CachedResponse, FetchFailure, Host, LogRecord, OutboundRequest, OutboundResponse};
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 
+use crate::cache_api::CacheStore;
 use crate::egress::Egress;
 use crate::logs::Logs;
 
@@ -19,6 +20,8 @@ pub struct AppHost {
     pub egress: Arc<Egress>,
     /// Log lines.
     pub logs: Arc<Logs>,
+    /// What `caches` holds.
+    pub caches: CacheStore,
 }
 
 impl Host for AppHost {
@@ -28,5 +31,22 @@ impl Host for AppHost {
 
     fn log(&self, record: LogRecord) {
         self.logs.write(&self.app, self.version, record.level.as_str(), record.message, record.request_id);
+    }
+
+    fn cache_match(&self, request: CacheRequest) -> BoxFuture<'static, Result<Option<CachedResponse>, FetchFailure>> {
+        ready(Ok(self.caches.find(&self.app, request))).boxed()
+    }
+
+    fn cache_put(
+        &self,
+        request: CacheRequest,
+        response: CachedResponse,
+    ) -> BoxFuture<'static, Result<(), FetchFailure>> {
+        let (caches, app) = (self.caches.clone(), self.app.clone());
+        async move { caches.put(app, request, response).await }.boxed()
+    }
+
+    fn cache_delete(&self, request: CacheRequest) -> BoxFuture<'static, Result<bool, FetchFailure>> {
+        ready(Ok(self.caches.delete(&self.app, request))).boxed()
     }
 }

@@ -8,6 +8,7 @@ mod access_log;
 mod answer;
 mod body;
 mod bundles;
+mod cache_api;
 mod config;
 mod disk;
 mod dispatch;
@@ -27,7 +28,9 @@ mod saved;
 mod service;
 mod state;
 
-pub use config::{BundleConfig, Config, ConfigError, ControlPlaneConfig, EgressConfig, IsolateConfig, Secret};
+pub use config::{
+    BundleConfig, CacheConfig, Config, ConfigError, ControlPlaneConfig, EgressConfig, IsolateConfig, Secret,
+};
 pub use disk::DiskError;
 pub use follow::Status;
 pub use limits::LimitSettings;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use url::Url;
 
+use crate::cache_api::CacheStore;
 use crate::config::Config;
 use crate::dispatch::Instances;
 use crate::egress::Egress;
@@ -92,6 +93,7 @@ pub struct Serving {
     default_domain: String,
     egress: Arc<Egress>,
     logs: Arc<Logs>,
+    caches: CacheStore,
 }
 
 #[derive(Default)]
@@ -113,6 +115,7 @@ impl Serving {
             default_domain: config.default_domain.clone(),
             egress,
             logs,
+            caches: CacheStore::new(&config.cache),
         }
     }
 
@@ -218,7 +221,13 @@ impl Serving {
         bundle: Option<Arc<Bundle>>,
     ) -> VersionEntry {
         let config = &version.config;
-        let host = AppHost { app: app.clone(), version: number, egress: self.egress.clone(), logs: self.logs.clone() };
+        let host = AppHost {
+            app: app.clone(),
+            version: number,
+            egress: self.egress.clone(),
+            logs: self.logs.clone(),
+            caches: self.caches.clone(),
+        };
         VersionEntry {
             app: app.clone(),
             number,

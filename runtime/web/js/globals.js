@@ -38,6 +38,7 @@ const visible = core.propWritable;
 const lazily = (load, name) => core.propNonEnumerableLazyLoaded((exports) => exports[name], load);
 const script = (specifier) => () => core.loadExtScript(specifier);
 
+const caches = script("ext:atoll_web/cache.js");
 const compression = script("ext:deno_web/14_compression.js");
 const crypto = script("ext:deno_crypto/00_crypto.js");
 const decompression = script("ext:atoll_web/decompression.js");
@@ -138,6 +139,8 @@ const properties = {
   AbortSignal: hidden(abortSignals.AbortSignal),
   Blob: hidden(files.Blob),
   ByteLengthQueuingStrategy: hidden(streams.ByteLengthQueuingStrategy),
+  Cache: lazily(caches, "Cache"),
+  CacheStorage: lazily(caches, "CacheStorage"),
   CloseEvent: hidden(events.CloseEvent),
   CompressionStream: lazily(compression, "CompressionStream"),
   CountQueuingStrategy: hidden(streams.CountQueuingStrategy),
@@ -191,6 +194,7 @@ const properties = {
   addEventListener: global("addEventListener"),
   atob: visible(base64.atob),
   btoa: visible(base64.btoa),
+  caches: core.propNonEnumerableLazyLoaded((exports) => exports.caches, caches),
   clearInterval: visible(timers.clearInterval),
   clearTimeout: visible(timers.clearTimeout),
   console: hidden(createConsole()),

@@ -274,5 +274,5 @@ function abort(slot) {
   }
 }
 
-return { abort, dispatch, ExecutionContext, reset, start };
+return { abort, dispatch, ExecutionContext, plainHeaders, reset, start };
 })();

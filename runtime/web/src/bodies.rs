@@ -7,6 +7,8 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use tokio::sync::Notify;
 
 use crate::coding::{Coding, Decoder};
@@ -66,6 +68,12 @@ impl HostBody {
         self
     }
 
+    /// Says how the bytes are coded.
+    pub(crate) fn coded(mut self, coding: Option<Coding>) -> Self {
+        self.coding = coding;
+        self
+    }
+
     /// Whether it can be read at once.
     pub(crate) fn is_here(&self) -> bool {
         matches!(self.source, Source::Full(_)) && self.coding.is_none()
@@ -106,6 +114,17 @@ impl HostBody {
             }
         });
         (Body::Stream { stream: Box::pin(chunks), length: None }, permit)
+    }
+
+    /// To pass it on with these headers: as it came where they still name the coding it came with, else decoded.
+    pub(crate) fn into_described(self, headers: &mut HeaderMap) -> (Body, Option<Permit>) {
+        match self.coding {
+            Some(coding) if Coding::of(headers) != Some(coding) => {
+                headers.remove(CONTENT_LENGTH);
+                self.into_decoded()
+            }
+            _ => self.into_raw(),
+        }
     }
 
     /// The next chunk, decoded; never empty.

@@ -12,6 +12,8 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 
+pub use crate::caches::{CacheRequest, CachedResponse};
+
 /// Why a body ended before its end.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BodyError {
@@ -261,6 +263,31 @@ pub trait Host: Send + Sync + 'static {
 
     /// Takes a line for the app's log. Must return at once.
     fn log(&self, record: LogRecord);
+
+    /// `cache.match`: what one of the app's caches holds for a request, `None` when it holds nothing that is fresh. The
+    /// host answers conditions (304) and ranges (206, 416) in the request's headers. A host without a store holds
+    /// nothing.
+    fn cache_match(&self, request: CacheRequest) -> BoxFuture<'static, Result<Option<CachedResponse>, FetchFailure>> {
+        drop(request);
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// `cache.put`: gives one of the app's caches a response to keep. The host decides by its headers whether and for
+    /// how long it is kept; that it is not kept is no error.
+    fn cache_put(
+        &self,
+        request: CacheRequest,
+        response: CachedResponse,
+    ) -> BoxFuture<'static, Result<(), FetchFailure>> {
+        drop((request, response));
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// `cache.delete`: forgets what one of the app's caches holds for a URL, and says whether there was something.
+    fn cache_delete(&self, request: CacheRequest) -> BoxFuture<'static, Result<bool, FetchFailure>> {
+        drop(request);
+        Box::pin(std::future::ready(Ok(false)))
+    }
 }
 
 /// A value in `env`.

@@ -7,7 +7,7 @@ use deno_core::{Extension, ExtensionFileSourceCode};
 use crate::bodies::Bodies;
 use crate::memory::{Meter, MeteredBlobs};
 use crate::ops::decode::Decoders;
-use crate::ops::{app, body, decode, fetch, form, request};
+use crate::ops::{app, body, cache, decode, fetch, form, request};
 use crate::pipes::Pipes;
 use crate::requests::Requests;
 
@@ -28,6 +28,9 @@ deno_core::extension!(
         body::op_atoll_pipe_open,
         body::op_atoll_pipe_room,
         body::op_atoll_pipe_write,
+        cache::op_atoll_cache_delete,
+        cache::op_atoll_cache_match,
+        cache::op_atoll_cache_put,
         decode::op_atoll_decode_drop,
         decode::op_atoll_decode_finish,
         decode::op_atoll_decode_open,
@@ -53,6 +56,7 @@ deno_core::extension!(
     lazy_loaded_js = [
         dir "js",
         "body.js",
+        "cache.js",
         "console.js",
         "context.js",
         "decompression.js",

@@ -50,6 +50,12 @@ pub(crate) fn from_list(list: &[u8]) -> Result<HeaderMap, HeaderError> {
     Ok(headers)
 }
 
+/// [`from_list`] of a list whose characters stand for one byte each.
+pub(crate) fn from_text(list: &str) -> Result<HeaderMap, HeaderError> {
+    let bytes: Vec<u8> = list.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+    from_list(&bytes)
+}
+
 /// A status that JavaScript has checked to be between 200 and 599.
 pub(crate) fn status(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

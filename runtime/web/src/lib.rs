@@ -26,6 +26,7 @@
 //! After each turn of the event loop [`requests::take_finished`] tells which requests are finished.
 
 mod bodies;
+mod caches;
 mod coding;
 mod connections;
 pub mod event;

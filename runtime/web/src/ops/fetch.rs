@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use deno_core::{CancelFuture, CancelHandle, JsBuffer, OpState, ResourceId, ToV8, op2};
 use http::header::{ACCEPT_ENCODING, HeaderValue};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use crate::IsolateContext;
@@ -66,6 +66,31 @@ pub(crate) struct Reply {
     here: bool,
 }
 
+impl Reply {
+    /// A reply without a body.
+    pub(crate) fn new(status: StatusCode, headers: &HeaderMap) -> Self {
+        Self {
+            status: status.as_u16(),
+            status_text: status.canonical_reason().unwrap_or_default(),
+            headers: headers::to_list(headers),
+            body: 0,
+            here: false,
+        }
+    }
+
+    /// That there is no response.
+    pub(crate) fn none() -> Self {
+        Self { status: 0, status_text: "", headers: String::new(), body: 0, here: false }
+    }
+
+    /// Adds a body.
+    pub(crate) fn hold(&mut self, bodies: &mut Bodies, body: HostBody) -> Result<(), FetchError> {
+        self.here = body.is_here();
+        self.body = bodies.insert(body).ok_or(FetchError::Unavailable)?;
+        Ok(())
+    }
+}
+
 /// Sends a request. Its body is `bytes`, or an unread body from outside, or a pipe, or none of them.
 #[op2]
 #[allow(clippy::too_many_arguments, reason = "one call across the boundary is cheaper than several")]
@@ -119,19 +144,11 @@ pub(crate) async fn op_atoll_fetch(
         None => send.await?,
     };
     let coding = Coding::of(&response.headers);
-    let mut reply = Reply {
-        status: response.status.as_u16(),
-        status_text: response.status.canonical_reason().unwrap_or_default(),
-        headers: headers::to_list(&response.headers),
-        body: 0,
-        here: false,
-    };
+    let mut reply = Reply::new(response.status, &response.headers);
     if let Some(body) = HostBody::new(response.body, slot) {
-        let body = body.with(coding, permit);
-        reply.here = body.is_here();
         let mut state = state.borrow_mut();
         let bodies = state.borrow_mut::<Bodies>();
-        reply.body = bodies.insert(body).ok_or(FetchError::Unavailable)?;
+        reply.hold(bodies, body.with(coding, permit))?;
         if connections.contended() {
             drop(bodies.lend_permit());
         }
@@ -141,8 +158,7 @@ pub(crate) async fn op_atoll_fetch(
 
 /// The headers of an outbound request; it takes the codings this crate can undo unless the code says otherwise.
 fn outbound_headers(list: &str) -> Result<HeaderMap, HeaderError> {
-    let bytes: Vec<u8> = list.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
-    let mut headers = headers::from_list(&bytes)?;
+    let mut headers = headers::from_text(list)?;
     headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, br"));
     Ok(headers)
 }

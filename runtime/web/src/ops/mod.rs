@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod body;
+pub(crate) mod cache;
 pub(crate) mod decode;
 pub(crate) mod fetch;
 pub(crate) mod form;

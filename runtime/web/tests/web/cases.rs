@@ -1,6 +1,7 @@
 //! The cases, by subject.
 
 mod bodies;
+mod caches;
 mod handler;
 mod outbound;
 mod platform;
@@ -23,5 +24,5 @@ macro_rules! cases {
 pub(crate) use cases;
 
 pub fn all() -> Vec<Case> {
-    [handler::cases(), bodies::cases(), outbound::cases(), platform::cases()].concat()
+    [handler::cases(), bodies::cases(), caches::cases(), outbound::cases(), platform::cases()].concat()
 }

@@ -1,5 +1,6 @@
 //! An isolate as the embedder makes it, with a host that the case scripts.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::path::Path;
 use std::process::ExitCode;
@@ -70,9 +71,12 @@ pub fn build_snapshot(file: &Path) -> ExitCode {
 
 type Route = dyn Fn(OutboundRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> + Send + Sync;
 
+type Cached = HashMap<(Option<String>, String), (StatusCode, HeaderMap, Bytes)>;
+
 /// A world outside that answers what the case says, and remembers what was logged.
 pub struct World {
     route: Box<Route>,
+    cached: Arc<Mutex<Cached>>,
     pub log: Mutex<Vec<LogRecord>>,
 }
 
@@ -87,7 +91,11 @@ impl World {
     where
         F: Future<Output = Result<OutboundResponse, FetchFailure>> + Send + 'static,
     {
-        Arc::new(Self { route: Box::new(move |request| Box::pin(route(request))), log: Mutex::default() })
+        Arc::new(Self {
+            route: Box::new(move |request| Box::pin(route(request))),
+            cached: Arc::default(),
+            log: Mutex::default(),
+        })
     }
 
     /// Levels, request ids and messages of the log so far.
@@ -104,6 +112,32 @@ impl Host for World {
 
     fn log(&self, record: LogRecord) {
         self.log.lock().unwrap().push(record);
+    }
+
+    fn cache_match(&self, request: CacheRequest) -> BoxFuture<'static, Result<Option<CachedResponse>, FetchFailure>> {
+        let found = self.cached.lock().unwrap().get(&(request.cache, request.url.into())).cloned();
+        let found = found.map(|(status, headers, body)| CachedResponse { status, headers, body: Body::Full(body) });
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn cache_put(
+        &self,
+        request: CacheRequest,
+        response: CachedResponse,
+    ) -> BoxFuture<'static, Result<(), FetchFailure>> {
+        let body = collect(response.body);
+        let cached = self.cached.clone();
+        Box::pin(async move {
+            let body = body.await.map_err(|error| FetchFailure { code: "cache-body", message: error.to_string() })?;
+            let key = (request.cache, request.url.into());
+            cached.lock().unwrap().insert(key, (response.status, response.headers, body));
+            Ok(())
+        })
+    }
+
+    fn cache_delete(&self, request: CacheRequest) -> BoxFuture<'static, Result<bool, FetchFailure>> {
+        let was = self.cached.lock().unwrap().remove(&(request.cache, request.url.into()));
+        Box::pin(std::future::ready(Ok(was.is_some())))
     }
 }
 

@@ -1,0 +1,34 @@
+//! What Workers adds to the web platform, as far as the node has a part in it.
+
+use atoll_runtime::Engine;
+
+use crate::support::{config, get, http1, node, request, send};
+
+/// An app finds what it put into a cache, with conditions and ranges answered; another app does not.
+pub async fn keeps_what_apps_cache(engine: Engine) {
+    let code = "export default { async fetch(request, env, ctx) {
+        const found = await caches.default.match(request);
+        if (found) return found;
+        const headers = { 'cache-control': 'max-age=600', etag: '\"v1\"', 'x-made': crypto.randomUUID() };
+        const response = new Response('0123456789', { headers });
+        await caches.default.put(request, response.clone());
+        return response;
+    } };";
+    let node = node(config(), &engine, &[("one", code), ("two", code)]).await;
+    let made = async |app: &str| get(&node, app, "/x").await.headers["x-made"].clone();
+    let first = made("one").await;
+    assert_eq!(made("one").await, first);
+    assert_ne!(made("two").await, first);
+    let hit = get(&node, "one", "/x").await;
+    assert_eq!((&hit.headers["cf-cache-status"], hit.body.as_str()), (&"HIT".parse().unwrap(), "0123456789"));
+    assert!(hit.headers.contains_key("age"));
+    let ask = async |name: &str, value: &str| {
+        let asked = request(&node, "one", "/x").header(name, value).body(Default::default()).unwrap();
+        send(&http1(), asked).await
+    };
+    let part = ask("range", "bytes=2-4").await;
+    assert_eq!((part.status.as_u16(), part.body.as_str()), (206, "234"));
+    assert_eq!(part.headers["content-range"], "bytes 2-4/10");
+    let same = ask("if-none-match", "W/\"v1\"").await;
+    assert_eq!((same.status.as_u16(), same.body.as_str()), (304, ""));
+}
