@@ -1,0 +1,200 @@
+//! Where responses are kept: in memory up to a budget, and on disk when there is one.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use crate::UnixMillis;
+use crate::disk::{self, Disk};
+use crate::entry::{Content, Entry, Head, Variants};
+use crate::key::Key;
+
+/// How much is kept where.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Memory for stored responses, bytes.
+    pub memory: u64,
+    /// The largest content that is kept in memory, bytes; larger ones are kept on disk alone.
+    pub memory_object: u64,
+    /// Contents from this size on go to disk too, bytes.
+    pub disk_object: u64,
+    /// Responses that stay fresh for so long go to disk too, whatever their size, seconds.
+    pub disk_lifetime: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { memory: 256 << 20, memory_object: 8 << 20, disk_object: 64 << 10, disk_lifetime: 3600 }
+    }
+}
+
+/// How long a key whose answer could not be stored is remembered as such, milliseconds.
+const UNCACHEABLE: UnixMillis = 10_000;
+
+/// The store of a node. Cheap to look up; never blocks but in the methods that say so.
+pub struct Store {
+    memory: Cache<Key, Arc<Variants>>,
+    uncacheable: Cache<Key, UnixMillis>,
+    disk: Option<Arc<Disk>>,
+    options: StoreOptions,
+}
+
+impl Store {
+    /// An empty store without a disk.
+    pub fn new(options: StoreOptions) -> Self {
+        let memory = Cache::builder()
+            .max_capacity(options.memory)
+            // What was stored is there afterwards, also when the cache is full of what is asked for more often.
+            .eviction_policy(EvictionPolicy::lru())
+            .weigher(|key: &Key, variants: &Arc<Variants>| {
+                u32::try_from(variants.weight() + key.as_bytes().len() + 64).unwrap_or(u32::MAX)
+            })
+            .build();
+        let uncacheable = Cache::builder()
+            .max_capacity(8 << 20)
+            .weigher(|key: &Key, _: &UnixMillis| u32::try_from(key.as_bytes().len() + 64).unwrap_or(u32::MAX))
+            .time_to_live(Duration::from_millis(UNCACHEABLE * 2))
+            .build();
+        Self { memory, uncacheable, disk: None, options }
+    }
+
+    /// Adds a disk tier in a directory, with at most `budget` bytes. Blocks; [`Disk::scan`] is yet to be called.
+    pub fn with_disk(mut self, root: &Path, budget: u64) -> io::Result<Self> {
+        self.disk = Some(Arc::new(Disk::open(root, budget)?));
+        Ok(self)
+    }
+
+    /// The disk tier.
+    pub fn disk(&self) -> Option<&Arc<Disk>> {
+        self.disk.as_ref()
+    }
+
+    /// What is in memory under a key.
+    pub fn lookup(&self, key: &Key) -> Option<Arc<Variants>> {
+        self.memory.get(key.as_bytes())
+    }
+
+    /// Whether [`load`](Self::load) may find more than [`lookup`](Self::lookup).
+    pub fn may_load(&self, key: &Key) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.may_have(key))
+    }
+
+    /// What is on disk under a key, from now on in memory too. Blocks.
+    pub fn load(&self, key: &Key) -> Option<Arc<Variants>> {
+        let disk = self.disk.as_ref()?;
+        let variants = disk.load(key)?;
+        let variants = disk::in_memory(disk, &variants, self.options.memory_object);
+        if variants.entries().is_empty() {
+            disk.remove(key);
+            return None;
+        }
+        let variants = Arc::new(variants);
+        // What came meanwhile is newer.
+        let kept = self.memory.entry_by_ref(key).or_insert(variants);
+        Some(kept.into_value())
+    }
+
+    /// Whether a response is to be [persisted](Self::persist) after it is inserted.
+    pub fn wants_disk(&self, head: &Head, length: u64) -> bool {
+        self.disk.is_some()
+            && (length >= self.options.disk_object || head.policy.lifetime >= self.options.disk_lifetime)
+    }
+
+    /// Stores a response in memory, in place of the variant that it replaces. Content that is too large for memory, and
+    /// is not on disk, is not stored: `false`.
+    pub fn insert(&self, key: &Key, entry: Entry) -> bool {
+        let content = match entry.content {
+            Content { memory: Some(bytes), disk } if bytes.len() as u64 > self.options.memory_object => {
+                if disk.is_none() {
+                    return false;
+                }
+                Content { memory: None, disk }
+            }
+            content => content,
+        };
+        let entry = Arc::new(Entry { head: entry.head, content });
+        self.memory.entry_by_ref(key).and_compute_with(|known| {
+            let known = known.map(|known| known.into_value());
+            Op::Put(Arc::new(known.as_deref().cloned().unwrap_or_default().with(entry)))
+        });
+        true
+    }
+
+    /// Writes a response to disk, and notes in memory where it is. Blocks.
+    pub fn persist(&self, key: &Key, head: &Arc<Head>, content: &Bytes) -> io::Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let blob = disk.put(content)?;
+        let memory = Some(content.clone()).filter(|content| content.len() as u64 <= self.options.memory_object);
+        let known = self.memory.get(key.as_bytes());
+        // Another response may have come in its place, or an invalidation.
+        let current = known.as_ref().is_some_and(|known| known.entries().iter().any(|e| Arc::ptr_eq(&e.head, head)));
+        if memory.is_some() && !current {
+            return Ok(());
+        }
+        self.insert(key, Entry { head: head.clone(), content: Content { memory, disk: Some(blob) } });
+        match self.memory.get(key.as_bytes()) {
+            Some(variants) => disk.store(key, &variants),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes to disk what memory has of a key's heads. Blocks.
+    pub fn persist_heads(&self, key: &Key) -> io::Result<()> {
+        match (&self.disk, self.memory.get(key.as_bytes())) {
+            (Some(disk), Some(variants)) => disk.store(key, &variants),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets a key in memory. `true` when the disk has to be told ([`remove_from_disk`](Self::remove_from_disk)).
+    pub fn remove(&self, key: &Key) -> bool {
+        self.memory.invalidate(key.as_bytes());
+        self.may_load(key)
+    }
+
+    /// Deletes what is on disk under a key. Blocks.
+    pub fn remove_from_disk(&self, key: &Key) {
+        if let Some(disk) = &self.disk {
+            disk.remove(key);
+        }
+    }
+
+    /// Remembers that the last answer under a key could not be stored, so that nobody waits for the next one.
+    pub fn note_uncacheable(&self, key: &Key, now: UnixMillis) {
+        self.uncacheable.insert(key.clone(), now.saturating_add(UNCACHEABLE));
+    }
+
+    /// Whether the last answer under a key could not be stored.
+    pub fn is_uncacheable(&self, key: &Key, now: UnixMillis) -> bool {
+        self.uncacheable.get(key.as_bytes()).is_some_and(|until| now < until)
+    }
+
+    /// Forgets that it could not.
+    pub fn note_cacheable(&self, key: &Key) {
+        self.uncacheable.invalidate(key.as_bytes());
+    }
+
+    /// Forgets everything in memory that `unusable` says is of no use any more.
+    pub fn sweep(&self, unusable: impl Fn(&Key, &Head) -> bool) {
+        for (key, variants) in &self.memory {
+            if variants.entries().iter().all(|entry| unusable(&key, &entry.head)) {
+                self.memory.invalidate(key.as_bytes());
+            }
+        }
+    }
+
+    /// Bytes in memory, roughly, once moka has counted what came last.
+    pub fn memory_used(&self) -> u64 {
+        self.memory.run_pending_tasks();
+        self.memory.weighted_size()
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
