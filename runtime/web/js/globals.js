@@ -43,6 +43,7 @@ const compression = script("ext:deno_web/14_compression.js");
 const crypto = script("ext:deno_crypto/00_crypto.js");
 const decompression = script("ext:atoll_web/decompression.js");
 const fileReader = script("ext:deno_web/10_filereader.js");
+const htmlRewriter = script("ext:atoll_web/html_rewriter.js");
 const messages = script("ext:deno_web/13_message_port.js");
 const urlPattern = script("ext:deno_web/01_urlpattern.js");
 
@@ -155,6 +156,7 @@ const properties = {
   File: hidden(files.File),
   FileReader: lazily(fileReader, "FileReader"),
   FormData: lazily(loadFormData, "FormData"),
+  HTMLRewriter: lazily(htmlRewriter, "HTMLRewriter"),
   Headers: hidden(Headers),
   MessageChannel: lazily(messages, "MessageChannel"),
   MessageEvent: hidden(events.MessageEvent),

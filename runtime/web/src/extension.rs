@@ -7,7 +7,8 @@ use deno_core::{Extension, ExtensionFileSourceCode};
 use crate::bodies::Bodies;
 use crate::memory::{Meter, MeteredBlobs};
 use crate::ops::decode::Decoders;
-use crate::ops::{app, body, cache, decode, fetch, form, request};
+use crate::ops::rewriter::Rewriters;
+use crate::ops::{app, body, cache, decode, fetch, form, request, rewriter};
 use crate::pipes::Pipes;
 use crate::requests::Requests;
 
@@ -52,6 +53,28 @@ deno_core::extension!(
         request::op_atoll_response_gone,
         request::op_atoll_wait_begin,
         request::op_atoll_wait_end,
+        rewriter::op_atoll_rewriter_attribute,
+        rewriter::op_atoll_rewriter_attributes,
+        rewriter::op_atoll_rewriter_drop,
+        rewriter::op_atoll_rewriter_element,
+        rewriter::op_atoll_rewriter_emit,
+        rewriter::op_atoll_rewriter_emit_bytes,
+        rewriter::op_atoll_rewriter_emit_token,
+        rewriter::op_atoll_rewriter_end,
+        rewriter::op_atoll_rewriter_hide,
+        rewriter::op_atoll_rewriter_is_hidden,
+        rewriter::op_atoll_rewriter_is_last,
+        rewriter::op_atoll_rewriter_next,
+        rewriter::op_atoll_rewriter_open,
+        rewriter::op_atoll_rewriter_remove_attribute,
+        rewriter::op_atoll_rewriter_select,
+        rewriter::op_atoll_rewriter_set_attribute,
+        rewriter::op_atoll_rewriter_set_text,
+        rewriter::op_atoll_rewriter_take,
+        rewriter::op_atoll_rewriter_text,
+        rewriter::op_atoll_rewriter_watch,
+        rewriter::op_atoll_rewriter_who,
+        rewriter::op_atoll_rewriter_write,
     ],
     lazy_loaded_js = [
         dir "js",
@@ -67,6 +90,8 @@ deno_core::extension!(
         "guards.js",
         "handler.js",
         "headers.js",
+        "html_rewriter.js",
+        "html_tokens.js",
         "iteration.js",
         "pump.js",
         "request.js",
@@ -80,6 +105,7 @@ deno_core::extension!(
         state.put(Bodies::default());
         state.put(Pipes::default());
         state.put(Decoders::default());
+        state.put(Rewriters::default());
     },
 );
 

@@ -37,6 +37,7 @@ mod memory;
 mod ops;
 mod pipes;
 pub mod requests;
+mod rewriter;
 mod warm_up;
 
 use std::sync::Arc;

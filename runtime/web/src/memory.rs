@@ -29,6 +29,11 @@ impl Meter {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// A count of zero bytes to add to.
     pub(crate) fn start(&self) -> Counted {
         Counted { meter: self.clone(), bytes: 0 }
@@ -39,6 +44,13 @@ impl Counted {
     pub(crate) fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
         self.meter.add(bytes);
+    }
+
+    /// Counts this many bytes in place of those so far.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        self.meter.add(bytes);
+        self.meter.subtract(self.bytes);
+        self.bytes = bytes;
     }
 }
 

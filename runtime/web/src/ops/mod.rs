@@ -7,3 +7,4 @@ pub(crate) mod decode;
 pub(crate) mod fetch;
 pub(crate) mod form;
 pub(crate) mod request;
+pub(crate) mod rewriter;

@@ -3,6 +3,7 @@
 mod bodies;
 mod caches;
 mod handler;
+mod html_rewriter;
 mod outbound;
 mod platform;
 
@@ -24,5 +25,6 @@ macro_rules! cases {
 pub(crate) use cases;
 
 pub fn all() -> Vec<Case> {
-    [handler::cases(), bodies::cases(), caches::cases(), outbound::cases(), platform::cases()].concat()
+    [handler::cases(), bodies::cases(), caches::cases(), html_rewriter::cases(), outbound::cases(), platform::cases()]
+        .concat()
 }
