@@ -3,6 +3,7 @@
 mod support;
 
 mod system {
+    mod apps;
     mod bad_input;
     mod bundling;
     mod commands;

@@ -1,6 +1,7 @@
 //! What the system tests share: starting the binary, speaking HTTP, making projects, waiting.
 
 pub mod api;
+pub mod apps;
 pub mod http;
 pub mod npm;
 pub mod origin;

@@ -1,4 +1,4 @@
-//! npm packages for the tests, installed once from `tests/npm/package-lock.json`.
+//! npm packages for the tests, installed once from the lock files of `tests/npm` and `tests/apps`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,19 +9,22 @@ use super::project::{Project, copy, repository};
 /// `tests/npm/node_modules`, installed when it is missing or older than its lock file.
 pub fn node_modules() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let directory = repository("tests/npm");
-        let modules = directory.join("node_modules");
-        let stamp = |path: PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok();
-        let installed = stamp(modules.join(".package-lock.json"));
-        if installed.is_none() || installed < stamp(directory.join("package-lock.json")) {
-            let mut npm = Command::new("npm");
-            npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&directory);
-            let status = npm.status().expect("npm is needed for this test; install Node.js (Debian: nodejs, npm)");
-            assert!(status.success(), "npm ci failed in tests/npm");
-        }
-        modules
-    })
+    INSTALLED.get_or_init(|| install_locked("tests/npm"))
+}
+
+/// The `node_modules` of a folder of the repository, installed when it is missing or older than its lock file.
+pub fn install_locked(folder: &str) -> PathBuf {
+    let directory = repository(folder);
+    let modules = directory.join("node_modules");
+    let stamp = |path: PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let installed = stamp(modules.join(".package-lock.json"));
+    if installed.is_none() || installed < stamp(directory.join("package-lock.json")) {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&directory);
+        let status = npm.status().expect("npm is needed for this test; install Node.js (Debian: nodejs, npm)");
+        assert!(status.success(), "npm ci failed in {folder}");
+    }
+    modules
 }
 
 /// Gives a project these packages in a `node_modules` of its own, as `npm install` would have put them there.

@@ -14,6 +14,9 @@ use super::source_map;
 use crate::project::Project;
 use crate::project::rules::RuleType;
 
+/// The name of the entry's output.
+const ENTRY: &str = "index.js";
+
 /// The esbuild to use for the project; `None` when it has none, wants no bundling, or has rules for files that esbuild
 /// cannot tell by their extension.
 pub fn find(project: &Project) -> Option<PathBuf> {
@@ -75,13 +78,11 @@ struct Metafile {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Output {
     #[serde(default)]
     imports: Vec<OutputImport>,
     #[serde(default)]
     exports: Vec<String>,
-    entry_point: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -141,12 +142,12 @@ pub fn build(
     check(&meta, &main)?;
     let mut modules = Vec::new();
     collect(&out, &out, project, &mut modules).map_err(|error| unusable(error.to_string()))?;
-    Ok(("index.js".into(), modules))
+    Ok((ENTRY.into(), modules))
 }
 
 /// The entry must have a default export, and no module may need what only other platforms have built in.
 fn check(meta: &Metafile, main: &str) -> Result<(), BuildError> {
-    for output in meta.outputs.values() {
+    for (path, output) in &meta.outputs {
         let builtin = output
             .imports
             .iter()
@@ -158,7 +159,8 @@ fn check(meta: &Metafile, main: &str) -> Result<(), BuildError> {
                 import.path
             )));
         }
-        if output.entry_point.is_some() && !output.exports.iter().any(|name| name == "default") {
+        // What is imported on demand is an entry point to esbuild as well, but it has a name of its own.
+        if Path::new(path).ends_with(ENTRY) && !output.exports.iter().any(|name| name == "default") {
             return Err(BuildError::NoDefaultExport(main.to_owned()));
         }
     }

@@ -1,0 +1,3 @@
+export default function Lazy() {
+  return <em>loaded late</em>;
+}
