@@ -5,9 +5,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use super::http::{self, Connection, Response};
+use super::npm;
 use super::process::Up;
 use super::project::{Project, repository};
-use super::npm;
 
 /// How a project's modules are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@ struct Counts {
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     tools::ensure(&tools::FOR_TESTS)?;
     tools::npm_packages(&shell::root().join("tests/npm"))?;
+    tools::npm_packages(&shell::root().join("tests/apps"))?;
 
     let mut command = shell::cargo();
     command.args(["test", "--no-fail-fast"]);

@@ -39,7 +39,7 @@ const lazily = (load, name) => core.propNonEnumerableLazyLoaded((exports) => exp
 const script = (specifier) => () => core.loadExtScript(specifier);
 
 const caches = script("ext:atoll_web/cache.js");
-const compression = script("ext:deno_web/14_compression.js");
+const compression = script("ext:atoll_web/compression.js");
 const crypto = script("ext:deno_crypto/00_crypto.js");
 const decompression = script("ext:atoll_web/decompression.js");
 const fileReader = script("ext:deno_web/10_filereader.js");

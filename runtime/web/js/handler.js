@@ -36,7 +36,7 @@ const headerLists = core.loadExtScript("ext:atoll_web/headers.js");
 const { createInbound } = core.loadExtScript("ext:atoll_web/request.js");
 const responses = core.loadExtScript("ext:atoll_web/response.js");
 const { isHostBody, isUint8Array } = core.loadExtScript("ext:atoll_web/body.js");
-const { pump } = core.loadExtScript("ext:atoll_web/pump.js");
+const { isCoded, pump } = core.loadExtScript("ext:atoll_web/pump.js");
 const { describe, logUncaught, stackOf } = core.loadExtScript("ext:atoll_web/errors.js");
 const { getAsyncContext, RequestScope, setAsyncContext } = core.loadExtScript("ext:atoll_web/context.js");
 
@@ -220,8 +220,9 @@ function send(scope, response) {
     }
     return;
   }
-  const pipe = pump(payload.stream);
-  op_atoll_respond_pipe(slot, status, plainHeaders(list, isEncoded), pipe.handle);
+  const { stream } = payload;
+  const pipe = pump(stream);
+  op_atoll_respond_pipe(slot, status, plainHeaders(list, isEncoded || isCoded(stream)), pipe.handle);
   watch(scope, pipe);
 }
 
@@ -239,8 +240,8 @@ function watch(scope, pipe) {
   PromisePrototypeThen(op_atoll_response_gone(scope.slot), gone, gone);
 }
 
-// The header list of a body made here. It is not compressed, so a coding copied from another response would be wrong;
-// `encodeBody: "manual"` says that it is.
+// The header list of a body made here. It is not compressed, so a coding copied from another response would be wrong,
+// unless it comes out of a CompressionStream or `encodeBody: "manual"` says that it is.
 function plainHeaders(list, isEncoded) {
   if (!isEncoded) {
     const coding = headerLists.listGet(list, "content-encoding");

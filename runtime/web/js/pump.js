@@ -3,7 +3,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_atoll_pipe_close, op_atoll_pipe_fail, op_atoll_pipe_open, op_atoll_pipe_room, op_atoll_pipe_write } = core.ops;
-const { TypedArrayPrototypeGetByteLength, TypeError } = primordials;
+const { SafeWeakSet, TypedArrayPrototypeGetByteLength, TypeError, WeakSetPrototypeAdd, WeakSetPrototypeHas } = primordials;
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 const { isUint8Array } = core.loadExtScript("ext:atoll_web/body.js");
 const { describe, logUncaught } = core.loadExtScript("ext:atoll_web/errors.js");
@@ -12,6 +12,11 @@ const ROOM = 0;
 const GONE = 2;
 
 class ChunkError extends TypeError {}
+
+// Streams out of which compressed bytes come.
+const coded = new SafeWeakSet();
+const isCoded = (stream) => WeakSetPrototypeHas(coded, stream);
+const markCoded = (stream) => WeakSetPrototypeAdd(coded, stream);
 
 // Locks the stream and starts moving. `handle` names the pipe for an op; `cancel(reason)` ends it from this side.
 function pump(stream) {
@@ -67,5 +72,5 @@ function typeName(value) {
   return value === null ? "null" : typeof value === "object" ? value.constructor?.name ?? "object" : typeof value;
 }
 
-return { pump };
+return { isCoded, markCoded, pump };
 })();

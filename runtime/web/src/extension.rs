@@ -80,6 +80,7 @@ deno_core::extension!(
         dir "js",
         "body.js",
         "cache.js",
+        "compression.js",
         "console.js",
         "context.js",
         "decompression.js",

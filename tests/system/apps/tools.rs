@@ -1,11 +1,11 @@
-//! Libraries: zod, nanoid, date-fns, jose; and the files that wrangler writes.
+//! Libraries: zod, nanoid, date-fns, jose, kv-asset-handler; and the files that wrangler writes.
 
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
-use crate::support::apps::{App, Bundler, project, run_tool, set_variable};
-use crate::support::{Project, Up, origin};
+use crate::support::apps::{App, Bundler, has_header, project, run_tool, set_variable};
+use crate::support::{Project, Up, eventually, origin};
 
 #[test]
 fn zod_nanoid_and_date_fns() {
@@ -86,6 +86,40 @@ fn issued(app: &App, keys: &OnceLock<String>) {
     assert_eq!((&good["payload"]["sub"], &good["kid"]), (&"ada".into(), &"key-1".into()), "{good}");
     assert_eq!(verify(&issued["bad"])["error"], "ERR_JWT_CLAIM_VALIDATION_FAILED");
     assert_eq!(verify(&Value::Null)["error"], "ERR_JWS_INVALID");
+}
+
+#[test]
+fn kv_asset_handler() {
+    let up = Up::start();
+    for bundler in Bundler::BOTH {
+        let app = App::deploy(&up, "assets", bundler);
+        let home = app.get("/");
+        home.expect(200, "<h1>home</h1>");
+        has_header(&home, "content-type", "text/html; charset=utf-8");
+        has_header(&home, "etag", "\"index.abc123.html\"");
+        // It was put into the cache after the answer.
+        eventually("it comes from the cache", || (app.get("/").header("cf-cache-status") == Some("HIT")).then_some(()));
+        let script = app.get("/app.js");
+        script.expect(200, "console.log('app');");
+        has_header(&script, "content-type", "application/javascript; charset=utf-8");
+        app.get("/docs").expect(200, "<h1>docs</h1>");
+        app.get("/docs/").expect(200, "<h1>docs</h1>");
+        app.get("/gr%C3%BC%C3%9Fe.txt").expect(200, "grüße");
+        app.get("/nothing.js").expect(404, "could not find nothing.js in your content namespace");
+        let picture = app.get("/static/picture.svg");
+        has_header(&picture, "content-type", "image/svg+xml");
+        has_header(&picture, "cache-control", "max-age=60");
+        app.get("/spa/any/page").expect(200, "<h1>home</h1>");
+        assert_eq!(app.request("POST", "/", &[], b"").status, 405);
+        let unchanged = app.get_with("/", &[("if-none-match", "\"index.abc123.html\"")]);
+        unchanged.expect(304, "");
+        has_header(&unchanged, "cf-cache-status", "REVALIDATED");
+        let part = app.get_with("/", &[("range", "bytes=0-3")]);
+        part.expect(206, "<h1>");
+        has_header(&part, "content-range", "bytes 0-3/13");
+        let head = app.request("HEAD", "/", &[], b"");
+        assert_eq!((head.status, head.body.len()), (200, 0));
+    }
 }
 
 /// What `wrangler deploy --dry-run --outdir` writes is deployed as it is, and so is the project it was written from.

@@ -371,6 +371,12 @@ async fn bodies_of_all_kinds(source: Source) {
                 return new Response([...headers].join(';') + headers.getSetCookie().length, { headers });
             }
             case '/coded': return new Response('plain', { headers: { 'content-encoding': 'gzip' } });
+            case '/compressed': {
+                const stream = new Blob(['compressed']).stream().pipeThrough(new CompressionStream('gzip'));
+                const response = new Response(stream);
+                response.headers.set('content-encoding', 'gzip');
+                return new Response(response.body, response);
+            }
             case '/manual': return new Response('\\u001f', { encodeBody: 'manual', headers: { 'content-encoding': 'gzip' } });
         }
     } };";
@@ -396,5 +402,7 @@ async fn bodies_of_all_kinds(source: Source) {
     assert_eq!(answer.headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=1", "b=2"]);
     assert_eq!(answer.text(), "set-cookie,a=1;set-cookie,b=2;x-y,1, 22");
     assert_eq!(isolate.fetch(get("/coded")).await.header("content-encoding"), "");
+    let compressed = isolate.fetch(get("/compressed")).await;
+    assert_eq!((compressed.header("content-encoding"), &compressed.body[..2]), ("gzip", &[0x1f, 0x8b][..]));
     assert_eq!(isolate.fetch(get("/manual")).await.header("content-encoding"), "gzip");
 }
