@@ -63,6 +63,9 @@ pub fn run_tool(project: &Project, script: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{script} {arguments:?}\n{}\n{}", said(&output.stdout), said(&output.stderr));
 }
 
+/// A part of a multipart form: its name, file name and type where it is a file, its content.
+pub type Part<'a> = (&'a str, Option<(&'a str, &'a str)>, &'a str);
+
 /// A deployed project.
 pub struct App<'a> {
     up: &'a Up,
@@ -115,9 +118,9 @@ impl<'a> App<'a> {
         self.request("POST", path, &headers, fields.as_bytes())
     }
 
-    /// `POST` of a multipart form: name, file name and type where it is a file, content.
+    /// `POST` of a multipart form.
     #[track_caller]
-    pub fn post_multipart(&self, path: &str, parts: &[(&str, Option<(&str, &str)>, &str)]) -> Response {
+    pub fn post_multipart(&self, path: &str, parts: &[Part]) -> Response {
         let mut body = String::new();
         for (name, file, content) in parts {
             body.push_str(&format!("--frontier\r\nContent-Disposition: form-data; name=\"{name}\""));

@@ -99,7 +99,7 @@ fn answer(
                 && body.contains("\r\n\r\n{}\n\r\n");
             (200, json!({ "id": "file-1", "whole": whole }))
         }
-        ("GET", "/v1/models/flaky") if tries.fetch_add(1, Ordering::Relaxed) % 2 == 0 => (503, json!({})),
+        ("GET", "/v1/models/flaky") if tries.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => (503, json!({})),
         ("GET", "/v1/models/flaky") => (200, json!({ "id": "flaky" })),
         _ => (404, json!({ "error": { "message": "no such model", "code": "model_not_found" } })),
     };
