@@ -157,7 +157,9 @@ unsafe extern "C" fn after_collection(
 /// Bytes in use in the V8 heap, and bytes outside it that V8 knows of.
 pub(crate) fn measure(isolate: &mut v8::Isolate) -> (usize, usize) {
     let statistics = isolate.get_heap_statistics();
-    (statistics.used_heap_size(), statistics.external_memory())
+    // The statistics leave WebAssembly memories out; the total that a change of nothing returns does not.
+    let total = usize::try_from(isolate.adjust_amount_of_external_allocated_memory(0)).unwrap_or(0);
+    (statistics.used_heap_size(), statistics.external_memory().max(total))
 }
 
 #[cfg(test)]
