@@ -8,9 +8,13 @@ use std::sync::Mutex;
 
 use atoll_bundle::BundleHash;
 
+use crate::wasm_cache::WasmCache;
+
 /// Code caches within a budget of bytes. When the budget is passed, all bundles but the newest are forgotten.
 #[derive(Debug)]
 pub(crate) struct CodeCache {
+    /// Compiled WebAssembly, within a budget of the same size.
+    pub(crate) wasm: WasmCache,
     budget: usize,
     entries: Mutex<Entries>,
 }
@@ -24,7 +28,7 @@ struct Entries {
 impl CodeCache {
     /// A cache of at most `budget` bytes.
     pub(crate) fn new(budget: usize) -> Self {
-        Self { budget, entries: Mutex::default() }
+        Self { wasm: WasmCache::new(budget), budget, entries: Mutex::default() }
     }
 
     pub(crate) fn get(&self, bundle: &BundleHash, module: &str) -> Option<Vec<u8>> {

@@ -19,6 +19,7 @@ mod memory;
 mod pool;
 mod snapshot;
 mod turn;
+mod wasm_cache;
 mod watchdog;
 mod worker;
 

@@ -6,14 +6,15 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use atoll_bundle::{Bundle, BundleHash, Module, ModuleKind};
 use deno_core::v8;
 use deno_core::{
-    CustomModuleEvaluationKind, FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader,
-    ModuleResolveResponse, ModuleSource, ModuleSourceCode, ModuleSpecifier, ModuleType, RequestedModuleType,
-    ResolutionKind, SourceCodeCacheInfo,
+    CustomModuleEvaluationCb, CustomModuleEvaluationKind, FastString, ModuleLoadOptions, ModuleLoadReferrer,
+    ModuleLoadResponse, ModuleLoader, ModuleResolveResponse, ModuleSource, ModuleSourceCode, ModuleSpecifier,
+    ModuleType, RequestedModuleType, ResolutionKind, SourceCodeCacheInfo,
 };
 use deno_error::JsErrorBox;
 
@@ -54,6 +55,13 @@ impl BundleLoader {
         let loaded = loaded.as_ref()?;
         let name = percent_decode(url.path().trim_start_matches('/'));
         Some(read(loaded, loaded.bundle.module(&name)))
+    }
+
+    fn compile<'s>(&self, scope: &mut v8::PinScope<'s, '_>, url: &str) -> Option<v8::Local<'s, v8::WasmModuleObject>> {
+        let (cache, hash, module) = self.with_module(&ModuleSpecifier::parse(url).ok()?, |loaded, module| {
+            Some((loaded.cache.clone(), loaded.hash, module?.clone()))
+        })??;
+        cache.wasm.module(scope, &hash, &module.name, &module.content)
     }
 
     fn load_module(
@@ -108,7 +116,8 @@ fn source_of(
             (ModuleType::Other(Cow::Borrowed(DATA)), bytes())
         }
         (ModuleKind::Wasm, RequestedModuleType::Other(kind)) if kind == WASM => {
-            (ModuleType::Other(Cow::Borrowed(WASM)), bytes())
+            // Compiled from the bundle's own bytes, when it is not compiled yet.
+            (ModuleType::Other(Cow::Borrowed(WASM)), ModuleSourceCode::Bytes(Box::<[u8]>::default().into()))
         }
         (ModuleKind::Json, RequestedModuleType::None) => return Ok(facade("json")),
         (ModuleKind::Text, RequestedModuleType::None) => return Ok(facade("text")),
@@ -183,31 +192,28 @@ impl ModuleLoader for BundleLoader {
 }
 
 /// Evaluates the module types that are Atoll's own: data to an `ArrayBuffer`, WebAssembly to a `WebAssembly.Module`.
-pub(crate) fn evaluate_custom_module(
-    scope: &mut v8::PinScope<'_, '_>,
-    kind: Cow<'_, str>,
-    url: &FastString,
-    code: ModuleSourceCode,
-) -> Result<CustomModuleEvaluationKind, JsErrorBox> {
-    let name = || url.as_str().trim_start_matches("file:///").to_owned();
-    let value: v8::Local<'_, v8::Value> = match kind.as_ref() {
-        DATA => {
-            let store = v8::ArrayBuffer::new_backing_store_from_vec(code.as_bytes().to_vec()).make_shared();
-            v8::ArrayBuffer::with_backing_store(scope, &store).into()
-        }
-        WASM => {
-            v8::tc_scope!(let scope, scope);
-            match v8::WasmModuleObject::compile(scope, code.as_bytes()) {
-                Some(module) => module.into(),
-                None => {
-                    let reason = scope.exception().map(|e| e.to_rust_string_lossy(scope)).unwrap_or_default();
-                    return Err(JsErrorBox::type_error(format!("module {:?} does not compile: {reason}", name())));
+pub(crate) fn evaluator(loader: Rc<BundleLoader>) -> CustomModuleEvaluationCb {
+    Box::new(move |scope, kind, url, code| {
+        let name = || url.as_str().trim_start_matches("file:///").to_owned();
+        let value: v8::Local<'_, v8::Value> = match kind.as_ref() {
+            DATA => {
+                let store = v8::ArrayBuffer::new_backing_store_from_vec(code.as_bytes().to_vec()).make_shared();
+                v8::ArrayBuffer::with_backing_store(scope, &store).into()
+            }
+            WASM => {
+                v8::tc_scope!(let scope, scope);
+                match loader.compile(scope, url.as_str()) {
+                    Some(module) => module.into(),
+                    None => {
+                        let reason = scope.exception().map(|e| e.to_rust_string_lossy(scope)).unwrap_or_default();
+                        return Err(JsErrorBox::type_error(format!("module {:?} does not compile: {reason}", name())));
+                    }
                 }
             }
-        }
-        other => return Err(JsErrorBox::type_error(format!("module {:?} has an unknown type {other:?}", name()))),
-    };
-    Ok(CustomModuleEvaluationKind::Synthetic(v8::Global::new(scope, value)))
+            other => return Err(JsErrorBox::type_error(format!("module {:?} has an unknown type {other:?}", name()))),
+        };
+        Ok(CustomModuleEvaluationKind::Synthetic(v8::Global::new(scope, value)))
+    })
 }
 
 fn percent_decode(path: &str) -> Cow<'_, str> {

@@ -108,6 +108,12 @@ impl Pool {
         self.inner.lock().waiting.len()
     }
 
+    /// How many WebAssembly modules were compiled so far. A module is compiled for the first isolate that runs its bundle;
+    /// later ones share the code.
+    pub fn wasm_compilations(&self) -> u64 {
+        self.inner.cache.wasm.compilations()
+    }
+
     /// Claims an isolate and gives it the worker, without waiting: events sent to the isolate queue until the code is
     /// evaluated, and all fail with the same error when it cannot be.
     pub fn start(&self, worker: Worker) -> Isolate {

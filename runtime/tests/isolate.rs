@@ -1,5 +1,8 @@
 //! Isolates run real code under real limits.
 
+#[path = "isolate/wasm.rs"]
+mod wasm;
+
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
