@@ -18,7 +18,7 @@ use deno_core::{JsRuntime, ModuleId, OpState, PollEventLoopOptions, RuntimeOptio
 
 use crate::code_cache::CodeCache;
 use crate::isolate::{Responder, Shared};
-use crate::loader::{BundleLoader, evaluator, module_url};
+use crate::loader::{BundleLoader, evaluate_custom_module, module_url};
 use crate::memory::{Account, Guard, allocator, measure};
 use crate::snapshot;
 use crate::turn::{Bracket, Meter};
@@ -72,7 +72,10 @@ impl Core {
             create_params: Some(params),
             // Its own: nothing is shared between isolates. Transfer lists need one.
             shared_array_buffer_store: Some(deno_core::SharedArrayBufferStore::default()),
-            custom_module_evaluation_cb: Some(evaluator(loader.clone())),
+            custom_module_evaluation_cb: Some(Box::new({
+                let loader = loader.clone();
+                move |scope, kind, url, code| evaluate_custom_module(&loader, scope, kind, url, code)
+            })),
             ..Default::default()
         });
         let functions = take_functions(&mut runtime);

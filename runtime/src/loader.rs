@@ -6,15 +6,14 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use atoll_bundle::{Bundle, BundleHash, Module, ModuleKind};
 use deno_core::v8;
 use deno_core::{
-    CustomModuleEvaluationCb, CustomModuleEvaluationKind, FastString, ModuleLoadOptions, ModuleLoadReferrer,
-    ModuleLoadResponse, ModuleLoader, ModuleResolveResponse, ModuleSource, ModuleSourceCode, ModuleSpecifier,
-    ModuleType, RequestedModuleType, ResolutionKind, SourceCodeCacheInfo,
+    CustomModuleEvaluationKind, FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader,
+    ModuleResolveResponse, ModuleSource, ModuleSourceCode, ModuleSpecifier, ModuleType, RequestedModuleType,
+    ResolutionKind, SourceCodeCacheInfo,
 };
 use deno_error::JsErrorBox;
 
@@ -192,28 +191,32 @@ impl ModuleLoader for BundleLoader {
 }
 
 /// Evaluates the module types that are Atoll's own: data to an `ArrayBuffer`, WebAssembly to a `WebAssembly.Module`.
-pub(crate) fn evaluator(loader: Rc<BundleLoader>) -> CustomModuleEvaluationCb {
-    Box::new(move |scope, kind, url, code| {
-        let name = || url.as_str().trim_start_matches("file:///").to_owned();
-        let value: v8::Local<'_, v8::Value> = match kind.as_ref() {
-            DATA => {
-                let store = v8::ArrayBuffer::new_backing_store_from_vec(code.as_bytes().to_vec()).make_shared();
-                v8::ArrayBuffer::with_backing_store(scope, &store).into()
-            }
-            WASM => {
-                v8::tc_scope!(let scope, scope);
-                match loader.compile(scope, url.as_str()) {
-                    Some(module) => module.into(),
-                    None => {
-                        let reason = scope.exception().map(|e| e.to_rust_string_lossy(scope)).unwrap_or_default();
-                        return Err(JsErrorBox::type_error(format!("module {:?} does not compile: {reason}", name())));
-                    }
+pub(crate) fn evaluate_custom_module(
+    loader: &BundleLoader,
+    scope: &mut v8::PinScope<'_, '_>,
+    kind: Cow<'_, str>,
+    url: &FastString,
+    code: ModuleSourceCode,
+) -> Result<CustomModuleEvaluationKind, JsErrorBox> {
+    let name = || url.as_str().trim_start_matches("file:///").to_owned();
+    let value: v8::Local<'_, v8::Value> = match kind.as_ref() {
+        DATA => {
+            let store = v8::ArrayBuffer::new_backing_store_from_vec(code.as_bytes().to_vec()).make_shared();
+            v8::ArrayBuffer::with_backing_store(scope, &store).into()
+        }
+        WASM => {
+            v8::tc_scope!(let scope, scope);
+            match loader.compile(scope, url.as_str()) {
+                Some(module) => module.into(),
+                None => {
+                    let reason = scope.exception().map(|e| e.to_rust_string_lossy(scope)).unwrap_or_default();
+                    return Err(JsErrorBox::type_error(format!("module {:?} does not compile: {reason}", name())));
                 }
             }
-            other => return Err(JsErrorBox::type_error(format!("module {:?} has an unknown type {other:?}", name()))),
-        };
-        Ok(CustomModuleEvaluationKind::Synthetic(v8::Global::new(scope, value)))
-    })
+        }
+        other => return Err(JsErrorBox::type_error(format!("module {:?} has an unknown type {other:?}", name()))),
+    };
+    Ok(CustomModuleEvaluationKind::Synthetic(v8::Global::new(scope, value)))
 }
 
 fn percent_decode(path: &str) -> Cow<'_, str> {
