@@ -8,7 +8,7 @@ use std::time::Instant;
 use atoll_protocol::api::ERROR_HEADER;
 use atoll_runtime::{Body, BodyError, FetchResponse, HandlerError};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
@@ -21,9 +21,14 @@ use crate::state::Permit;
 
 const ATOLL_ERROR: HeaderName = HeaderName::from_static(ERROR_HEADER);
 
-/// An app's answer as HTTP to a request with `method`. Framing is this node's business, whatever the app set.
+/// An app's answer as HTTP to a request with `method`. A WebSocket is answered [elsewhere](crate::websocket); here it is
+/// one that nobody asked for.
+/// Framing is this node's business, whatever the app set.
 pub fn from_app(method: &Method, answer: FetchResponse) -> Result<Response<Outgoing>, HandlerError> {
     let status = answer.status;
+    if matches!(answer.body, Body::Socket(_)) {
+        return Err(HandlerError::InvalidResponse("it has a webSocket, but the request was not a handshake".into()));
+    }
     if status.is_informational() {
         return Err(HandlerError::InvalidResponse(format!("the status {status} cannot end a request")));
     }
@@ -37,7 +42,7 @@ pub fn from_app(method: &Method, answer: FetchResponse) -> Result<Response<Outgo
         let length = match &body {
             Body::Full(bytes) => Some(HeaderValue::from(bytes.len())),
             Body::Stream { length, .. } => length.map(HeaderValue::from),
-            Body::Empty => announced.filter(valid_length),
+            Body::Empty | Body::Socket(_) => announced.filter(valid_length),
         };
         if let Some(length) = length.filter(|_| method == Method::HEAD && !is_empty_status(status)) {
             headers.insert(CONTENT_LENGTH, length);
@@ -75,6 +80,11 @@ pub fn from_error(method: &Method, error: &DispatchError, stacks: bool) -> Respo
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    }
+    if status == StatusCode::UPGRADE_REQUIRED {
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
     let body = if method == Method::HEAD {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -141,6 +151,18 @@ pub struct Ticket {
     pub log: Option<(AccessLog, Record, Instant)>,
 }
 
+impl Ticket {
+    /// Writes the line for the access log, once.
+    pub fn finish(&mut self, bytes: u64, error: Option<&'static str>) {
+        if let Some((log, mut record, started)) = self.log.take() {
+            record.bytes = bytes;
+            record.duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            record.error = error.or(record.error);
+            log.write(record);
+        }
+    }
+}
+
 /// The body of an answer on its way.
 pub struct Answer {
     body: Outgoing,
@@ -178,11 +200,7 @@ impl HttpBody for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some((log, mut record, started)) = self.ticket.log.take() {
-            record.bytes = self.sent;
-            record.duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            log.write(record);
-        }
+        self.ticket.finish(self.sent, None);
     }
 }
 

@@ -109,7 +109,8 @@ impl HttpBody for Outgoing {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         match &mut this.body {
-            Body::Empty => Poll::Ready(None),
+            // A WebSocket takes the whole connection; it is no body.
+            Body::Empty | Body::Socket(_) => Poll::Ready(None),
             Body::Full(_) => {
                 let Body::Full(bytes) = std::mem::replace(&mut this.body, Body::Empty) else { unreachable!() };
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
@@ -140,7 +141,7 @@ impl HttpBody for Outgoing {
 
     fn is_end_stream(&self) -> bool {
         match &self.body {
-            Body::Empty => true,
+            Body::Empty | Body::Socket(_) => true,
             Body::Full(bytes) => bytes.is_empty(),
             Body::Stream { .. } => false,
         }
@@ -148,7 +149,7 @@ impl HttpBody for Outgoing {
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
-            Body::Empty => SizeHint::with_exact(0),
+            Body::Empty | Body::Socket(_) => SizeHint::with_exact(0),
             Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Body::Stream { .. } => self.owed.map_or_else(SizeHint::default, SizeHint::with_exact),
         }

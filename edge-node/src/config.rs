@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use atoll_protocol::signing::PublicKey;
+use atoll_runtime::LONGEST_MESSAGE;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub isolates: IsolateConfig,
     /// Outbound `fetch`.
     pub egress: EgressConfig,
+    /// WebSockets.
+    pub websocket: WebSocketConfig,
     /// Bundles.
     pub bundles: BundleConfig,
     /// What apps put into `caches`.
@@ -128,6 +131,39 @@ impl Default for EgressConfig {
     }
 }
 
+/// WebSockets, of clients and to other hosts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSocketConfig {
+    /// The longest message that is taken from the other side, bytes; longer ones close with 1009. Default 1 MiB.
+    pub message_bytes: u64,
+    /// WebSockets of clients that one app may have open on the node; more get 503. Default 4,096.
+    pub max_per_app: u32,
+    /// Memory that messages over 16 KiB may hold before the apps take them, MiB. Default 256.
+    pub memory_mb: u64,
+    /// Milliseconds of silence after which the other side gets a ping; after twice as long it counts as gone.
+    /// Default 30,000.
+    pub ping_ms: u64,
+    /// Milliseconds without a message in either direction after which a WebSocket is closed with 1001. Default 3,600,000.
+    pub idle_ms: u64,
+    /// Milliseconds within which WebSockets are closed with 1001 when the node drains or their version is replaced.
+    /// Default 5,000.
+    pub grace_ms: u64,
+}
+
+impl Default for WebSocketConfig {
+    fn default() -> Self {
+        Self {
+            message_bytes: 1 << 20,
+            max_per_app: 4096,
+            memory_mb: 256,
+            ping_ms: 30_000,
+            idle_ms: 3_600_000,
+            grace_ms: 5_000,
+        }
+    }
+}
+
 /// Bundles.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -174,6 +210,7 @@ impl Default for Config {
             ceilings: LimitSettings::ceilings(),
             isolates: IsolateConfig::default(),
             egress: EgressConfig::default(),
+            websocket: WebSocketConfig::default(),
             bundles: BundleConfig::default(),
             cache: CacheConfig::default(),
         }
@@ -224,6 +261,14 @@ impl Config {
         }
         if self.isolates.max_live == 0 || self.isolates.max_per_version == 0 {
             return wrong("isolates", "0", "max_live and max_per_version must be at least 1");
+        }
+        let websocket = &self.websocket;
+        if !(1..=LONGEST_MESSAGE as u64).contains(&websocket.message_bytes) {
+            let value = websocket.message_bytes.to_string();
+            return wrong("websocket.message_bytes", &value, "it must be between 1 and 33554432 (32 MiB)");
+        }
+        if websocket.ping_ms == 0 || websocket.idle_ms == 0 {
+            return wrong("websocket", "0", "ping_ms and idle_ms must be at least 1");
         }
         if let Some(control_plane) = &self.control_plane {
             check_base_url("control_plane.url", &control_plane.url)?;
@@ -290,6 +335,8 @@ mod tests {
             ("default_domain = 'A..b'", "default_domain"),
             ("edge_url = 'ftp://x'", "edge_url"),
             ("isolates = { max_live = 0 }", "isolates"),
+            ("websocket = { message_bytes = 33554433 }", "websocket.message_bytes"),
+            ("websocket = { ping_ms = 0 }", "websocket"),
             (&format!("[control_plane]\nurl = 'http://x'\nkey = '{KEY}'\ntoken = 't'"), "data_dir"),
             (&format!("data_dir = 'd'\n[control_plane]\nurl = 'http://x'\nkey = '{KEY}'"), "control_plane.token"),
         ] {

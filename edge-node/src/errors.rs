@@ -61,6 +61,23 @@ pub enum EdgeError {
         /// The version.
         version: u64,
     },
+    /// A handshake for a WebSocket that breaks the protocol (RFC 6455 §4.2.1).
+    #[error("the request for a WebSocket is not valid: {0}")]
+    WebSocketHandshake(&'static str),
+    /// A handshake for another version of the protocol (RFC 6455 §4.4).
+    #[error("the request for a WebSocket must have Sec-WebSocket-Version: 13")]
+    WebSocketVersion,
+    /// The app has as many WebSockets open as it may.
+    #[error("the app {app} has {limit} WebSockets open on this node, its limit; try again")]
+    WebSocketLimit {
+        /// The app.
+        app: String,
+        /// Its limit.
+        limit: u32,
+    },
+    /// An extended CONNECT for something else than a WebSocket (RFC 8441 §4).
+    #[error("the protocol {0:?} is not supported; websocket is")]
+    ProtocolUnknown(String),
     /// The origin of an app that passes through did not answer.
     #[error("the app failed and its origin could not be reached: {0}")]
     OriginUnreachable(String),
@@ -80,6 +97,10 @@ impl EdgeError {
             Self::LoopDetected { .. } => "loop-detected",
             Self::NotDeployed(_) => "not-deployed",
             Self::BundleUnavailable { .. } => "bundle-unavailable",
+            Self::WebSocketHandshake(_) => "websocket-handshake",
+            Self::WebSocketVersion => "websocket-version",
+            Self::WebSocketLimit { .. } => "websocket-limit",
+            Self::ProtocolUnknown(_) => "protocol-unknown",
             Self::OriginUnreachable(_) => "origin-unreachable",
         }
     }
@@ -87,14 +108,17 @@ impl EdgeError {
     /// The status a client sees.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::HostInvalid => StatusCode::BAD_REQUEST,
+            Self::HostInvalid | Self::WebSocketHandshake(_) => StatusCode::BAD_REQUEST,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::ProtocolUnknown(_) => StatusCode::NOT_IMPLEMENTED,
             Self::RouteNotFound { .. } | Self::NotDeployed(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManyHeaders(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::AppOverloaded { .. } | Self::NodeOverloaded { .. } | Self::BundleUnavailable { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::AppOverloaded { .. }
+            | Self::NodeOverloaded { .. }
+            | Self::BundleUnavailable { .. }
+            | Self::WebSocketLimit { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::LoopDetected { .. } => StatusCode::LOOP_DETECTED,
             Self::OriginUnreachable(_) => StatusCode::BAD_GATEWAY,
         }

@@ -27,9 +27,11 @@ mod routing;
 mod saved;
 mod service;
 mod state;
+mod websocket;
 
 pub use config::{
     BundleConfig, CacheConfig, Config, ConfigError, ControlPlaneConfig, EgressConfig, IsolateConfig, Secret,
+    WebSocketConfig,
 };
 pub use disk::DiskError;
 pub use follow::Status;

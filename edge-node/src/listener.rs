@@ -51,6 +51,8 @@ impl Listener {
             .timer(TokioTimer::new())
             .max_header_list_size(MAX_HEADER_BYTES as u32)
             .max_concurrent_streams(MAX_STREAMS)
+            // WebSockets over HTTP/2 (RFC 8441).
+            .enable_connect_protocol()
             .adaptive_window(true)
             .keep_alive_interval(HEADER_TIME)
             .keep_alive_timeout(HEADER_TIME);
@@ -87,7 +89,7 @@ impl Listener {
             let (service, client) = (self.service.clone(), client.clone());
             async move { Ok::<_, Infallible>(service.answer(request, &client).await) }
         });
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        let mut connection = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(stream), service));
         let mut first_request = pin!(tokio::time::sleep(HEADER_TIME));
         let (mut waiting, mut draining) = (true, false);
         loop {

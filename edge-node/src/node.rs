@@ -31,6 +31,7 @@ use crate::request::RequestIds;
 use crate::saved::SavedState;
 use crate::service::{Options, Service};
 use crate::state::Serving;
+use crate::websocket::{self, WebSockets};
 
 /// How often idle isolates are looked for.
 const TIDY: Duration = Duration::from_secs(1);
@@ -103,7 +104,8 @@ impl EdgeNode {
         let listener = listener.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
 
-        let egress = Arc::new(Egress::new(&config.egress));
+        let websocket = websocket::settings(&config.websocket);
+        let egress = Arc::new(Egress::new(&config.egress, websocket.clone()));
         let (logs, log_queue) = Logs::new(&config.name);
         let serving = Arc::new(Serving::new(&config, egress.clone(), logs.clone()));
         let bundle_memory = config.bundles.cache_mb.saturating_mul(1 << 20);
@@ -151,6 +153,13 @@ impl EdgeNode {
                 expose_stacks: config.expose_stacks,
                 loop_limit: config.egress.loop_depth,
             },
+            websockets: WebSockets::new(
+                &config.websocket,
+                websocket,
+                node.drain.clone(),
+                node.kill.clone(),
+                node.connections.clone(),
+            ),
             ids: RequestIds::new(),
         };
         let connections = node.connections.clone();

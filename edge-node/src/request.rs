@@ -49,6 +49,7 @@ impl Client {
 
 /// Refuses what no app is given.
 pub fn check(parts: &Parts) -> Result<(), EdgeError> {
+    // An extended CONNECT (RFC 8441) has been shown as a GET before.
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(EdgeError::MethodNotAllowed(parts.method.to_string()));
     }

@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use atoll_runtime::{Body, FetchEvent, HandlerError, OutboundRequest};
+use atoll_runtime::{Body, FetchEvent, FetchResponse, HandlerError, OutboundRequest};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, Version};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use url::Url;
 
 use crate::access_log::{AccessLog, Record};
@@ -22,6 +23,7 @@ use crate::logs::{Logs, now};
 use crate::request::{self, Client, RequestIds};
 use crate::routing::normalize_host;
 use crate::state::{Serving, VersionEntry};
+use crate::websocket::{Granted, WebSockets, handshake};
 
 /// A client that sends this is recognised by its value instead of its address when a deployment has two versions.
 const VERSION_KEY: HeaderName = HeaderName::from_static("atoll-version-key");
@@ -51,6 +53,8 @@ pub struct Service {
     pub access_log: Option<AccessLog>,
     /// What the operator chose.
     pub options: Options,
+    /// Connections of clients that became WebSockets.
+    pub websockets: Arc<WebSockets>,
     /// Names for requests.
     pub ids: RequestIds,
 }
@@ -63,6 +67,7 @@ struct Trace {
     start: Option<Start>,
     error: Option<&'static str>,
     ticket: Ticket,
+    granted: Option<Granted>,
 }
 
 impl Service {
@@ -116,6 +121,10 @@ impl Service {
             };
             trace.ticket.log = Some((log.clone(), record, started));
         }
+        if let Some(granted) = trace.granted {
+            self.websockets.spawn(granted, trace.ticket);
+            return response.map(|body| Answer::new(body, Ticket::default()));
+        }
         response.map(|body| Answer::new(body, trace.ticket))
     }
 
@@ -127,6 +136,11 @@ impl Service {
         id: &str,
         trace: &mut Trace,
     ) -> Result<Response<Outgoing>, DispatchError> {
+        let handshake = handshake::detect(&parts)?;
+        let upgrade = handshake.as_ref().and_then(|handshake| {
+            handshake.show(&mut parts);
+            parts.extensions.remove::<OnUpgrade>()
+        });
         request::check(&parts)?;
         let authority = request::authority(&parts)?;
         authority.as_str().clone_into(&mut trace.host);
@@ -150,9 +164,15 @@ impl Service {
                 },
             };
             let version = version.ok_or_else(not_deployed)?.clone();
-            let limit = version.limits.concurrency;
-            let permit = app.admit(limit);
-            (version, permit.ok_or_else(|| EdgeError::AppOverloaded { app: app.name.to_string(), limit }))
+            let name = || app.name.to_string();
+            let permit = if upgrade.is_some() {
+                let limit = self.websockets.max_per_app();
+                app.admit_websocket(limit).ok_or_else(|| EdgeError::WebSocketLimit { app: name(), limit })
+            } else {
+                let limit = version.limits.concurrency;
+                app.admit(limit).ok_or_else(|| EdgeError::AppOverloaded { app: name(), limit })
+            };
+            (version, permit)
         };
         trace.version = Some(version.clone());
         trace.ticket.permit = Some(permit?);
@@ -162,6 +182,9 @@ impl Service {
         }
         let url = request::url(&parts, &authority);
         remove_hop_by_hop(&mut parts.headers);
+        if let Some(handshake) = &handshake {
+            handshake.show(&mut parts);
+        }
         request::add_forwarding(&mut parts.headers, &authority, client);
         let (body, overflow) = limited(body, limit);
         let method = parts.method.clone();
@@ -177,6 +200,17 @@ impl Service {
         let Dispatched { result, start, instance } = self.dispatcher.send(&version, event).await;
         trace.start = start;
         trace.ticket.instance = instance;
+        let result = match (result, handshake, upgrade) {
+            (Ok(FetchResponse { mut headers, body: Body::Socket(socket), .. }), Some(handshake), Some(upgrade)) => {
+                remove_hop_by_hop(&mut headers);
+                trace.granted = Some(Granted { upgrade, socket, retired: version.retired.token() });
+                let mut response = Response::new(Outgoing::new(Body::Empty));
+                *response.status_mut() = handshake.grant(&mut headers);
+                *response.headers_mut() = headers;
+                return Ok(response);
+            }
+            (result, ..) => result,
+        };
         let result = result.and_then(|answer| answer::from_app(&method, answer).map_err(DispatchError::Handler));
         let error = match result {
             Ok(response) => return Ok(response),
@@ -203,8 +237,7 @@ impl Service {
         let method = event.method.clone();
         let request = OutboundRequest { method: event.method, url, headers: event.headers, body: Body::Empty };
         let response = self.egress.fetch(request).await.map_err(|failure| unreachable(failure.message))?;
-        let response =
-            atoll_runtime::FetchResponse { status: response.status, headers: response.headers, body: response.body };
+        let response = FetchResponse { status: response.status, headers: response.headers, body: response.body };
         answer::from_app(&method, response).map_err(DispatchError::Handler)
     }
 

@@ -11,6 +11,7 @@ use atoll_protocol::sync::{AppState, VersionState};
 use atoll_runtime::{Binding, Environment, Host};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cache_api::CacheStore;
@@ -43,6 +44,25 @@ pub struct VersionEntry {
     pub host: Arc<dyn Host>,
     /// Its isolates.
     pub instances: Arc<Instances>,
+    /// Cancelled when nothing refers to the version any more.
+    pub retired: Retired,
+}
+
+/// Tells what outlives a request, as a WebSocket does, that its version is not served any more.
+#[derive(Default)]
+pub struct Retired(CancellationToken);
+
+impl Retired {
+    /// What is cancelled then.
+    pub fn token(&self) -> CancellationToken {
+        self.0.clone()
+    }
+}
+
+impl Drop for Retired {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 /// An app at one revision.
@@ -52,6 +72,7 @@ pub struct AppEntry {
     source: AppState,
     versions: BTreeMap<u64, Arc<VersionEntry>>,
     in_flight: Arc<AtomicU32>,
+    websockets: Arc<AtomicU32>,
 }
 
 impl AppEntry {
@@ -62,12 +83,21 @@ impl AppEntry {
 
     /// Counts a request as in flight until the permit is dropped; `None` when there are `limit` already.
     pub fn admit(&self, limit: u32) -> Option<Permit> {
-        let permit = Permit(self.in_flight.clone());
+        Self::count(&self.in_flight, limit)
+    }
+
+    /// Counts a WebSocket as open until the permit is dropped; `None` when there are `limit` already.
+    pub fn admit_websocket(&self, limit: u32) -> Option<Permit> {
+        Self::count(&self.websockets, limit)
+    }
+
+    fn count(counter: &Arc<AtomicU32>, limit: u32) -> Option<Permit> {
+        let permit = Permit(counter.clone());
         (permit.0.fetch_add(1, Ordering::Relaxed) < limit).then_some(permit)
     }
 }
 
-/// A request in flight.
+/// A request in flight, or a WebSocket that is open.
 pub struct Permit(Arc<AtomicU32>);
 
 impl Drop for Permit {
@@ -207,6 +237,7 @@ impl Serving {
         AppEntry {
             versions: versions.collect(),
             in_flight: previous.map(|previous| previous.in_flight.clone()).unwrap_or_default(),
+            websockets: previous.map(|previous| previous.websockets.clone()).unwrap_or_default(),
             source: state.clone(),
             name,
         }
@@ -238,6 +269,7 @@ impl Serving {
             origin: config.origin.as_deref().and_then(|origin| origin.parse().ok()),
             host: Arc::new(host),
             instances: Arc::default(),
+            retired: Retired::default(),
         }
     }
 

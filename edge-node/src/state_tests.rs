@@ -6,7 +6,7 @@ use super::*;
 fn serving() -> Serving {
     let config = Config::default();
     let (logs, _) = Logs::new("n");
-    Serving::new(&config, Arc::new(Egress::new(&config.egress)), logs)
+    Serving::new(&config, Arc::new(Egress::new(&config.egress, crate::websocket::settings(&config.websocket))), logs)
 }
 
 fn app(name: &str, versions: &[(u64, &str)]) -> AppState {

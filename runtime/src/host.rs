@@ -202,9 +202,18 @@ impl Hosted {
     /// Drives the event loop for a turn, charged to all requests in flight in equal parts.
     fn drive(&mut self) {
         let limit = self.worker.limits.cpu;
+        // Each message of a WebSocket may use as much as a request.
+        let fresh = requests::take_fresh(&mut self.core.state().borrow_mut());
+        let messages = u32::try_from(fresh.len()).unwrap_or(u32::MAX).max(1);
+        for slot in fresh {
+            if let Some(active) = self.active.get_mut(&slot) {
+                active.cpu = Duration::ZERO;
+            }
+        }
         let least = self.active.values().map(|active| active.cpu).min().unwrap_or_default();
+        let budget = limit.saturating_mul(messages).saturating_sub(least);
         let waker = Waker::from(self.woken.clone());
-        let (polled, used) = self.core.poll(&mut Context::from_waker(&waker), limit.saturating_sub(least));
+        let (polled, used) = self.core.poll(&mut Context::from_waker(&waker), budget);
         let share = used / u32::try_from(self.active.len().max(1)).unwrap_or(u32::MAX);
         let mut exhausted = false;
         for active in self.active.values_mut() {

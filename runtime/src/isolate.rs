@@ -278,6 +278,16 @@ impl Isolate {
         let _ = phase.wait_for(|phase| matches!(phase, Phase::Ended)).await;
     }
 
+    /// Waits until the isolate runs no more code of its worker: it has ended, was condemned or is stuck for good.
+    pub async fn lost(&self) {
+        let mut abandoned = self.shared.abandoned.subscribe();
+        tokio::select! {
+            () = self.shared.dying() => {}
+            () = self.ended() => {}
+            _ = abandoned.wait_for(|abandoned| *abandoned) => {}
+        }
+    }
+
     /// A handle that does not keep the isolate alive.
     pub fn downgrade(&self) -> WeakIsolate {
         WeakIsolate { shared: Arc::downgrade(&self.shared), sender: self.sender.downgrade(), wall: self.wall }

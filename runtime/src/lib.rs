@@ -24,6 +24,7 @@ mod watchdog;
 mod worker;
 
 pub use atoll_web::event::*;
+pub use atoll_web::socket::{Close, Hold, LONGEST_MESSAGE, Message, Received, Socket};
 
 pub use crate::engine::{Engine, EngineOptions};
 pub use crate::isolate::{Isolate, Load, WeakIsolate};

@@ -98,6 +98,7 @@ async fn read(body: Body) -> Result<Vec<u8>, String> {
     match body {
         Body::Empty => Ok(Vec::new()),
         Body::Full(bytes) => Ok(bytes.to_vec()),
+        Body::Socket(_) => Err("a WebSocket is no body".to_owned()),
         Body::Stream { mut stream, .. } => {
             let mut out = Vec::new();
             while let Some(chunk) = stream.next().await {

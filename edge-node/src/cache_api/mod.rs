@@ -142,7 +142,7 @@ impl CacheStore {
     /// The whole body; `None` when it is too large.
     async fn collect(&self, body: Body) -> Result<Option<Bytes>, FetchFailure> {
         match body {
-            Body::Empty => Ok(Some(Bytes::new())),
+            Body::Empty | Body::Socket(_) => Ok(Some(Bytes::new())),
             Body::Full(bytes) => Ok((bytes.len() <= self.largest).then_some(bytes)),
             Body::Stream { mut stream, .. } => {
                 let mut all = BytesMut::new();

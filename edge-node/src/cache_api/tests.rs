@@ -20,7 +20,7 @@ fn text(found: Option<CachedResponse>) -> Option<(u16, String)> {
     found.map(|found| match found.body {
         Body::Empty => (found.status.as_u16(), String::new()),
         Body::Full(bytes) => (found.status.as_u16(), String::from_utf8(bytes.to_vec()).unwrap()),
-        Body::Stream { .. } => panic!("what is stored is here"),
+        Body::Stream { .. } | Body::Socket(_) => panic!("what is stored is here"),
     })
 }
 

@@ -14,23 +14,29 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::address_policy::AddressPolicy;
 use super::connector::{ConnectError, Connector};
+use super::websocket;
 use crate::body::{Outgoing, incoming};
 use crate::config::EgressConfig;
 use crate::headers::{add_loop_mark, loop_depth, remove_hop_by_hop};
+use crate::websocket::connection::Settings;
 
 /// Outbound `fetch` under the operator's policy.
 pub struct Egress {
     client: Client<Connector, Outgoing>,
+    /// For connections that become WebSockets.
+    upgrading: Connector,
+    websocket: Settings,
     runtime: Handle,
     loop_limit: usize,
 }
 
 impl Egress {
     /// A client whose connections and tasks live on the current tokio runtime.
-    pub fn new(config: &EgressConfig) -> Self {
+    pub fn new(config: &EgressConfig, websocket: Settings) -> Self {
         let policy = AddressPolicy::new(config.allow.clone());
         let timeout = Duration::from_millis(config.connect_timeout_ms);
         let connector = Connector::new(policy, timeout, &["h2", "http/1.1"]);
+        let upgrading = connector.with_alpn(&["http/1.1"]);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -38,7 +44,7 @@ impl Egress {
             .pool_max_idle_per_host(32)
             .http1_max_headers(200)
             .build(connector);
-        Self { client, runtime: Handle::current(), loop_limit: config.loop_depth }
+        Self { client, upgrading, websocket, runtime: Handle::current(), loop_limit: config.loop_depth }
     }
 
     /// Sends one request. The future may be polled on any thread; dropping it gives the request up.
@@ -47,8 +53,9 @@ impl Egress {
         request: OutboundRequest,
     ) -> impl Future<Output = Result<OutboundResponse, FetchFailure>> + Send + use<> {
         let client = self.client.clone();
+        let upgrading = (self.upgrading.clone(), self.websocket.clone());
         let loop_limit = self.loop_limit;
-        let task = AbortOnDropHandle::new(self.runtime.spawn(send(client, request, loop_limit)));
+        let task = AbortOnDropHandle::new(self.runtime.spawn(send(client, upgrading, request, loop_limit)));
         async move {
             task.await.unwrap_or_else(|_| {
                 Err(FetchFailure { code: "node-stopping", message: "the node is shutting down".into() })
@@ -59,6 +66,7 @@ impl Egress {
 
 async fn send(
     client: Client<Connector, Outgoing>,
+    upgrading: (Connector, Settings),
     outbound: OutboundRequest,
     loop_limit: usize,
 ) -> Result<OutboundResponse, FetchFailure> {
@@ -79,10 +87,15 @@ async fn send(
     *request.uri_mut() = uri;
     *request.headers_mut() = outbound.headers;
     let headers = request.headers_mut();
+    let asks = websocket::asks(headers);
     remove_hop_by_hop(headers);
     headers.remove(HOST);
     headers.remove(CONTENT_LENGTH);
     add_loop_mark(headers);
+    if asks {
+        let (parts, _) = request.into_parts();
+        return websocket::connect(upgrading.0, parts.uri, parts.headers, upgrading.1).await;
+    }
 
     let response = client.request(request).await.map_err(|error| failure(&host, &error))?;
     let (mut parts, body) = response.into_parts();
@@ -90,7 +103,7 @@ async fn send(
     Ok(OutboundResponse { status: parts.status, headers: parts.headers, body: incoming(body) })
 }
 
-fn failure(host: &str, error: &(dyn Error + 'static)) -> FetchFailure {
+pub(super) fn failure(host: &str, error: &(dyn Error + 'static)) -> FetchFailure {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(connect) = error.downcast_ref::<ConnectError>() {

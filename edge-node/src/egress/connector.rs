@@ -78,7 +78,7 @@ pub struct Connector(Arc<Inner>);
 
 struct Inner {
     policy: AddressPolicy,
-    dns: Dns,
+    dns: Arc<Dns>,
     tls: TlsConnector,
     timeout: Duration,
 }
@@ -100,7 +100,18 @@ impl Connector {
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let tls = TlsConnector::from(Arc::new(config));
-        Self(Arc::new(Inner { policy, dns: Dns::from_system(), tls, timeout: connect_timeout }))
+        Self(Arc::new(Inner { policy, dns: Arc::new(Dns::from_system()), tls, timeout: connect_timeout }))
+    }
+}
+
+impl Connector {
+    /// The same with other protocols.
+    pub fn with_alpn(&self, alpn: &[&str]) -> Self {
+        let mut config = self.0.tls.config().as_ref().clone();
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        let tls = TlsConnector::from(Arc::new(config));
+        let (policy, dns) = (self.0.policy.clone(), self.0.dns.clone());
+        Self(Arc::new(Inner { policy, dns, tls, timeout: self.0.timeout }))
     }
 }
 

@@ -4,5 +4,6 @@ pub mod address_policy;
 mod client;
 pub mod connector;
 mod dns;
+mod websocket;
 
 pub use client::Egress;

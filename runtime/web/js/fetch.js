@@ -21,6 +21,7 @@ const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
 
 const MOST_REDIRECTS = 20;
 const HTTP = new SafeRegExp(/^https?:/);
+const WS = new SafeRegExp(/^wss?:/);
 
 const isRedirect = (status) => status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
 
@@ -48,14 +49,19 @@ async function run(request) {
   const parts = requests.partsOf(request);
   const signal = parts.aborts ? request.signal : null;
   signal?.throwIfAborted();
-  if (RegExpPrototypeExec(HTTP, parts.url) === null) {
+  const list = headerLists.copyList(headerLists.listOf(parts.headers()));
+  let { url } = parts;
+  if (RegExpPrototypeExec(WS, url) !== null && headerLists.listHas(list, "upgrade")) {
+    url = `http${primordials.StringPrototypeSlice(url, 2)}`;
+  }
+  if (RegExpPrototypeExec(HTTP, url) === null) {
     throw new TypeError(`fetch: cannot fetch ${JSONStringify(parts.url)}: only http: and https: URLs can be fetched`);
   }
   const hop = {
     slot: currentSlot(),
     method: parts.method,
-    url: parts.url,
-    list: headerLists.copyList(headerLists.listOf(parts.headers())),
+    url,
+    list,
     payload: takePayload(parts.payload),
     // The body on its way, when it is a stream.
     pipe: null,
@@ -178,7 +184,8 @@ function respond(hop, reply, list, redirected, signal, abort) {
   } else if (hop.method !== "HEAD") {
     payload = new Payload("");
   }
-  return createResponse(reply.status, reply.statusText, list, payload, withoutFragment(hop.url), redirected);
+  const url = withoutFragment(hop.url);
+  return createResponse(reply.status, reply.statusText, list, payload, url, redirected, reply.socket);
 }
 
 return { fetch };

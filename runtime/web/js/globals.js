@@ -46,6 +46,7 @@ const fileReader = script("ext:deno_web/10_filereader.js");
 const htmlRewriter = script("ext:atoll_web/html_rewriter.js");
 const messages = script("ext:deno_web/13_message_port.js");
 const urlPattern = script("ext:deno_web/01_urlpattern.js");
+const webSocket = script("ext:atoll_web/websocket.js");
 
 // The clock of `performance` begins with the isolate, not with the snapshot.
 let performanceReady = false;
@@ -190,6 +191,8 @@ const properties = {
   URL: hidden(urls.URL),
   URLPattern: lazily(urlPattern, "URLPattern"),
   URLSearchParams: hidden(urls.URLSearchParams),
+  WebSocket: lazily(webSocket, "WebSocket"),
+  WebSocketPair: lazily(webSocket, "WebSocketPair"),
   WritableStream: hidden(streams.WritableStream),
   WritableStreamDefaultController: hidden(streams.WritableStreamDefaultController),
   WritableStreamDefaultWriter: hidden(streams.WritableStreamDefaultWriter),

@@ -11,6 +11,7 @@ const {
   op_atoll_respond_exception,
   op_atoll_respond_invalid,
   op_atoll_respond_pipe,
+  op_atoll_respond_socket,
   op_atoll_respond_text,
   op_atoll_response_gone,
   op_atoll_wait_begin,
@@ -189,9 +190,15 @@ function typeName(value) {
 
 function send(scope, response) {
   const { slot } = scope;
-  const { status, list, payload, isEncoded } = responses.partsOf(response);
+  const { status, list, payload, isEncoded, webSocket } = responses.partsOf(response);
   if (status === 0) {
     return invalid(scope, "it returned Response.error()");
+  }
+  if (webSocket !== null) {
+    const { handOver } = core.loadExtScript("ext:atoll_web/websocket.js");
+    const handed = handOver(webSocket, (handle) =>
+      op_atoll_respond_socket(slot, headerLists.serialiseList(list), handle));
+    return handed ? watch(scope, null) : invalid(scope, "its webSocket is in use already, or closed");
   }
   if (payload === null) {
     MapPrototypeDelete(scopes, slot);

@@ -20,6 +20,9 @@ const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const headerLists = core.loadExtScript("ext:atoll_web/headers.js");
 const { extract, mixinBody, Payload } = core.loadExtScript("ext:atoll_web/body.js");
 
+// WebSockets are rare.
+const sockets = () => core.loadExtScript("ext:atoll_web/websocket.js");
+
 const INTERNAL = Symbol("internal");
 const REASON_PHRASE = new SafeRegExp(/^[\t\x20-\x7e\x80-\xff]*$/);
 
@@ -39,6 +42,7 @@ class Response {
   #redirected = false;
   #type = "default";
   #isEncoded = false;
+  #webSocket = null;
 
   constructor(body = null, init = undefined) {
     if (body === INTERNAL) return;
@@ -48,13 +52,25 @@ class Response {
       if (typeof init !== "object" && typeof init !== "function") {
         throw new TypeError(`${prefix}: the second argument is not an object`);
       }
-      const { encodeBody, headers, status, statusText } = init;
+      const { encodeBody, headers, status, statusText, webSocket } = init;
       if (status !== undefined) {
         const number = typeof status === "number" ? status : +status;
-        if (!(number >= 200 && number <= 599) || number !== (number | 0)) {
+        if (webSocket !== undefined && webSocket !== null) {
+          if (!sockets().isWebSocket(webSocket)) {
+            throw new TypeError(`${prefix}: the webSocket is no WebSocket`);
+          }
+          if (number !== 101) {
+            throw new RangeError(`${prefix}: a response with a webSocket must have the status 101, not ${String(status)}`);
+          }
+          this.#webSocket = webSocket;
+        } else if (number === 101) {
+          throw new RangeError(`${prefix}: a response with the status 101 must have a webSocket`);
+        } else if (!(number >= 200 && number <= 599) || number !== (number | 0)) {
           throw new RangeError(`${prefix}: the status must be an integer between 200 and 599, not ${String(status)}`);
         }
         this.#status = number;
+      } else if (webSocket !== undefined && webSocket !== null) {
+        throw new RangeError(`${prefix}: a response with a webSocket must have the status 101, not 200`);
       }
       if (statusText !== undefined) {
         const text = String(statusText);
@@ -154,6 +170,11 @@ class Response {
     return this.#statusText;
   }
 
+  // The WebSocket that an upgrade has led to.
+  get webSocket() {
+    return this.#webSocket;
+  }
+
   get headers() {
     return this.#headers ??= headerLists.fromList(this.#list);
   }
@@ -161,6 +182,9 @@ class Response {
   clone() {
     if (this.#payload?.isUnusable) {
       throw new TypeError("Failed to execute 'clone' on 'Response': the body was used already");
+    }
+    if (this.#webSocket !== null) {
+      throw new TypeError("Failed to execute 'clone' on 'Response': a response with a webSocket cannot be cloned");
     }
     const copy = new Response(INTERNAL);
     copy.#status = this.#status;
@@ -194,10 +218,11 @@ class Response {
       headers: () => response.headers,
       payload: response.#payload,
       isEncoded: response.#isEncoded,
+      webSocket: response.#webSocket,
     });
 
     // The answer to an outbound request.
-    createResponse = (status, statusText, list, payload, url, redirected) => {
+    createResponse = (status, statusText, list, payload, url, redirected, socket = 0) => {
       const response = new Response(INTERNAL);
       response.#status = status;
       response.#statusText = statusText;
@@ -207,6 +232,7 @@ class Response {
       response.#url = url;
       response.#redirected = redirected;
       response.#type = "basic";
+      if (socket !== 0) response.#webSocket = sockets().createOutbound(socket, list);
       return response;
     };
   }

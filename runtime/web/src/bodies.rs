@@ -50,7 +50,7 @@ impl HostBody {
     /// The body of the request `slot`, or of a response to one of its outbound requests; `None` for no body.
     pub(crate) fn new(body: Body, slot: u32) -> Option<Self> {
         let (source, length) = match body {
-            Body::Empty => return None,
+            Body::Empty | Body::Socket(_) => return None,
             Body::Full(bytes) => {
                 let length = bytes.len() as u64;
                 (Source::Full(bytes), Some(length))

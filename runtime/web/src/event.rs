@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 
 pub use crate::caches::{CacheRequest, CachedResponse};
+use crate::socket::Socket;
 
 /// Why a body ended before its end.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -47,6 +48,8 @@ pub enum Body {
         /// The total length in bytes when it is known in advance (`Content-Length`).
         length: Option<u64>,
     },
+    /// No body but the connection itself, after a response with the status 101: one end of a WebSocket.
+    Socket(Socket),
 }
 
 impl fmt::Debug for Body {
@@ -55,6 +58,7 @@ impl fmt::Debug for Body {
             Self::Empty => f.write_str("Empty"),
             Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
             Self::Stream { length, .. } => write!(f, "Stream({length:?})"),
+            Self::Socket(socket) => write!(f, "{socket:?}"),
         }
     }
 }
@@ -79,7 +83,7 @@ pub struct FetchEvent {
 /// A handler's answer.
 #[derive(Debug)]
 pub struct FetchResponse {
-    /// The status, 200 to 599 (101 is for upgrades).
+    /// The status: 200 to 599, or 101 when the body is a [`Body::Socket`].
     pub status: StatusCode,
     /// Response headers; `Content-Length` and `Transfer-Encoding` are the listener's business.
     pub headers: HeaderMap,
@@ -189,7 +193,8 @@ pub struct OutboundRequest {
     pub method: Method,
     /// Absolute `http:` or `https:` URL without a fragment.
     pub url: url::Url,
-    /// Headers as the handler set them; the host adds `Host`, `CDN-Loop`, framing.
+    /// Headers as the handler set them; the host adds `Host`, `CDN-Loop`, framing. `Upgrade: websocket` asks for a
+    /// WebSocket; the host makes the handshake (RFC 6455 §4.1), and its [`Body::Socket`] is the answer to a successful one.
     pub headers: HeaderMap,
     /// The body.
     pub body: Body,

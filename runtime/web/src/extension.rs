@@ -8,9 +8,10 @@ use crate::bodies::Bodies;
 use crate::memory::{Meter, MeteredBlobs};
 use crate::ops::decode::Decoders;
 use crate::ops::rewriter::Rewriters;
-use crate::ops::{app, body, cache, decode, fetch, form, request, rewriter};
+use crate::ops::{app, body, cache, decode, fetch, form, request, rewriter, websocket};
 use crate::pipes::Pipes;
 use crate::requests::Requests;
+use crate::sockets::Sockets;
 
 deno_core::extension!(
     atoll_web,
@@ -75,6 +76,15 @@ deno_core::extension!(
         rewriter::op_atoll_rewriter_watch,
         rewriter::op_atoll_rewriter_who,
         rewriter::op_atoll_rewriter_write,
+        websocket::op_atoll_respond_socket,
+        websocket::op_atoll_socket_buffered,
+        websocket::op_atoll_socket_close,
+        websocket::op_atoll_socket_done,
+        websocket::op_atoll_socket_keep,
+        websocket::op_atoll_socket_next,
+        websocket::op_atoll_socket_pair,
+        websocket::op_atoll_socket_send_bytes,
+        websocket::op_atoll_socket_send_text,
     ],
     lazy_loaded_js = [
         dir "js",
@@ -97,6 +107,7 @@ deno_core::extension!(
         "pump.js",
         "request.js",
         "response.js",
+        "websocket.js",
     ],
     js = [dir "js", "main.js"],
     options = { meter: Meter },
@@ -107,6 +118,7 @@ deno_core::extension!(
         state.put(Pipes::default());
         state.put(Decoders::default());
         state.put(Rewriters::default());
+        state.put(Sockets::default());
     },
 );
 

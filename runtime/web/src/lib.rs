@@ -38,6 +38,8 @@ mod ops;
 mod pipes;
 pub mod requests;
 mod rewriter;
+pub mod socket;
+mod sockets;
 mod warm_up;
 
 use std::sync::Arc;

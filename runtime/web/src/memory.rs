@@ -29,7 +29,7 @@ impl Meter {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    #[cfg(test)]
+    /// The bytes counted now.
     pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,7 +1,7 @@
 //! The requests an isolate is working on: what was asked, who waits for the answer, and when each is finished.
 //!
-//! A request is finished when it was answered, the answer's body has been taken to its end or dropped, and all promises
-//! given to `waitUntil` have settled.
+//! A request is finished when it was answered, the answer's body has been taken to its end or dropped, its WebSocket is
+//! closed, and all promises given to `waitUntil` have settled.
 
 use bytes::Bytes;
 use deno_core::OpState;
@@ -12,6 +12,8 @@ use crate::bodies::{Bodies, HostBody};
 use crate::event::{Body, BodyError, FetchEvent, FetchResponse, HandlerError, LogLevel, LogRecord};
 use crate::handles::Handles;
 use crate::pipes::Guarded;
+use crate::socket::Socket;
+use crate::sockets::Sockets;
 use crate::{IsolateContext, headers};
 
 /// Where an answer goes.
@@ -64,6 +66,12 @@ pub(crate) struct Request {
     /// Resolves when whoever takes the response's body has dropped it. `Some` also while a future waits for it.
     body_open: bool,
     body_gone: Option<oneshot::Receiver<()>>,
+    /// The end that the code keeps of the WebSocket it answered with; 0 when there is none or it is closed.
+    socket: u32,
+    /// WebSockets to other hosts, which end with the request.
+    outbound: Vec<u32>,
+    /// A message has come in on one of the sockets since [`take_fresh`] was asked.
+    fresh: bool,
     subrequests: u32,
 }
 
@@ -72,12 +80,14 @@ pub(crate) struct Request {
 pub(crate) struct Requests {
     table: Handles<Request>,
     finished: Vec<u32>,
+    /// Requests that are `fresh`.
+    fresh: Vec<u32>,
 }
 
 /// Takes up a request. `None` when the isolate has no slot left (262,144 requests under way); it has been answered then.
 pub fn begin(state: &mut OpState, event: FetchEvent, responder: Responder) -> Option<Dispatch> {
     let kind = match &event.body {
-        Body::Empty => BodyKind::Empty,
+        Body::Empty | Body::Socket(_) => BodyKind::Empty,
         Body::Full(_) => BodyKind::Full,
         Body::Stream { .. } => BodyKind::Stream,
     };
@@ -91,6 +101,9 @@ pub fn begin(state: &mut OpState, event: FetchEvent, responder: Responder) -> Op
         waiting: 0,
         body_open: false,
         body_gone: None,
+        socket: 0,
+        outbound: Vec::new(),
+        fresh: false,
         subrequests: 0,
     };
     match state.borrow_mut::<Requests>().table.insert(request) {
@@ -108,6 +121,7 @@ pub fn begin(state: &mut OpState, event: FetchEvent, responder: Responder) -> Op
 /// free from now on and [`take_finished`] does not report it.
 pub fn fail(state: &mut OpState, slot: u32, error: HandlerError) {
     let Some(request) = state.borrow_mut::<Requests>().table.remove(slot) else { return };
+    state.borrow_mut::<Sockets>().abandon(request.sockets());
     if let Some(responder) = request.responder {
         let _ = responder.send(Err(error));
     }
@@ -141,7 +155,15 @@ pub fn take_finished(state: &mut OpState) -> Vec<u32> {
         return Vec::new();
     }
     let mut finished = std::mem::take(&mut requests.finished);
-    finished.retain(|slot| requests.table.remove(*slot).is_some());
+    let mut sockets = Vec::new();
+    finished.retain(|slot| match requests.table.remove(*slot) {
+        Some(request) => {
+            sockets.extend(request.sockets());
+            true
+        }
+        None => false,
+    });
+    state.borrow_mut::<Sockets>().abandon(sockets);
     let bodies = state.borrow_mut::<Bodies>();
     for slot in &finished {
         bodies.drop_of(*slot);
@@ -165,9 +187,32 @@ pub fn abandoned(state: &OpState, slot: u32) -> bool {
     request.and_then(|request| request.responder.as_ref()).is_some_and(oneshot::Sender::is_closed)
 }
 
-/// Whether the request's answer is a stream that has not been taken to its end or dropped.
+/// Whether the request's answer is a stream that has not been taken to its end or dropped, or a WebSocket that is open.
 pub fn streaming(state: &OpState, slot: u32) -> bool {
-    state.borrow::<Requests>().table.get(slot).is_some_and(|request| request.body_open)
+    state.borrow::<Requests>().table.get(slot).is_some_and(|request| request.body_open || request.socket != 0)
+}
+
+/// The slots of requests to whose WebSockets a message has come since this was asked last: each message has CPU time of
+/// its own, like a request.
+pub fn take_fresh(state: &mut OpState) -> Vec<u32> {
+    let requests = state.borrow_mut::<Requests>();
+    if requests.fresh.is_empty() {
+        return Vec::new();
+    }
+    let fresh = std::mem::take(&mut requests.fresh);
+    for slot in &fresh {
+        if let Some(request) = requests.table.get_mut(*slot) {
+            request.fresh = false;
+        }
+    }
+    fresh
+}
+
+impl Request {
+    /// The WebSockets that end with the request.
+    fn sockets(&self) -> impl Iterator<Item = u32> + use<> {
+        (self.socket != 0).then_some(self.socket).into_iter().chain(self.outbound.clone())
+    }
 }
 
 impl Requests {
@@ -227,6 +272,52 @@ impl Requests {
         self.answer(slot, Ok(FetchResponse { status: headers::status(status), headers, body }))
     }
 
+    /// Answers with a WebSocket. `kept` is the end of it that the code keeps, 0 when it keeps none. The request is not
+    /// finished before the other end was dropped and [`socket_done`](Self::socket_done) was said of the kept one.
+    pub(crate) fn respond_socket(&mut self, slot: u32, headers: HeaderMap, mut socket: Socket, kept: u32) -> bool {
+        if let Some(request) = self.table.get_mut(slot).filter(|request| request.responder.is_some()) {
+            request.body_open = true;
+            request.body_gone = Some(socket.watch());
+            request.socket = kept;
+        }
+        let status = http::StatusCode::SWITCHING_PROTOCOLS;
+        self.answer(slot, Ok(FetchResponse { status, headers, body: Body::Socket(socket) }))
+    }
+
+    /// The end of a WebSocket that the code kept is closed, and the code knows it.
+    pub(crate) fn socket_done(&mut self, slot: u32) {
+        if let Some(request) = self.table.get_mut(slot) {
+            request.socket = 0;
+            self.settle(slot);
+        }
+    }
+
+    /// The end that the code keeps of the WebSocket the request was answered with.
+    pub(crate) fn socket_of(&self, slot: u32) -> u32 {
+        self.table.get(slot).map_or(0, |request| request.socket)
+    }
+
+    /// A WebSocket to another host was opened for the request; false when the request is finished already.
+    pub(crate) fn own_outbound(&mut self, slot: u32, socket: u32) -> bool {
+        self.table.get_mut(slot).map(|request| request.outbound.push(socket)).is_some()
+    }
+
+    /// A WebSocket to another host is closed.
+    pub(crate) fn disown_outbound(&mut self, slot: u32, socket: u32) {
+        if let Some(request) = self.table.get_mut(slot) {
+            request.outbound.retain(|owned| *owned != socket);
+        }
+    }
+
+    /// A message has come in for the request.
+    pub(crate) fn message_came(&mut self, slot: u32) {
+        if let Some(request) = self.table.get_mut(slot)
+            && !std::mem::replace(&mut request.fresh, true)
+        {
+            self.fresh.push(slot);
+        }
+    }
+
     /// What to wait for to know that the response's body was dropped; once.
     pub(crate) fn body_gone(&mut self, slot: u32) -> Option<oneshot::Receiver<()>> {
         self.table.get_mut(slot)?.body_gone.take()
@@ -261,7 +352,8 @@ impl Requests {
 
     fn settle(&mut self, slot: u32) {
         let Some(request) = self.table.get(slot) else { return };
-        if request.responder.is_none() && !request.body_open && request.waiting == 0 && !self.finished.contains(&slot) {
+        let open = request.responder.is_some() || request.body_open || request.socket != 0 || request.waiting != 0;
+        if !open && !self.finished.contains(&slot) {
             self.finished.push(slot);
         }
     }

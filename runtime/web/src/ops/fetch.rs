@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use deno_core::{CancelFuture, CancelHandle, JsBuffer, OpState, ResourceId, ToV8, op2};
-use http::header::{ACCEPT_ENCODING, HeaderValue};
+use http::header::{ACCEPT_ENCODING, HeaderValue, UPGRADE};
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
@@ -14,8 +14,10 @@ use crate::bodies::{Bodies, HostBody};
 use crate::coding::Coding;
 use crate::event::{Body, FetchFailure, OutboundRequest};
 use crate::headers::{self, HeaderError};
+use crate::memory::Meter;
 use crate::pipes::Pipes;
 use crate::requests::Requests;
+use crate::sockets::{MOST_OUTBOUND, Sockets};
 
 /// Why an outbound request failed.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
@@ -44,6 +46,10 @@ pub(crate) enum FetchError {
     #[class(type)]
     #[error("the body of the request was used already")]
     BodyUsed,
+    /// One WebSocket too many.
+    #[class(type)]
+    #[error("too many WebSockets: an isolate may have {MOST_OUTBOUND} to other hosts open at once")]
+    Sockets,
     /// There is no worker yet, or no slot for the response's body.
     #[class(type)]
     #[error("outbound requests are not possible here")]
@@ -64,6 +70,8 @@ pub(crate) struct Reply {
     body: u32,
     /// The body is here as a whole.
     here: bool,
+    /// The end of a WebSocket; 0 when the response is none.
+    socket: u32,
 }
 
 impl Reply {
@@ -75,12 +83,13 @@ impl Reply {
             headers: headers::to_list(headers),
             body: 0,
             here: false,
+            socket: 0,
         }
     }
 
     /// That there is no response.
     pub(crate) fn none() -> Self {
-        Self { status: 0, status_text: "", headers: String::new(), body: 0, here: false }
+        Self { status: 0, status_text: "", headers: String::new(), body: 0, here: false, socket: 0 }
     }
 
     /// Adds a body.
@@ -119,6 +128,9 @@ pub(crate) async fn op_atoll_fetch(
             headers: outbound_headers(&list)?,
             body: Body::Empty,
         };
+        if request.headers.contains_key(UPGRADE) && !state.borrow::<Sockets>().has_room() {
+            return Err(FetchError::Sockets);
+        }
         if !state.borrow_mut::<Requests>().count_subrequest(slot, limit) {
             return Err(FetchError::Subrequests(limit));
         }
@@ -145,6 +157,17 @@ pub(crate) async fn op_atoll_fetch(
     };
     let coding = Coding::of(&response.headers);
     let mut reply = Reply::new(response.status, &response.headers);
+    if let Body::Socket(socket) = response.body {
+        let mut state = state.borrow_mut();
+        let meter = state.borrow::<Meter>().clone();
+        reply.socket = state.borrow_mut::<Sockets>().adopt(socket, slot, &meter).ok_or(FetchError::Unavailable)?;
+        // Opened without a request, it lives as long as the isolate.
+        if slot != 0 && !state.borrow_mut::<Requests>().own_outbound(slot, reply.socket) {
+            state.borrow_mut::<Sockets>().remove(reply.socket);
+            return Err(FetchError::Unavailable);
+        }
+        return Ok(reply);
+    }
     if let Some(body) = HostBody::new(response.body, slot) {
         let mut state = state.borrow_mut();
         let bodies = state.borrow_mut::<Bodies>();

@@ -8,3 +8,4 @@ pub(crate) mod fetch;
 pub(crate) mod form;
 pub(crate) mod request;
 pub(crate) mod rewriter;
+pub(crate) mod websocket;

@@ -14,6 +14,7 @@ use crate::event::{Body, LogLevel};
 use crate::headers::{self, HeaderError};
 use crate::pipes::{Guarded, Pipes};
 use crate::requests::{self, Requests};
+use crate::sockets::Sockets;
 
 /// The request's headers as a list; empty when the request is finished.
 #[op2]
@@ -129,7 +130,7 @@ pub(crate) fn op_atoll_respond_body(
             Ok(true)
         }
         Body::Full(bytes) => Ok(!requests.respond(slot, status, headers, Some(bytes))),
-        Body::Empty => Ok(!requests.respond(slot, status, headers, None)),
+        Body::Empty | Body::Socket(_) => Ok(!requests.respond(slot, status, headers, None)),
     }
 }
 
@@ -140,7 +141,14 @@ pub(crate) async fn op_atoll_response_gone(state: Rc<RefCell<OpState>>, #[smi] s
     if let Some(gone) = gone {
         // The sender is dropped, never used.
         let _ = gone.await;
-        state.borrow_mut().borrow_mut::<Requests>().body_closed(slot);
+        let mut state = state.borrow_mut();
+        // The end of a WebSocket that the code kept but never took up: nothing can be done with it any more.
+        let kept = state.borrow::<Requests>().socket_of(slot);
+        if kept != 0 && !state.borrow::<Sockets>().is_accepted(kept) {
+            state.borrow_mut::<Sockets>().remove(kept);
+            state.borrow_mut::<Requests>().socket_done(slot);
+        }
+        state.borrow_mut::<Requests>().body_closed(slot);
     }
 }
 

@@ -6,6 +6,7 @@ mod handler;
 mod html_rewriter;
 mod outbound;
 mod platform;
+mod websocket;
 
 use std::pin::Pin;
 
@@ -25,6 +26,14 @@ macro_rules! cases {
 pub(crate) use cases;
 
 pub fn all() -> Vec<Case> {
-    [handler::cases(), bodies::cases(), caches::cases(), html_rewriter::cases(), outbound::cases(), platform::cases()]
-        .concat()
+    [
+        handler::cases(),
+        bodies::cases(),
+        caches::cases(),
+        html_rewriter::cases(),
+        outbound::cases(),
+        platform::cases(),
+        websocket::cases(),
+    ]
+    .concat()
 }

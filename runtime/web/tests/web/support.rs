@@ -346,6 +346,7 @@ pub async fn collect(body: Body) -> Result<Bytes, BodyError> {
     match body {
         Body::Empty => Ok(Bytes::new()),
         Body::Full(bytes) => Ok(bytes),
+        Body::Socket(_) => Err(BodyError::Failed("a WebSocket is no body".into())),
         Body::Stream { mut stream, .. } => {
             let mut all = Vec::new();
             while let Some(chunk) = stream.next().await {

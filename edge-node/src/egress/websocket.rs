@@ -1,0 +1,110 @@
+//! WebSockets to other hosts: the client's handshake (RFC 6455 §4.1) over a connection of its own, under the same policy
+//! as every outbound request.
+
+use std::time::Duration;
+
+use atoll_runtime::{Body, FetchFailure, OutboundResponse, Socket};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+use tower::Service;
+
+use super::client::failure;
+use super::connector::Connector;
+use crate::body::{Outgoing, incoming};
+use crate::headers::remove_hop_by_hop;
+use crate::websocket::connection::{self, Settings};
+use crate::websocket::frame::Role;
+use crate::websocket::handshake::{accept, has_token};
+
+/// For the host to answer the handshake.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// Whether an outbound request asks for a WebSocket.
+pub fn asks(headers: &HeaderMap) -> bool {
+    has_token(headers, &UPGRADE, "websocket")
+}
+
+/// Sends a handshake with the app's `headers`. An answer other than 101 is an answer like any other.
+pub async fn connect(
+    mut connector: Connector,
+    uri: Uri,
+    mut headers: HeaderMap,
+    settings: Settings,
+) -> Result<OutboundResponse, FetchFailure> {
+    let host = uri.host().unwrap_or_default().to_owned();
+    let stream = connector.call(uri.clone()).await.map_err(|error| failure(&host, &error))?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_headers(200)
+        .handshake::<_, Outgoing>(stream)
+        .await
+        .map_err(|error| failure(&host, &error))?;
+    let connection = tokio::spawn(connection.with_upgrades());
+
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| broken(&host, "could not be greeted: no randomness"))?;
+    let key = HeaderValue::from_str(&STANDARD.encode(random)).map_err(|_| broken(&host, "could not be greeted"))?;
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+    headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| broken(&host, "is no valid host"))?);
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers.insert(SEC_WEBSOCKET_KEY, key.clone());
+    let offered = headers.clone();
+    let mut request = Request::new(Outgoing::new(Body::Empty));
+    *request.uri_mut() = uri.path_and_query().map_or(Uri::from_static("/"), |path| Uri::from(path.clone()));
+    *request.headers_mut() = headers;
+
+    let answered = timeout(ANSWER_TIME, sender.send_request(request)).await;
+    let answered = answered.map_err(|_| broken(&host, "did not answer in time"))?;
+    let mut response = answered.map_err(|error| failure(&host, &error))?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // The connection's task goes on until the body is read or dropped.
+        drop(connection);
+        let (mut parts, body) = response.into_parts();
+        remove_hop_by_hop(&mut parts.headers);
+        return Ok(OutboundResponse { status: parts.status, headers: parts.headers, body: incoming(body) });
+    }
+    check(&host, response.headers(), &offered, &key)?;
+    let io = hyper::upgrade::on(&mut response).await.map_err(|error| failure(&host, &error))?;
+    let (near, far) = Socket::pair();
+    tokio::spawn(async move {
+        // It ends with the isolate's end of it.
+        let stop = std::future::pending();
+        connection::run(TokioIo::new(io), Role::Client, &far, &settings, stop).await;
+    });
+    let (mut parts, _) = response.into_parts();
+    remove_hop_by_hop(&mut parts.headers);
+    Ok(OutboundResponse { status: parts.status, headers: parts.headers, body: Body::Socket(near) })
+}
+
+/// Whether an answer to a handshake is one (RFC 6455 §4.1, the client's list at its end).
+fn check(host: &str, answer: &HeaderMap, offered: &HeaderMap, key: &HeaderValue) -> Result<(), FetchFailure> {
+    if !has_token(answer, &UPGRADE, "websocket") || !has_token(answer, &CONNECTION, "upgrade") {
+        return Err(broken(host, "answered the handshake without an upgrade to websocket"));
+    }
+    if answer.get(SEC_WEBSOCKET_ACCEPT) != Some(&accept(key)) {
+        return Err(broken(host, "answered the handshake with a wrong Sec-WebSocket-Accept"));
+    }
+    if answer.get(SEC_WEBSOCKET_EXTENSIONS).is_some_and(|value| !value.is_empty()) {
+        return Err(broken(host, "answered the handshake with an extension that was not offered"));
+    }
+    match answer.get(SEC_WEBSOCKET_PROTOCOL).map(HeaderValue::to_str) {
+        None => Ok(()),
+        Some(Ok(chosen)) if has_token(offered, &SEC_WEBSOCKET_PROTOCOL, chosen) => Ok(()),
+        Some(_) => Err(broken(host, "answered the handshake with a subprotocol that was not offered")),
+    }
+}
+
+fn broken(host: &str, problem: &str) -> FetchFailure {
+    FetchFailure { code: "websocket-handshake", message: format!("{host} {problem}") }
+}

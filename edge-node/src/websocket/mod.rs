@@ -1,0 +1,133 @@
+//! WebSockets of clients: handshakes, connections, and their end when the node drains or a version is replaced.
+
+pub mod connection;
+pub mod frame;
+pub mod handshake;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use atoll_runtime::{Close, Socket};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::connection::{Ended, Settings};
+use self::frame::Role;
+use crate::answer::Ticket;
+use crate::config::WebSocketConfig;
+
+/// For the answer to a handshake to be sent.
+const UPGRADE_TIME: Duration = Duration::from_secs(30);
+
+/// For the other side to answer a close.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
+
+/// The WebSockets of a node.
+pub struct WebSockets {
+    settings: Settings,
+    max_per_app: u32,
+    grace: Duration,
+    drain: CancellationToken,
+    kill: CancellationToken,
+    tasks: TaskTracker,
+    count: AtomicU32,
+}
+
+/// A handshake that was granted: its connection, once it is free, and the end that the app gave out.
+pub struct Granted {
+    /// Resolves when the answer was sent.
+    pub upgrade: OnUpgrade,
+    /// What the connection is joined to.
+    pub socket: Socket,
+    /// Cancelled when the version is not served any more.
+    pub retired: CancellationToken,
+}
+
+/// What holds for all WebSockets of a node, those to other hosts too.
+pub fn settings(config: &WebSocketConfig) -> Settings {
+    let memory = usize::try_from(config.memory_mb.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
+    Settings {
+        message_bytes: usize::try_from(config.message_bytes).unwrap_or(usize::MAX),
+        ping: Duration::from_millis(config.ping_ms),
+        idle: Duration::from_millis(config.idle_ms),
+        close: CLOSE_TIME,
+        memory: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
+    }
+}
+
+impl WebSockets {
+    /// None yet. When `drain` is cancelled they are closed after the configured grace, when `kill` is at once. Their
+    /// tasks are counted by `tasks`.
+    pub fn new(
+        config: &WebSocketConfig,
+        settings: Settings,
+        drain: CancellationToken,
+        kill: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        let grace = Duration::from_millis(config.grace_ms);
+        let max_per_app = config.max_per_app;
+        Arc::new(Self { settings, max_per_app, grace, drain, kill, tasks, count: AtomicU32::new(0) })
+    }
+
+    /// WebSockets that one app may have open.
+    pub fn max_per_app(&self) -> u32 {
+        self.max_per_app
+    }
+
+    /// Carries a granted WebSocket to its end. `ticket` is given back then.
+    pub fn spawn(self: &Arc<Self>, granted: Granted, ticket: Ticket) {
+        self.tasks.spawn(self.clone().run(granted, ticket));
+    }
+
+    async fn run(self: Arc<Self>, granted: Granted, mut ticket: Ticket) {
+        let Granted { upgrade, socket, retired } = granted;
+        let upgraded = tokio::select! {
+            upgraded = timeout(UPGRADE_TIME, upgrade) => upgraded,
+            () = self.kill.cancelled() => return,
+        };
+        let Ok(Ok(io)) = upgraded else {
+            socket.fail("the connection was lost");
+            return;
+        };
+        let stop = async {
+            let lost = async {
+                match &ticket.instance {
+                    Some(instance) => instance.isolate.lost().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let going = async {
+                tokio::select! {
+                    () = self.drain.cancelled() => "the node is shutting down",
+                    () = retired.cancelled() => "a new version was deployed",
+                }
+            };
+            tokio::select! {
+                () = lost => Close::new(1011, "the worker was stopped"),
+                reason = going => {
+                    sleep(self.moment()).await;
+                    Close::new(1001, reason)
+                }
+            }
+        };
+        let run = connection::run(TokioIo::new(io), Role::Server, &socket, &self.settings, stop);
+        let (ended, bytes) = tokio::select! {
+            ended = run => ended,
+            () = self.kill.cancelled() => (Ended::Lost, 0),
+        };
+        ticket.finish(bytes, ended.code());
+    }
+
+    /// When within the grace one of many connections is closed: not all clients come back at the same moment.
+    fn moment(&self) -> Duration {
+        const PARTS: u32 = 16;
+        let part = self.count.fetch_add(1, Ordering::Relaxed) % PARTS;
+        self.grace * (PARTS - part) / PARTS
+    }
+}
