@@ -14,11 +14,15 @@ use atoll_web::requests;
 use tokio::sync::mpsc;
 
 use crate::Worker;
+use crate::batch::{Batched, Hub};
 use crate::core::{Core, millis};
 use crate::isolate::{Fetch, Message, Phase, Shared, Ticket};
 
 /// How many events are dispatched before the event loop is driven again.
 const BATCH: usize = 64;
+
+/// How long the first answer of a batch waits for the others at most, while further events are dispatched.
+const HOLD: Duration = Duration::from_micros(200);
 
 /// A worker's claim on an isolate.
 pub(crate) struct Claim {
@@ -33,6 +37,7 @@ pub(crate) struct Claim {
 /// A request the isolate has begun with.
 struct Active {
     key: u64,
+    hub: Arc<Hub>,
     cpu: Duration,
     responded: Option<Instant>,
     _ticket: Ticket,
@@ -48,6 +53,9 @@ struct Hosted {
     alone_to_blame: bool,
     active: HashMap<u32, Active>,
     woken: Arc<LoopWaker>,
+    batched: Batched,
+    /// Answers given and not sent.
+    answers: Vec<requests::Answer>,
     /// Wakes the thread when the earliest `waitUntil` has had its time.
     deadline: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
 }
@@ -92,9 +100,17 @@ pub(crate) async fn run(mut core: Core, claim: Claim) {
         alone_to_blame: false,
         active: HashMap::new(),
         woken,
+        batched: Batched::default(),
+        answers: Vec::new(),
         deadline: None,
     };
-    std::future::poll_fn(|cx| hosted.poll(cx)).await;
+    requests::hold_answers(&mut hosted.core.state().borrow_mut());
+    std::future::poll_fn(|cx| {
+        let polled = hosted.poll(cx);
+        hosted.send_answers();
+        polled
+    })
+    .await;
     hosted.end();
     shared.set_phase(Phase::Ended);
 }
@@ -132,8 +148,10 @@ fn refuse(shared: &Shared, message: Message, error: &HandlerError) {
 impl Hosted {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut dispatched = false;
+        let began = Instant::now();
         for _ in 0..BATCH {
-            match self.receiver.poll_recv(cx) {
+            let Self { receiver, batched, .. } = self;
+            match batched.poll(cx, |cx| receiver.poll_recv(cx)) {
                 Poll::Ready(Some(Message::Fetch(fetch))) => {
                     self.dispatch(*fetch);
                     dispatched = true;
@@ -152,6 +170,9 @@ impl Hosted {
             if self.shared.death().is_some() {
                 return Poll::Ready(());
             }
+            if began.elapsed() > HOLD {
+                self.send_answers();
+            }
         }
         if dispatched && !self.receiver.is_empty() {
             cx.waker().wake_by_ref();
@@ -163,6 +184,7 @@ impl Hosted {
         if self.shared.death().is_some() {
             return Poll::Ready(());
         }
+        self.send_answers();
         self.settle();
         self.watch_deadlines(cx);
         self.core.measure();
@@ -177,7 +199,7 @@ impl Hosted {
         if fetch.responder.is_closed() {
             return;
         }
-        let Fetch { key, event, responder, ticket } = fetch;
+        let Fetch { key, event, responder, hub, ticket } = fetch;
         let (slot, cpu) = self.core.dispatch(event, responder, self.worker.limits.cpu);
         let Some(slot) = slot else { return };
         match self.shared.death().cloned() {
@@ -186,7 +208,21 @@ impl Hosted {
                 self.alone_to_blame = true;
                 requests::fail(&mut self.core.state().borrow_mut(), slot, death);
             }
-            None => drop(self.active.insert(slot, Active { key, cpu, responded: None, _ticket: ticket })),
+            None => drop(self.active.insert(slot, Active { key, hub, cpu, responded: None, _ticket: ticket })),
+        }
+    }
+
+    /// Sends what was answered: one answer directly, several in one go.
+    fn send_answers(&mut self) {
+        requests::take_answers(&mut self.core.state().borrow_mut(), &mut self.answers);
+        let hub = match self.answers.as_slice() {
+            [] => return,
+            [_] => None,
+            [first, ..] => self.active.get(&first.slot).map(|active| active.hub.clone()),
+        };
+        match hub {
+            Some(hub) => hub.deliver(&mut self.answers),
+            None => self.answers.drain(..).for_each(requests::Answer::send),
         }
     }
 

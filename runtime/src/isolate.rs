@@ -8,6 +8,7 @@ use atoll_web::event::{FetchEvent, FetchResponse, HandlerError};
 use deno_core::v8;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::batch::Hub;
 use crate::turn::Meter;
 
 /// Where an isolate is in its life: `Starting => Ready => Ended`, or `Starting => Failed => Ended`.
@@ -38,6 +39,7 @@ pub(crate) struct Fetch {
     pub(crate) key: u64,
     pub(crate) event: FetchEvent,
     pub(crate) responder: Responder,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) ticket: Ticket,
 }
 
@@ -207,9 +209,10 @@ impl Isolate {
         static KEYS: AtomicU64 = AtomicU64::new(0);
         let key = KEYS.fetch_add(1, Ordering::Relaxed);
         let (responder, response) = oneshot::channel();
+        let hub = Hub::of_this_thread();
         let ticket = Ticket::new(&self.shared);
         self.shared.queued.fetch_add(1, Ordering::Relaxed);
-        let message = Message::Fetch(Box::new(Fetch { key, event, responder, ticket }));
+        let message = Message::Fetch(Box::new(Fetch { key, event, responder, hub, ticket }));
         if self.sender.send(message).is_err() {
             self.shared.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(self.reason());

@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "this crate touches V8; every block says why it is sound")]
 
 mod abort;
+mod batch;
 mod code_cache;
 mod core;
 mod engine;

@@ -19,6 +19,23 @@ use crate::{IsolateContext, headers};
 /// Where an answer goes.
 pub type Responder = oneshot::Sender<Result<FetchResponse, HandlerError>>;
 
+/// An answer on its way to whoever waits for it.
+#[derive(Debug)]
+pub struct Answer {
+    /// The request that is answered.
+    pub slot: u32,
+    responder: Responder,
+    answer: Result<FetchResponse, HandlerError>,
+}
+
+impl Answer {
+    /// Gives it to whoever waits. Nobody waiting is no error: the client went away, and dropping the body says so to its
+    /// producer.
+    pub fn send(self) {
+        let _ = self.responder.send(self.answer);
+    }
+}
+
 /// What the JavaScript function `dispatch(slot, method, url, bodyKind)` is to be called with.
 #[derive(Debug)]
 pub struct Dispatch {
@@ -82,6 +99,8 @@ pub(crate) struct Requests {
     finished: Vec<u32>,
     /// Requests that are `fresh`.
     fresh: Vec<u32>,
+    /// Answers that wait to be taken; `None` sends each at once.
+    held: Option<Vec<Answer>>,
 }
 
 /// Takes up a request. `None` when the isolate has no slot left (262,144 requests under way); it has been answered then.
@@ -169,6 +188,18 @@ pub fn take_finished(state: &mut OpState) -> Vec<u32> {
         bodies.drop_of(*slot);
     }
     finished
+}
+
+/// From now on answers wait for [`take_answers`] instead of being sent one by one. Errors by [`fail`] are still sent at once.
+pub fn hold_answers(state: &mut OpState) {
+    state.borrow_mut::<Requests>().held.get_or_insert_default();
+}
+
+/// Moves the answers given since the last call to `into`, in their order. The caller sends them.
+pub fn take_answers(state: &mut OpState, into: &mut Vec<Answer>) {
+    if let Some(held) = &mut state.borrow_mut::<Requests>().held {
+        into.append(held);
+    }
 }
 
 /// Whether the request was answered, with a response or an error. True of a slot that is free.
@@ -344,8 +375,11 @@ impl Requests {
     fn answer(&mut self, slot: u32, answer: Result<FetchResponse, HandlerError>) -> bool {
         let Some(request) = self.table.get_mut(slot) else { return false };
         let Some(responder) = request.responder.take() else { return false };
-        // Nobody waiting is no error: the client went away, and dropping the body says so to its producer.
-        let _ = responder.send(answer);
+        let answer = Answer { slot, responder, answer };
+        match &mut self.held {
+            Some(held) => held.push(answer),
+            None => answer.send(),
+        }
         self.settle(slot);
         true
     }

@@ -1,0 +1,158 @@
+//! Batches what crosses between the threads that do I/O and the threads of isolates.
+//!
+//! Waking another thread costs more than most handlers do, and on a busy core the woken thread displaces the waker at
+//! once, so that requests would cross one by one with two context switches each. So a thread that does I/O first does all
+//! it has to do, and then wakes the isolates it has sent requests to; an isolate answers all requests it was sent, and then
+//! wakes the I/O thread once. A thread with nothing else to do does either at once: batching never waits for more.
+//!
+//! Every I/O thread has a [`Hub`], a task of its tokio runtime. The task may run on another thread of that runtime; nothing
+//! depends on where it runs.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use atoll_web::requests::Answer;
+use futures::task::AtomicWaker;
+use tokio::runtime::{Handle, Id};
+
+thread_local! {
+    static HUB: RefCell<Option<(Id, Arc<Hub>)>> = const { RefCell::new(None) };
+}
+
+/// What waits to cross, on behalf of one I/O thread.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    crossing: Mutex<Crossing>,
+    task: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct Crossing {
+    /// Isolates to wake when the I/O thread has nothing else to do.
+    wakes: Vec<Waker>,
+    /// Answers of isolates.
+    answers: Vec<Answer>,
+    /// The task has ended with its tokio runtime: nothing waits any more.
+    closed: bool,
+}
+
+impl Hub {
+    /// The hub of the calling thread, which must be within a tokio runtime.
+    pub(crate) fn of_this_thread() -> Arc<Self> {
+        let handle = Handle::current();
+        HUB.with_borrow_mut(|slot| match slot {
+            Some((id, hub)) if *id == handle.id() && !hub.lock().closed => hub.clone(),
+            _ => {
+                let hub = Arc::new(Self::default());
+                handle.spawn(serve(CloseOnDrop(hub.clone())));
+                *slot = Some((handle.id(), hub.clone()));
+                hub
+            }
+        })
+    }
+
+    /// Hands over answers, waking the I/O threads once for all of them.
+    pub(crate) fn deliver(&self, answers: &mut Vec<Answer>) {
+        {
+            let mut crossing = self.lock();
+            if !crossing.closed {
+                crossing.answers.append(answers);
+                drop(crossing);
+                return self.task.wake();
+            }
+        }
+        answers.drain(..).for_each(Answer::send);
+    }
+
+    fn wake_later(&self, waker: &Waker) {
+        let mut crossing = self.lock();
+        if crossing.closed {
+            drop(crossing);
+            return waker.wake_by_ref();
+        }
+        crossing.wakes.push(waker.clone());
+        // With more than one wake waiting the task knows already.
+        if crossing.wakes.len() == 1 {
+            drop(crossing);
+            self.task.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Crossing> {
+        // Every critical section leaves the data whole.
+        self.crossing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The hub's task.
+async fn serve(hub: CloseOnDrop) {
+    let hub = &hub.0;
+    let mut answers = Vec::new();
+    loop {
+        std::future::poll_fn(|cx| {
+            hub.task.register(cx.waker());
+            let mut crossing = hub.lock();
+            if crossing.answers.is_empty() && crossing.wakes.is_empty() {
+                return Poll::Pending;
+            }
+            std::mem::swap(&mut crossing.answers, &mut answers);
+            Poll::Ready(())
+        })
+        .await;
+        answers.drain(..).for_each(Answer::send);
+        if hub.lock().wakes.is_empty() {
+            continue;
+        }
+        // Comes back when the thread has run everything else and has looked for I/O.
+        tokio::task::yield_now().await;
+        let wakes = std::mem::take(&mut hub.lock().wakes);
+        wakes.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Lets everything cross that waits when the task ends.
+struct CloseOnDrop(Arc<Hub>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        let Crossing { wakes, answers, .. } =
+            std::mem::replace(&mut *self.0.lock(), Crossing { closed: true, ..Crossing::default() });
+        answers.into_iter().for_each(Answer::send);
+        wakes.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Wakes an isolate's thread: from an I/O thread when that has done its work, from any other thread at once.
+struct BatchedWaker(Waker);
+
+impl Wake for BatchedWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let hub = HUB.try_with(|slot| slot.try_borrow().ok()?.as_ref().map(|(_, hub)| hub.clone()));
+        match hub {
+            Ok(Some(hub)) => hub.wake_later(&self.0),
+            _ => self.0.wake_by_ref(),
+        }
+    }
+}
+
+/// Polls with a waker that batches what I/O threads have to say.
+#[derive(Default)]
+pub(crate) struct Batched(Option<(Waker, Waker)>);
+
+impl Batched {
+    /// Calls `poll` with the batching form of `cx`.
+    pub(crate) fn poll<R>(&mut self, cx: &Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> R) -> R {
+        let current = self.0.as_ref().is_some_and(|(inner, _)| inner.will_wake(cx.waker()));
+        if !current {
+            let waker = cx.waker().clone();
+            self.0 = Some((waker.clone(), Arc::new(BatchedWaker(waker)).into()));
+        }
+        let (_, waker) = self.0.as_ref().expect("set above");
+        poll(&mut Context::from_waker(waker))
+    }
+}
