@@ -5,6 +5,7 @@
 //! cannot favour one. Every answer is compared with what it has to be; a run with a wrong one prints no figures.
 
 mod atoll;
+mod bare_hyper;
 mod http;
 mod load;
 mod peer;
@@ -49,12 +50,16 @@ enum Command {
     /// The load generator; the measurement starts it as a process of its own, pinned to a core.
     #[command(hide = true)]
     Load(load::Options),
+    /// A bare hyper server; the measurement starts it as a process of its own, pinned to a core.
+    #[command(hide = true)]
+    BareHyper(bare_hyper::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Load(options)) => load::main(&options),
+        Some(Command::BareHyper(options)) => bare_hyper::main(&options),
         None => measure(&arguments),
     }
 }

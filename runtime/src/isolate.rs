@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     born: Instant,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) queued: AtomicUsize,
+    /// Nanoseconds of CPU time that an event took of late, a moving average.
+    pub(crate) cost: AtomicU64,
     /// Milliseconds after `born` at which `in_flight` became zero.
     idle_since: AtomicU64,
     pub(crate) memory: AtomicUsize,
@@ -91,6 +93,7 @@ impl Shared {
             born: Instant::now(),
             in_flight: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
+            cost: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             memory: AtomicUsize::new(0),
             death: OnceLock::new(),
@@ -171,6 +174,8 @@ pub struct Load {
     pub in_flight: usize,
     /// Requests sent that the isolate has not begun with.
     pub queued: usize,
+    /// CPU time that an event took of late, a moving average; zero before the first.
+    pub cost: Duration,
     /// How long the turn of JavaScript under way has taken (wall clock); `None` when none is.
     pub turn: Option<Duration>,
     /// The isolate takes no more requests: it was stopped, broke a limit or failed to start.
@@ -179,6 +184,14 @@ pub struct Load {
     pub memory: usize,
     /// Since when `in_flight` is zero; `None` while it is not.
     pub idle: Option<Duration>,
+}
+
+impl Load {
+    /// How long an event sent now would wait before the isolate begins with it, estimated from what waits already.
+    pub fn wait(&self) -> Duration {
+        let queued = self.cost.saturating_mul(u32::try_from(self.queued).unwrap_or(u32::MAX));
+        self.turn.unwrap_or_default().saturating_add(queued)
+    }
 }
 
 /// A handle to an isolate that runs (or is about to run) one worker. Cheap to clone; when the last handle is dropped and
@@ -263,6 +276,7 @@ impl Isolate {
         Load {
             in_flight,
             queued: shared.queued.load(Ordering::Relaxed),
+            cost: Duration::from_nanos(shared.cost.load(Ordering::Relaxed)),
             turn: shared.meter.get().and_then(|meter| meter.turn()),
             stopped: shared.stopped.load(Ordering::Relaxed),
             memory: shared.memory.load(Ordering::Relaxed),

@@ -44,11 +44,9 @@ impl Instances {
 
     fn choose_in(list: &mut Vec<Arc<Instance>>, max: usize) -> Selected {
         list.retain(|instance| !instance.isolate.load().stopped);
-        let views = list.iter().map(|instance| {
-            let load = instance.isolate.load();
-            let age = instance.started.elapsed();
-            scale::View { in_flight: load.in_flight, queued: load.queued, turn: load.turn, age }
-        });
+        let views = list
+            .iter()
+            .map(|instance| scale::View { wait: instance.isolate.load().wait(), age: instance.started.elapsed() });
         match scale::choose(views, max) {
             Choice::Use(at) => Selected::Use(list[at].clone()),
             Choice::Start { otherwise } => Selected::Start { otherwise: otherwise.map(|at| list[at].clone()) },

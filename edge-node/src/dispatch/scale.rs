@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-/// A turn of JavaScript that lasts longer than this keeps other requests waiting noticeably.
-pub const LONG_TURN: Duration = Duration::from_millis(2);
-/// Requests that may wait for an isolate to begin with them before it counts as busy.
-pub const MAX_QUEUED: usize = 8;
+/// An isolate that keeps a request waiting longer than this counts as busy.
+pub const LONG_WAIT: Duration = Duration::from_millis(2);
+/// Waits that differ by less than this are the same: an isolate that is warm and awake answers many requests in one go, and
+/// spreading them over several wakes more threads for nothing.
+pub const SAME_WAIT: Duration = Duration::from_micros(250);
 /// An isolate this young is still loading: its queue says nothing about how busy it will be.
 pub const LOADING: Duration = Duration::from_millis(10);
 
 /// What the choice depends on, for one isolate.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
-    /// Requests sent and not finished.
-    pub in_flight: usize,
-    /// Requests sent and not begun.
-    pub queued: usize,
-    /// How long the turn under way has taken.
-    pub turn: Option<Duration>,
+    /// How long a request would wait before the isolate begins with it, as far as can be known.
+    pub wait: Duration,
     /// How long ago it was started.
     pub age: Duration,
 }
@@ -36,7 +33,11 @@ pub enum Choice {
 
 impl View {
     fn busy(&self) -> bool {
-        self.queued > MAX_QUEUED || self.turn.is_some_and(|turn| turn > LONG_TURN)
+        self.wait > LONG_WAIT
+    }
+
+    fn rank(&self) -> u128 {
+        self.wait.as_nanos() / SAME_WAIT.as_nanos()
     }
 }
 
@@ -48,8 +49,8 @@ pub fn choose(views: impl IntoIterator<Item = View>, max: usize) -> Choice {
     for (at, view) in views.into_iter().enumerate() {
         count += 1;
         loading |= view.age < LOADING;
-        let rank = |view: &View| (view.busy(), view.queued, view.in_flight);
-        if best.as_ref().is_none_or(|(_, least)| rank(&view) < rank(least)) {
+        // The first of equals: load gathers on few isolates, and the others become idle and end.
+        if best.as_ref().is_none_or(|(_, least)| view.rank() < least.rank()) {
             best = Some((at, view));
         }
     }
@@ -67,8 +68,8 @@ mod tests {
 
     const OLD: Duration = Duration::from_secs(1);
 
-    fn view(in_flight: usize, queued: usize, turn_ms: Option<u64>) -> View {
-        View { in_flight, queued, turn: turn_ms.map(Duration::from_millis), age: OLD }
+    fn view(wait_us: u64) -> View {
+        View { wait: Duration::from_micros(wait_us), age: OLD }
     }
 
     #[test]
@@ -77,32 +78,33 @@ mod tests {
     }
 
     #[test]
-    fn an_isolate_that_only_waits_takes_any_number() {
-        assert_eq!(choose([view(200, 0, None)], 4), Choice::Use(0));
-        assert_eq!(choose([view(9, 3, Some(1))], 4), Choice::Use(0));
+    fn an_isolate_that_does_not_keep_waiting_takes_any_number() {
+        assert_eq!(choose([view(0)], 4), Choice::Use(0));
+        assert_eq!(choose([view(1_999)], 4), Choice::Use(0));
     }
 
     #[test]
-    fn the_least_busy_takes_the_request() {
-        assert_eq!(choose([view(3, 0, None), view(1, 0, None), view(2, 0, None)], 4), Choice::Use(1));
-        assert_eq!(choose([view(1, 1, Some(50)), view(9, 0, None)], 4), Choice::Use(1));
+    fn the_shortest_wait_takes_the_request_and_the_first_of_equals() {
+        assert_eq!(choose([view(900), view(600), view(1_200)], 4), Choice::Use(1));
+        assert_eq!(choose([view(240), view(0)], 4), Choice::Use(0));
+        assert_eq!(choose([view(50_000), view(700)], 4), Choice::Use(1));
     }
 
     #[test]
     fn another_is_started_when_all_are_busy() {
-        assert_eq!(choose([view(1, 0, Some(3))], 4), Choice::Start { otherwise: Some(0) });
-        assert_eq!(choose([view(20, 9, None)], 4), Choice::Start { otherwise: Some(0) });
+        assert_eq!(choose([view(2_001)], 4), Choice::Start { otherwise: Some(0) });
+        assert_eq!(choose([view(9_000), view(3_000)], 4), Choice::Start { otherwise: Some(1) });
     }
 
     #[test]
     fn never_more_than_the_limit() {
-        assert_eq!(choose([view(5, 4, Some(3)), view(3, 2, Some(9))], 2), Choice::Use(1));
+        assert_eq!(choose([view(5_000), view(9_000)], 2), Choice::Use(0));
     }
 
     #[test]
     fn a_burst_waits_for_the_one_that_is_loading() {
-        let loading = View { in_flight: 50, queued: 50, turn: Some(Duration::from_millis(3)), age: Duration::ZERO };
+        let loading = View { wait: Duration::from_millis(3), age: Duration::ZERO };
         assert_eq!(choose([loading], 4), Choice::Use(0));
-        assert_eq!(choose([view(1, 0, Some(9)), loading], 4), Choice::Use(0));
+        assert_eq!(choose([view(1_000), loading], 4), Choice::Use(0));
     }
 }
