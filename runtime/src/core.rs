@@ -78,6 +78,7 @@ impl Core {
             })),
             ..Default::default()
         });
+        atoll_web::rehearse(&mut runtime);
         let functions = take_functions(&mut runtime);
         let state = runtime.op_state();
         let meter = Meter::of_this_thread();
