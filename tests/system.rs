@@ -17,4 +17,5 @@ mod system {
     mod many;
     mod settings;
     mod streaming;
+    mod wasm;
 }
