@@ -50,7 +50,10 @@ fn files(root: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 fn is_foreign(path: &str) -> bool {
-    path.starts_with("third_party/v8/src_binding") || path == "LICENSE" || path == "NOTICE"
+    path.starts_with("third_party/v8/src_binding")
+        || path.starts_with("third_party/node-compat/dist/")
+        || path == "LICENSE"
+        || path == "NOTICE"
 }
 
 #[cfg(test)]

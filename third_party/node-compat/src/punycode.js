@@ -1,0 +1,3 @@
+const punycode = require("punycode/punycode.js");
+
+module.exports = { ...punycode };

@@ -1,0 +1,2 @@
+import * as punycode from "punycode";
+export const { toASCII, toUnicode } = punycode;

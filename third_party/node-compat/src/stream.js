@@ -1,0 +1,3 @@
+const Stream = require("readable-stream/lib/stream.js");
+
+module.exports = Stream;

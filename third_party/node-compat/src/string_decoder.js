@@ -1,0 +1,3 @@
+const { StringDecoder } = require("string_decoder/lib/string_decoder.js");
+
+module.exports = { StringDecoder };
