@@ -10,14 +10,14 @@ use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
 
 fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let extensions = atoll_web::extensions();
+    let all = extensions();
     let files = |select: fn(&deno_core::Extension) -> &[ExtensionFileSource]| -> Vec<(String, String)> {
         let load = |file: &ExtensionFileSource| {
             let source = file.load().expect("an extension's script is readable at build time");
             (file.specifier.to_owned(), source.as_str().to_owned())
         };
         // The engine finds them by binary search.
-        extensions.iter().flat_map(select).map(load).collect::<BTreeMap<_, _>>().into_iter().collect()
+        all.iter().flat_map(select).map(load).collect::<BTreeMap<_, _>>().into_iter().collect()
     };
     let scripts = files(|extension| &extension.lazy_loaded_js_files);
     let modules = files(|extension| &extension.lazy_loaded_esm_files);
@@ -27,7 +27,7 @@ fn main() {
             cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
             startup_snapshot: None,
             skip_op_registration: false,
-            extensions: atoll_web::extensions(),
+            extensions: extensions(),
             extension_transpiler: None,
             with_runtime_cb: Some(Box::new(|runtime| atoll_web::warm_up(runtime))),
         },
@@ -46,6 +46,13 @@ fn main() {
         println!("cargo:rerun-if-changed={}", file.display());
     }
     println!("cargo:rerun-if-changed=build.rs");
+}
+
+/// As every runtime that is restored has them.
+fn extensions() -> Vec<deno_core::Extension> {
+    let mut extensions = atoll_web::extensions();
+    extensions.extend(atoll_node::extensions());
+    extensions
 }
 
 fn write_table(table: &mut String, out: &Path, name: &str, sources: &[(String, String)], consumed: &HashSet<&str>) {

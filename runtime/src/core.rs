@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use atoll_node::Compatibility;
 use atoll_web::event::{FetchEvent, HandlerError};
 use atoll_web::{IsolateContext, requests};
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::v8;
 use deno_core::{JsRuntime, ModuleId, OpState, PollEventLoopOptions, RuntimeOptions};
 
+use crate::builtins::Builtins;
 use crate::code_cache::CodeCache;
 use crate::isolate::{Responder, Shared};
 use crate::loader::{BundleLoader, evaluate_custom_module, module_url};
@@ -40,6 +42,7 @@ pub(crate) struct Core {
     runtime: ManuallyDrop<JsRuntime>,
     functions: Functions,
     loader: Rc<BundleLoader>,
+    builtins: Rc<Builtins>,
     state: Rc<RefCell<OpState>>,
     bracket: Bracket,
     meter: Arc<Meter>,
@@ -62,24 +65,27 @@ impl Core {
             .array_buffer_allocator(allocator(account.clone()))
             .allow_atomics_wait(false);
         let loader = Rc::new(BundleLoader::default());
+        let mut extensions = atoll_web::extensions();
+        extensions.extend(atoll_node::extensions());
+        let builtins = Rc::<Builtins>::default();
         let mut runtime = JsRuntime::new(RuntimeOptions {
             startup_snapshot: Some(snapshot::S0),
             residual_lazy_js_sources: snapshot::RESIDUAL_JS,
             residual_lazy_esm_sources: snapshot::RESIDUAL_ESM,
             skip_op_registration: true,
-            extensions: atoll_web::extensions(),
+            extensions,
             module_loader: Some(loader.clone()),
             create_params: Some(params),
             // Its own: nothing is shared between isolates. Transfer lists need one.
             shared_array_buffer_store: Some(deno_core::SharedArrayBufferStore::default()),
             custom_module_evaluation_cb: Some(Box::new({
-                let loader = loader.clone();
-                move |scope, kind, url, code| evaluate_custom_module(&loader, scope, kind, url, code)
+                let (loader, builtins) = (loader.clone(), builtins.clone());
+                move |scope, kind, url, code| evaluate_custom_module(&loader, &builtins, scope, kind, url, code)
             })),
             ..Default::default()
         });
         atoll_web::rehearse(&mut runtime);
-        let functions = take_functions(&mut runtime);
+        let functions = take_functions(&mut runtime, &builtins);
         let state = runtime.op_state();
         let meter = Meter::of_this_thread();
         // SAFETY: `Core` keeps the runtime until its own drop, which is the bracket's last use; neither is `Send`.
@@ -88,6 +94,7 @@ impl Core {
             runtime: ManuallyDrop::new(runtime),
             functions,
             loader,
+            builtins,
             state,
             bracket,
             meter,
@@ -133,7 +140,12 @@ impl Core {
     /// Compiles the module graph whose entry is `main`.
     pub(crate) async fn load(&mut self, main: &str, budget: &mut Duration) -> Result<ModuleId, HandlerError> {
         let url = module_url(main);
-        let Self { runtime, bracket, .. } = self;
+        let Self { runtime, bracket, loader, builtins, .. } = self;
+        if loader.compatibility() == Compatibility::On {
+            let (installed, used) = bracket.turn(*budget, || builtins.install_globals(runtime));
+            *budget = budget.saturating_sub(used);
+            installed.map_err(|message| HandlerError::Startup { message, stack: String::new() })?;
+        }
         let load = runtime.load_main_es_module(&url);
         let mut load = std::pin::pin!(load);
         let id = std::future::poll_fn(|cx| {
@@ -288,7 +300,7 @@ fn key<'s>(scope: &mut v8::PinScope<'s, '_>, name: &str) -> v8::Local<'s, v8::Va
 }
 
 /// Takes the driving functions from the global object and leaves nothing of the engine's internals on it.
-fn take_functions(runtime: &mut JsRuntime) -> Functions {
+fn take_functions(runtime: &mut JsRuntime, builtins: &Builtins) -> Functions {
     deno_core::scope!(scope, runtime);
     let global = scope.get_current_context().global(scope);
     let internal_key = key(scope, "__atoll__");
@@ -305,6 +317,7 @@ fn take_functions(runtime: &mut JsRuntime) -> Functions {
         dispatch: function(scope, "dispatch"),
         abort: function(scope, "abort"),
     };
+    builtins.set(function(scope, "node"), function(scope, "nodeGlobals"));
     for name in ["__atoll__", "Deno", "__bootstrap"] {
         let name = key(scope, name);
         global.delete(scope, name);

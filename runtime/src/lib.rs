@@ -9,6 +9,7 @@
 
 mod abort;
 mod batch;
+mod builtins;
 mod code_cache;
 mod core;
 mod engine;

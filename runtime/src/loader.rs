@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use atoll_bundle::{Bundle, BundleHash, Module, ModuleKind};
+use atoll_node::Compatibility;
 use deno_core::v8;
 use deno_core::{
     CustomModuleEvaluationKind, FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader,
@@ -17,6 +18,7 @@ use deno_core::{
 };
 use deno_error::JsErrorBox;
 
+use crate::builtins::{Builtins, NODE, builtin_url, facade};
 use crate::code_cache::CodeCache;
 
 /// Modules from this size on, in bytes, have a code cache: smaller ones compile faster than a cache is made and read.
@@ -42,11 +44,18 @@ struct Loaded {
     bundle: Arc<Bundle>,
     hash: BundleHash,
     cache: Arc<CodeCache>,
+    compatibility: Compatibility,
 }
 
 impl BundleLoader {
     pub(crate) fn set(&self, bundle: Arc<Bundle>, hash: BundleHash, cache: Arc<CodeCache>) {
-        *self.loaded.borrow_mut() = Some(Loaded { bundle, hash, cache });
+        let compatibility = Compatibility::of(bundle.compatibility_flags.iter().map(String::as_str));
+        *self.loaded.borrow_mut() = Some(Loaded { bundle, hash, cache, compatibility });
+    }
+
+    /// How much of Node.js the worker has asked for.
+    pub(crate) fn compatibility(&self) -> Compatibility {
+        self.loaded.borrow().as_ref().map(|loaded| loaded.compatibility).unwrap_or_default()
     }
 
     fn with_module<R>(&self, url: &ModuleSpecifier, read: impl FnOnce(&Loaded, Option<&Module>) -> R) -> Option<R> {
@@ -69,6 +78,19 @@ impl BundleLoader {
         requested: &RequestedModuleType,
         referrer: Option<&ModuleLoadReferrer>,
     ) -> Result<ModuleSource, JsErrorBox> {
+        if let Some(name) = self.compatibility().module(url.as_str()) {
+            return Ok(match requested {
+                RequestedModuleType::Other(kind) if kind == NODE => {
+                    let code = ModuleSourceCode::String(FastString::from_static(""));
+                    ModuleSource::new(ModuleType::Other(Cow::Borrowed(NODE)), code, url, None)
+                }
+                _ => {
+                    let code = facade(url, atoll_node::exports(name).unwrap_or_default());
+                    let code = ModuleSourceCode::String(FastString::from(code));
+                    ModuleSource::new(ModuleType::JavaScript, code, url, None)
+                }
+            });
+        }
         let found = self.with_module(url, |loaded, module| {
             let module = module.filter(|module| module.kind != ModuleKind::SourceMap);
             module.map(|module| source_of(loaded, module, url, requested))
@@ -146,9 +168,15 @@ impl ModuleLoader for BundleLoader {
         if let Some(url) = ModuleSpecifier::parse(specifier).ok().filter(|url| url.scheme() == "file") {
             return Ok(url);
         }
+        let compatibility = self.compatibility();
+        if let Some(name) = compatibility.module(specifier) {
+            return Ok(builtin_url(name));
+        }
         let from = referrer.strip_prefix("file:///").unwrap_or(referrer);
-        let advice = if specifier.starts_with("node:") {
-            "; Node.js built-in modules are not available"
+        let advice = if Compatibility::On.module(specifier).is_some() {
+            "; the compatibility flag \"nodejs_compat\" offers it"
+        } else if atoll_node::is_known(specifier.strip_prefix("node:").unwrap_or(specifier)) {
+            "; this module of Node.js is not available"
         } else if specifier.starts_with("cloudflare:") {
             "; this built-in module is not available"
         } else {
@@ -190,14 +218,19 @@ impl ModuleLoader for BundleLoader {
     }
 }
 
-/// Evaluates the module types that are Atoll's own: data to an `ArrayBuffer`, WebAssembly to a `WebAssembly.Module`.
+/// Evaluates the module types that are Atoll's own: built-in modules to their exports, data to an `ArrayBuffer`,
+/// WebAssembly to a `WebAssembly.Module`.
 pub(crate) fn evaluate_custom_module(
     loader: &BundleLoader,
+    builtins: &Builtins,
     scope: &mut v8::PinScope<'_, '_>,
     kind: Cow<'_, str>,
     url: &FastString,
     code: ModuleSourceCode,
 ) -> Result<CustomModuleEvaluationKind, JsErrorBox> {
+    if kind == NODE {
+        return builtins.exports(scope, url.as_str()).map(CustomModuleEvaluationKind::Synthetic);
+    }
     let name = || url.as_str().trim_start_matches("file:///").to_owned();
     let value: v8::Local<'_, v8::Value> = match kind.as_ref() {
         DATA => {

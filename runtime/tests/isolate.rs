@@ -1,5 +1,6 @@
 //! Isolates run real code under real limits.
 
+mod node;
 #[path = "isolate/wasm.rs"]
 mod wasm;
 

@@ -1,0 +1,9 @@
+// node:assert.
+
+(function (require) {
+"use strict";
+
+const { assert } = require("packages/assert");
+
+return assert;
+})

@@ -1,0 +1,10 @@
+// Hands the embedder the way to the modules of Node.js. Evaluated when the snapshot is built; everything else when a
+// worker with the compatibility flag asks for it.
+
+((globalThis) => {
+  const { core } = globalThis.__bootstrap;
+  const registry = () => core.loadExtScript("ext:atoll_node/registry.js");
+
+  globalThis.__atoll__.node = (name) => registry().builtin(name);
+  globalThis.__atoll__.nodeGlobals = () => registry().installGlobals();
+})(globalThis);

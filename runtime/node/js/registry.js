@@ -1,0 +1,177 @@
+// Which script is which module of Node.js, and what it is given.
+//
+// A script is a function expression: evaluating it runs nothing of it, so no code that a tenant can reach runs while the
+// engine's internals are on the global. The function is called with `require`, and, when it is one of ours, with the few
+// operations of the platform it needs. From then on it is code like the tenant's own, with no more rights.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { ops } = core;
+const {
+  Error,
+  MapPrototypeGet,
+  MapPrototypeSet,
+  ObjectDefineProperty,
+  ObjectKeys,
+  SafeMap,
+  StringPrototypeSlice,
+  StringPrototypeStartsWith,
+} = primordials;
+
+// The scripts: ours, and bundles of packages from npm.
+const own = (file) => ({ __proto__: null, specifier: `ext:atoll_node/${file}`, isPackage: false });
+const packaged = (file) => ({ __proto__: null, specifier: `ext:atoll_node_packages/${file}`, isPackage: true });
+// A property of another module.
+const part = (module, name) => ({ __proto__: null, module, name });
+
+// What can be imported and required.
+const MODULES = {
+  __proto__: null,
+  "assert": own("assert.js"),
+  "assert/strict": part("assert", "strict"),
+  "async_hooks": own("async_hooks.js"),
+  "buffer": own("buffer.js"),
+  "console": own("console.js"),
+  "constants": own("constants.js"),
+  "diagnostics_channel": own("diagnostics_channel.js"),
+  "events": own("events.js"),
+  "module": own("module.js"),
+  "os": own("os.js"),
+  "path": packaged("path.js"),
+  "path/posix": part("path", "posix"),
+  "path/win32": part("path", "win32"),
+  "perf_hooks": own("perf_hooks.js"),
+  "process": own("process.js"),
+  "punycode": packaged("punycode.js"),
+  "querystring": packaged("querystring.js"),
+  "stream": own("stream.js"),
+  "stream/consumers": own("stream_consumers.js"),
+  "stream/promises": part("stream", "promises"),
+  "stream/web": own("stream_web.js"),
+  "string_decoder": own("string_decoder.js"),
+  "sys": own("util.js"),
+  "timers": own("timers.js"),
+  "timers/promises": part("timers", "promises"),
+  "tty": own("tty.js"),
+  "url": own("url.js"),
+  "util": own("util.js"),
+  "util/types": own("util_types.js"),
+};
+
+// What only the modules themselves require.
+const INTERNAL = {
+  __proto__: null,
+  "internal/buffer_numbers": own("buffer_numbers.js"),
+  "internal/engine": own("engine.js"),
+  "internal/errors": own("errors.js"),
+  "internal/mime": own("mime.js"),
+  "internal/parse_args": own("parse_args.js"),
+  "internal/types": own("util_types.js"),
+  "packages/assert": packaged("assert.js"),
+  "packages/inspect": packaged("inspect.js"),
+  "packages/stream": packaged("stream.js"),
+  "packages/string_decoder": packaged("string_decoder.js"),
+  "packages/url": packaged("url.js"),
+};
+
+const internals = {
+  __proto__: null,
+  AsyncVariable: core.AsyncVariable,
+  byteLength: core.byteLength,
+  environment: ops.op_atoll_env,
+  getAsyncContext: core.getAsyncContext,
+  getPromiseDetails: core.getPromiseDetails,
+  getProxyDetails: core.getProxyDetails,
+  previewEntries: ops.op_preview_entries,
+  setAsyncContext: core.setAsyncContext,
+  textOf: ops.op_node_text,
+  types: {
+    __proto__: null,
+    isAnyArrayBuffer: core.isAnyArrayBuffer,
+    isArgumentsObject: core.isArgumentsObject,
+    isArrayBuffer: core.isArrayBuffer,
+    isAsyncFunction: core.isAsyncFunction,
+    isBigIntObject: core.isBigIntObject,
+    isBooleanObject: core.isBooleanObject,
+    isBoxedPrimitive: core.isBoxedPrimitive,
+    isDataView: core.isDataView,
+    isDate: core.isDate,
+    isGeneratorFunction: core.isGeneratorFunction,
+    isGeneratorObject: core.isGeneratorObject,
+    isMap: core.isMap,
+    isMapIterator: core.isMapIterator,
+    isModuleNamespaceObject: core.isModuleNamespaceObject,
+    isNativeError: core.isNativeError,
+    isNumberObject: core.isNumberObject,
+    isPromise: core.isPromise,
+    isProxy: core.isProxy,
+    isRegExp: core.isRegExp,
+    isSet: core.isSet,
+    isSetIterator: core.isSetIterator,
+    isSharedArrayBuffer: core.isSharedArrayBuffer,
+    isStringObject: core.isStringObject,
+    isSymbolObject: core.isSymbolObject,
+    isWeakMap: core.isWeakMap,
+    isWeakSet: core.isWeakSet,
+  },
+  writeText: ops.op_node_write,
+};
+
+const loaded = new SafeMap();
+
+function require(name) {
+  const entry = MODULES[name] ?? INTERNAL[name];
+  if (entry === undefined) throw new Error(`There is no module ${name} in the platform`);
+  if (entry.module !== undefined) return require(entry.module)[entry.name];
+  const { specifier } = entry;
+  const cached = MapPrototypeGet(loaded, specifier);
+  if (cached !== undefined) return cached.exports;
+  const factory = core.loadExtScript(specifier);
+  const exports = entry.isPackage ? factory(require) : factory(require, internals);
+  MapPrototypeSet(loaded, specifier, { __proto__: null, exports });
+  return exports;
+}
+
+// The module `name`, with or without the prefix `node:`; `undefined` when there is none.
+function builtin(name) {
+  if (StringPrototypeStartsWith(name, "node:")) name = StringPrototypeSlice(name, 5);
+  return MODULES[name] === undefined ? undefined : require(name);
+}
+
+internals.builtin = builtin;
+internals.builtinModules = ObjectKeys(MODULES);
+
+function lazyGlobal(name, get) {
+  const set = (value) => {
+    ObjectDefineProperty(globalThis, name, {
+      __proto__: null,
+      value,
+      writable: true,
+      enumerable: false,
+      configurable: true,
+    });
+  };
+  ObjectDefineProperty(globalThis, name, {
+    __proto__: null,
+    get() {
+      const value = get();
+      set(value);
+      return value;
+    },
+    set,
+    enumerable: false,
+    configurable: true,
+  });
+}
+
+// The globals that Node.js has beside those of the web.
+function installGlobals() {
+  lazyGlobal("Buffer", () => require("buffer").Buffer);
+  lazyGlobal("process", () => require("process"));
+  lazyGlobal("setImmediate", () => require("timers").setImmediate);
+  lazyGlobal("clearImmediate", () => require("timers").clearImmediate);
+  lazyGlobal("global", () => globalThis);
+}
+
+return { builtin, installGlobals };
+})();

@@ -1,0 +1,122 @@
+//! Which modules there are, what each exports, and which a worker's flags let it import.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// Modules and their exports, one module a line. A test compares it with what the modules truly export.
+static TABLE: &str = include_str!("exports.txt");
+
+/// Modules that Node.js has and this platform does not.
+const ABSENT: [&str; 24] = [
+    "child_process",
+    "cluster",
+    "dgram",
+    "dns",
+    "dns/promises",
+    "domain",
+    "fs",
+    "fs/promises",
+    "http",
+    "http2",
+    "https",
+    "inspector",
+    "inspector/promises",
+    "net",
+    "readline",
+    "readline/promises",
+    "repl",
+    "sqlite",
+    "tls",
+    "trace_events",
+    "v8",
+    "vm",
+    "wasi",
+    "worker_threads",
+];
+
+/// How much of Node.js a worker's compatibility flags ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compatibility {
+    /// Nothing.
+    #[default]
+    Off,
+    /// `nodejs_als`: `AsyncLocalStorage` of `node:async_hooks`.
+    AsyncLocalStorage,
+    /// `nodejs_compat` (or `nodejs_compat_v2`): all modules and the globals.
+    On,
+}
+
+impl Compatibility {
+    /// What these flags ask for.
+    pub fn of<'a>(flags: impl IntoIterator<Item = &'a str>) -> Self {
+        flags.into_iter().fold(Self::Off, |most, flag| match flag {
+            "nodejs_compat" | "nodejs_compat_v2" => Self::On,
+            "nodejs_als" if most == Self::Off => Self::AsyncLocalStorage,
+            _ => most,
+        })
+    }
+
+    /// The module that `specifier` names, without `node:`, when there is one and the flags allow it.
+    pub fn module(self, specifier: &str) -> Option<&'static str> {
+        let name = specifier.strip_prefix("node:").unwrap_or(specifier);
+        let (name, _) = table().get_key_value(name)?;
+        (self == Self::On || self == Self::AsyncLocalStorage && *name == "async_hooks").then_some(*name)
+    }
+}
+
+fn table() -> &'static BTreeMap<&'static str, Vec<&'static str>> {
+    static PARSED: OnceLock<BTreeMap<&str, Vec<&str>>> = OnceLock::new();
+    PARSED.get_or_init(|| {
+        let line = |line: &'static str| {
+            let (module, names) = line.split_once(':')?;
+            Some((module, names.split_whitespace().collect()))
+        };
+        TABLE.lines().filter_map(line).collect()
+    })
+}
+
+/// The names that `module` exports beside `default`; `None` when there is no such module here.
+pub fn exports(module: &str) -> Option<&'static [&'static str]> {
+    table().get(module).map(Vec::as_slice)
+}
+
+/// All modules by name, without `node:`.
+pub fn modules() -> impl Iterator<Item = &'static str> {
+    table().keys().copied()
+}
+
+/// All modules that Node.js has by name, without `node:`, be they here or not.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    modules().chain(ABSENT)
+}
+
+/// Whether Node.js has a module of this name, without `node:`, be it here or not.
+pub fn is_known(name: &str) -> bool {
+    ABSENT.contains(&name) || table().contains_key(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_decide_which_modules_there_are() {
+        let on = Compatibility::of(["nodejs_compat"]);
+        assert_eq!(on.module("node:buffer"), Some("buffer"));
+        assert_eq!(on.module("path/posix"), Some("path/posix"));
+        assert_eq!(on.module("node:fs"), None);
+        assert_eq!(on.module("lodash"), None);
+        let storage = Compatibility::of(["other", "nodejs_als"]);
+        assert_eq!(storage.module("node:async_hooks"), Some("async_hooks"));
+        assert_eq!(storage.module("node:buffer"), None);
+        assert_eq!(Compatibility::of(["nodejs_als", "nodejs_compat_v2"]), Compatibility::On);
+        assert_eq!(Compatibility::of([]).module("async_hooks"), None);
+    }
+
+    #[test]
+    fn a_module_is_here_or_absent() {
+        assert!(ABSENT.iter().all(|name| exports(name).is_none()));
+        assert!(is_known("fs") && is_known("buffer") && !is_known("lodash"));
+        assert!(exports("buffer").unwrap().contains(&"Buffer"));
+    }
+}

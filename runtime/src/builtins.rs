@@ -1,0 +1,80 @@
+//! The built-in modules that a worker's compatibility flags give it, as ES modules.
+//!
+//! The URL of a module is `node:` and its name. It is loaded as a facade of JavaScript that imports the same URL with a
+//! `type` attribute, which gives the module's exports as a value, and re-exports what is in it.
+
+use std::cell::OnceCell;
+use std::fmt::Write;
+
+use deno_core::{JsRuntime, ModuleSpecifier, v8};
+use deno_error::JsErrorBox;
+
+/// The attribute by which a facade asks for the exports themselves.
+pub(crate) const NODE: &str = "atoll-node";
+
+/// The functions of an isolate that give its built-in modules.
+#[derive(Default)]
+pub(crate) struct Builtins(OnceCell<Functions>);
+
+struct Functions {
+    /// A module's exports, by its name.
+    module: v8::Global<v8::Function>,
+    /// Puts what Node.js has on the global there.
+    install_globals: v8::Global<v8::Function>,
+}
+
+impl Builtins {
+    pub(crate) fn set(&self, module: v8::Global<v8::Function>, install_globals: v8::Global<v8::Function>) {
+        // An isolate's functions are taken once.
+        let _ = self.0.set(Functions { module, install_globals });
+    }
+
+    /// Puts `Buffer`, `process` and their like on the global; each is made when it is touched first.
+    pub(crate) fn install_globals(&self, runtime: &mut JsRuntime) -> Result<(), String> {
+        deno_core::scope!(scope, runtime);
+        self.call(scope, |functions| &functions.install_globals, None).map(|_| ())
+    }
+
+    /// The exports of the module at this URL.
+    pub(crate) fn exports(
+        &self,
+        scope: &mut v8::PinScope<'_, '_>,
+        url: &str,
+    ) -> Result<v8::Global<v8::Value>, JsErrorBox> {
+        let exports = self.call(scope, |functions| &functions.module, Some(url));
+        exports.map_err(|reason| JsErrorBox::generic(format!("the built-in module {url:?} does not load: {reason}")))
+    }
+
+    fn call(
+        &self,
+        scope: &mut v8::PinScope<'_, '_>,
+        function: impl FnOnce(&Functions) -> &v8::Global<v8::Function>,
+        argument: Option<&str>,
+    ) -> Result<v8::Global<v8::Value>, String> {
+        let functions = self.0.get().ok_or("the isolate has none")?;
+        v8::tc_scope!(let scope, scope);
+        let function = v8::Local::new(scope, function(functions));
+        let this = v8::undefined(scope).into();
+        let argument: Option<v8::Local<'_, v8::Value>> =
+            argument.and_then(|text| v8::String::new(scope, text)).map(Into::into);
+        match function.call(scope, this, argument.as_slice()) {
+            Some(value) => Ok(v8::Global::new(scope, value)),
+            None => Err(scope.exception().map(|error| error.to_rust_string_lossy(scope)).unwrap_or_default()),
+        }
+    }
+}
+
+/// The URL of a built-in module, given its name without `node:`.
+pub(crate) fn builtin_url(name: &str) -> ModuleSpecifier {
+    ModuleSpecifier::parse(&format!("node:{name}")).expect("the names of built-in modules are plain")
+}
+
+/// The ES module at `url` that exports what the module has under `names`, and all of it as its default.
+pub(crate) fn facade(url: &ModuleSpecifier, names: &[&str]) -> String {
+    let mut code = format!("import module from \"{url}\" with {{ type: \"{NODE}\" }}; export default module;\n");
+    for (index, name) in names.iter().enumerate() {
+        // Not all names may be those of variables.
+        let _ = writeln!(code, "const _{index} = module.{name}; export {{ _{index} as {name} }};");
+    }
+    code
+}
