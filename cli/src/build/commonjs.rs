@@ -14,7 +14,7 @@ pub enum Required {
     CommonJs(String),
     /// An ES module: its namespace.
     EsModule(String),
-    /// A JSON, text, data or WebAssembly module: its default export.
+    /// A JSON, text, data, WebAssembly or built-in module: its default export.
     Asset(String),
     /// Nothing: `require` throws this message.
     Missing(String),

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use atoll_bundle::{Module, ModuleKind};
+use atoll_node::Compatibility;
 use serde::Deserialize;
 
 use super::errors::BuildError;
 use super::graph::shown_path;
-use super::resolve::{CONDITIONS, EXTENSIONS};
+use super::resolve::{CONDITIONS, EXTENSIONS, ResolveProblem, builtin_advice, builtin_scheme, flag_for};
 use super::source_map;
 use crate::project::Project;
 use crate::project::rules::RuleType;
@@ -74,20 +75,26 @@ fn loaders(project: &Project) -> Option<BTreeMap<String, &'static str>> {
 
 #[derive(Deserialize)]
 struct Metafile {
+    inputs: BTreeMap<String, Input>,
     outputs: BTreeMap<String, Output>,
+}
+
+#[derive(Deserialize)]
+struct Input {
+    #[serde(default)]
+    imports: Vec<InputImport>,
 }
 
 #[derive(Deserialize)]
 struct Output {
     #[serde(default)]
-    imports: Vec<OutputImport>,
-    #[serde(default)]
     exports: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct OutputImport {
+struct InputImport {
     path: String,
+    kind: String,
     #[serde(default)]
     external: bool,
 }
@@ -122,6 +129,10 @@ pub fn build(
         .arg(format!("--conditions={}", CONDITIONS.join(",")))
         .arg(format!("--outdir={}", out.display()))
         .arg(format!("--metafile={}", meta.display()));
+    let compatibility = super::compatibility(project);
+    for module in atoll_node::known().filter(|name| leaves_out(compatibility, name)) {
+        command.arg(format!("--external:{module}"));
+    }
     for (extension, loader) in loaders(project).unwrap_or_default() {
         command.arg(format!("--loader:{extension}={loader}"));
     }
@@ -134,37 +145,72 @@ pub fn build(
     let output = command.output().map_err(|error| unusable(error.to_string()))?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        let message = if message.is_empty() { output.status.to_string() } else { message };
+        let mut message = if message.is_empty() { output.status.to_string() } else { message };
+        let named = |name: &&str| message.contains(&format!("Could not resolve \"{name}\""));
+        let help = |name| {
+            let flag = flag_for(name)?;
+            Some(format!("\n\n{name:?} is a module of Node.js: {}", builtin_advice(Some(flag))))
+        };
+        let help: String = atoll_node::known().filter(named).filter_map(help).collect();
+        message.push_str(&help);
         return Err(BuildError::Esbuild(message));
     }
     let meta = std::fs::read(&meta).map_err(|error| unusable(error.to_string()))?;
     let meta: Metafile = serde_json::from_slice(&meta).map_err(|error| unusable(format!("its metafile: {error}")))?;
-    check(&meta, &main)?;
+    check(&meta, &main, compatibility)?;
     let mut modules = Vec::new();
     collect(&out, &out, project, &mut modules).map_err(|error| unusable(error.to_string()))?;
+    if requires_builtins(&meta) {
+        modules.iter_mut().filter(|module| module.kind == ModuleKind::EsModule).for_each(give_require);
+    }
     Ok((ENTRY.into(), modules))
 }
 
-/// The entry must have a default export, and no module may need what only other platforms have built in.
-fn check(meta: &Metafile, main: &str) -> Result<(), BuildError> {
-    for (path, output) in &meta.outputs {
-        let builtin = output
-            .imports
-            .iter()
-            .filter(|import| import.external)
-            .find(|import| super::resolve::builtin_scheme(&import.path).is_some());
-        if let Some(import) = builtin {
-            return Err(BuildError::Esbuild(format!(
-                "the code imports {:?}; the built-in modules that the compatibility flag \"nodejs_compat\" offers elsewhere are not available here yet",
-                import.path
-            )));
+/// Whether esbuild leaves the import of this module of Node.js to the runtime.
+fn leaves_out(compatibility: Compatibility, module: &str) -> bool {
+    // What is not there is found out where it is required: packages probe for modules.
+    compatibility == Compatibility::On || compatibility.module(module).is_some()
+}
+
+/// The entry must have a default export, and no module may import what is not built in here.
+fn check(meta: &Metafile, main: &str, compatibility: Compatibility) -> Result<(), BuildError> {
+    for (file, input) in &meta.inputs {
+        for import in input.imports.iter().filter(|import| import.external && import.kind != REQUIRE) {
+            let missing = match builtin_scheme(&import.path) {
+                Some(ResolveProblem::Builtin { flag, .. }) => Some(flag),
+                _ => atoll_node::is_known(&import.path).then(|| flag_for(&import.path)),
+            };
+            if let (None, Some(flag)) = (compatibility.module(&import.path), missing) {
+                return Err(BuildError::Esbuild(format!(
+                    "{file} imports {:?}: that built-in module is not available; {}",
+                    import.path,
+                    builtin_advice(flag)
+                )));
+            }
         }
+    }
+    for (path, output) in &meta.outputs {
         // What is imported on demand is an entry point to esbuild as well, but it has a name of its own.
         if Path::new(path).ends_with(ENTRY) && !output.exports.iter().any(|name| name == "default") {
             return Err(BuildError::NoDefaultExport(main.to_owned()));
         }
     }
     Ok(())
+}
+
+/// How esbuild calls an import by `require`.
+const REQUIRE: &str = "require-call";
+
+fn requires_builtins(meta: &Metafile) -> bool {
+    meta.inputs.values().flat_map(|input| &input.imports).any(|import| import.external && import.kind == REQUIRE)
+}
+
+/// Defines the `require` that esbuild's output calls for what it left out. On the first line, which has no code of the
+/// project: lines stay where source maps say they are. esbuild keeps the name free.
+fn give_require(module: &mut Module) {
+    const PREFIX: &[u8] =
+        b"import{createRequire as __atoll_createRequire}from\"node:module\";var require=__atoll_createRequire(\"/\");";
+    module.content = [PREFIX, &module.content].concat().into();
 }
 
 fn collect(folder: &Path, out: &Path, project: &Project, modules: &mut Vec<Module>) -> std::io::Result<()> {

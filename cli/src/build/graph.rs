@@ -10,7 +10,9 @@ use bytes::Bytes;
 
 use super::errors::{BuildError, SourceError, SourceProblem};
 use super::module::{CodeModule, CompileOptions, Import, Linkage};
-use super::resolve::{ImportStyle, ModuleResolver, ResolveProblem, ResolvedFile, Target, default_asset_kind, is_code};
+use super::resolve::{
+    ImportStyle, ModuleResolver, ResolveProblem, ResolvedFile, Target, builtin_advice, default_asset_kind, is_code,
+};
 use crate::project::Project;
 use crate::project::rules::RuleType;
 
@@ -30,6 +32,8 @@ pub enum Content {
 pub enum Link {
     /// To another node.
     Node(usize),
+    /// To a module that the platform has built in: its name with `node:`.
+    Builtin(String),
     /// Nowhere, which is found out when the code runs: the message.
     Missing(String),
 }
@@ -169,17 +173,13 @@ impl Walk<'_> {
                 }
                 return self.add(&file, import.attribute.as_deref(), cache).map(Link::Node);
             }
+            Ok(Target::Builtin(name)) => return Ok(Link::Builtin(name)),
             Ok(Target::Empty) => return Ok(Link::Node(self.add_empty(specifier))),
             Err(problem) => problem,
         };
         let (kind, message, help) = match problem {
             ResolveProblem::Builtin { name, flag } => {
-                let help = match flag {
-                    Some(flag) => format!(
-                        "elsewhere the compatibility flag {flag:?} offers Node.js modules; this platform has none yet: use a web API, or a package made for browsers"
-                    ),
-                    None => "this platform does not have that module yet".to_owned(),
-                };
+                let help = builtin_advice(flag);
                 (SourceProblem::Builtin, format!("the built-in module {name:?} is not available"), help)
             }
             ResolveProblem::NotFound { tried } => {

@@ -49,7 +49,18 @@ fn check_names(graph: &Graph) -> Result<(), BuildError> {
     for node in &graph.nodes {
         let Some(code) = node.code() else { continue };
         for (import, link) in code.imports.iter().zip(&node.links) {
-            let Link::Node(target) = link else { continue };
+            let target = match link {
+                Link::Node(target) => target,
+                Link::Builtin(module) => {
+                    let missing = import.names.iter().find(|(name, _)| !exports_builtin(module, name));
+                    if let Some((name, at)) = missing {
+                        let message = format!("{module:?} does not export {name:?} here");
+                        return Err(code.fault(SourceProblem::MissingExport, at, message, None).into());
+                    }
+                    continue;
+                }
+                Link::Missing(_) => continue,
+            };
             for (name, at) in &import.names {
                 if exports(graph, *target, name, &mut HashSet::new()) {
                     continue;
@@ -87,14 +98,21 @@ fn exports(graph: &Graph, node: usize, name: &str, seen: &mut HashSet<usize>) ->
             code.exports.iter().any(|export| export == name)
                 || name != "default"
                     && seen.insert(node)
-                    && code
-                        .imports
-                        .iter()
-                        .zip(&target.links)
-                        .filter(|(import, _)| import.star)
-                        .any(|(_, link)| matches!(link, Link::Node(next) if exports(graph, *next, name, seen)))
+                    && code.imports.iter().zip(&target.links).filter(|(import, _)| import.star).any(|(_, link)| {
+                        match link {
+                            Link::Node(next) => exports(graph, *next, name, seen),
+                            Link::Builtin(module) => exports_builtin(module, name),
+                            Link::Missing(_) => false,
+                        }
+                    })
         }
     }
+}
+
+/// Whether the built-in module exports `name`.
+fn exports_builtin(module: &str, name: &str) -> bool {
+    let names = module.strip_prefix("node:").and_then(atoll_node::exports).unwrap_or_default();
+    name == "default" || names.contains(&name)
 }
 
 /// For each node that is not an ES module, the names that ES modules import from it; directly, or through `export *`.
@@ -155,8 +173,12 @@ impl Linker<'_> {
             Content::Code(code) => {
                 let mut edits = code.replacements.clone();
                 for (import, link) in code.imports.iter().zip(&node.links) {
-                    if let (ImportStyle::Import, Link::Node(target)) = (import.style, link) {
-                        let specifier = relative_specifier(&node.name, &self.import_name(*target));
+                    let specifier = match link {
+                        Link::Node(target) => relative_specifier(&node.name, &self.import_name(*target)),
+                        Link::Builtin(module) => module.clone(),
+                        Link::Missing(_) => continue,
+                    };
+                    if import.style == ImportStyle::Import {
                         edits.push((import.span.clone(), commonjs::js_string(&specifier)));
                     }
                 }
@@ -205,6 +227,7 @@ impl Linker<'_> {
             }
             let required = match link {
                 Link::Missing(message) => Required::Missing(message.clone()),
+                Link::Builtin(module) => Required::Asset(module.clone()),
                 Link::Node(target) => {
                     let target = &self.graph.nodes[*target];
                     let specifier = relative_specifier(&node.name, &target.name);

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use atoll_bundle::{Bundle, BundleLimits, Module};
+use atoll_node::Compatibility;
 use deno_ast::ModuleSpecifier;
 
 use self::errors::BuildError;
@@ -80,7 +81,7 @@ impl Builder {
             self.cache = Cache::default();
             self.settings = Some(settings);
         }
-        let resolver = ModuleResolver::new(tsconfig.as_deref());
+        let resolver = ModuleResolver::new(tsconfig.as_deref(), compatibility(project));
         let graph = graph::walk(project, &resolver, &options, &mut self.cache)?;
         let modules = link::link(&graph, self.mode.as_str())?;
         Ok((graph.nodes[0].name.clone(), modules))
@@ -91,6 +92,11 @@ impl Builder {
         define.extend(project.define.clone());
         define
     }
+}
+
+/// How much of Node.js the project's flags ask for.
+fn compatibility(project: &Project) -> Compatibility {
+    Compatibility::of(project.compatibility_flags.iter().map(String::as_str))
 }
 
 fn finish(project: &Project, main: String, mut modules: Vec<Module>) -> Result<Bundle, BuildError> {

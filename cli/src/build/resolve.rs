@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use atoll_bundle::ModuleKind;
+use atoll_node::Compatibility;
 use oxc_resolver::{
     ModuleType, ResolveError, ResolveOptions, Resolver, TsconfigDiscovery, TsconfigOptions, TsconfigReferences,
 };
@@ -13,67 +14,13 @@ pub const CONDITIONS: [&str; 3] = ["workerd", "worker", "browser"];
 /// The extensions that a specifier may leave out, in the order in which they are tried.
 pub const EXTENSIONS: [&str; 8] = [".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".cjs", ".json"];
 
-/// Modules that Node.js has built in, without their `node:` prefix.
-const NODE_BUILTINS: [&str; 52] = [
-    "assert",
-    "assert/strict",
-    "async_hooks",
-    "buffer",
-    "child_process",
-    "cluster",
-    "console",
-    "constants",
-    "crypto",
-    "dgram",
-    "diagnostics_channel",
-    "dns",
-    "dns/promises",
-    "domain",
-    "events",
-    "fs",
-    "fs/promises",
-    "http",
-    "http2",
-    "https",
-    "inspector",
-    "module",
-    "net",
-    "os",
-    "path",
-    "path/posix",
-    "path/win32",
-    "perf_hooks",
-    "process",
-    "punycode",
-    "querystring",
-    "readline",
-    "readline/promises",
-    "repl",
-    "stream",
-    "stream/consumers",
-    "stream/promises",
-    "stream/web",
-    "string_decoder",
-    "sys",
-    "timers",
-    "timers/promises",
-    "tls",
-    "trace_events",
-    "tty",
-    "url",
-    "util",
-    "util/types",
-    "v8",
-    "vm",
-    "worker_threads",
-    "zlib",
-];
-
 /// Where a specifier leads.
 #[derive(Debug, PartialEq)]
 pub enum Target {
     /// A file.
     File(ResolvedFile),
+    /// A module that the platform has built in: its name with `node:`.
+    Builtin(String),
     /// The package's `browser` field says that there is nothing: an empty module.
     Empty,
 }
@@ -95,7 +42,7 @@ pub enum ResolveProblem {
     Builtin {
         /// The name with its prefix.
         name: String,
-        /// The compatibility flag that asks for such modules.
+        /// The compatibility flag that would offer it.
         flag: Option<&'static str>,
     },
     /// Nothing is there.
@@ -118,11 +65,12 @@ pub enum ImportStyle {
 pub struct ModuleResolver {
     import: Resolver,
     require: Resolver,
+    compatibility: Compatibility,
 }
 
 impl ModuleResolver {
-    /// A resolver for a project with this `tsconfig.json`.
-    pub fn new(tsconfig: Option<&Path>) -> Self {
+    /// A resolver for a project with this `tsconfig.json`, whose flags ask for that much of Node.js.
+    pub fn new(tsconfig: Option<&Path>, compatibility: Compatibility) -> Self {
         let options = |style: &str| ResolveOptions {
             tsconfig: tsconfig.map(|path| {
                 TsconfigDiscovery::Manual(TsconfigOptions {
@@ -154,11 +102,14 @@ impl ModuleResolver {
         };
         let import = Resolver::new(options("import"));
         let require = import.clone_with_options(options("require"));
-        Self { import, require }
+        Self { import, require, compatibility }
     }
 
     /// Where `specifier`, which stands in the file `from`, leads.
     pub fn resolve(&self, from: &Path, specifier: &str, style: ImportStyle) -> Result<Target, ResolveProblem> {
+        if let Some(name) = self.compatibility.module(specifier) {
+            return Ok(Target::Builtin(format!("node:{name}")));
+        }
         if let Some(problem) = builtin_scheme(specifier) {
             return Err(problem);
         }
@@ -174,8 +125,8 @@ impl ModuleResolver {
                 path: resolution.into_path_buf(),
             })),
             Err(ResolveError::Ignored(_)) => Ok(Target::Empty),
-            Err(_) if NODE_BUILTINS.contains(&specifier) => {
-                Err(ResolveProblem::Builtin { name: format!("node:{specifier}"), flag: Some("nodejs_compat") })
+            Err(_) if atoll_node::is_known(specifier) => {
+                Err(ResolveProblem::Builtin { name: format!("node:{specifier}"), flag: flag_for(specifier) })
             }
             Err(error) => Err(ResolveProblem::NotFound { tried: explain(&error, folder, specifier) }),
         }
@@ -184,12 +135,25 @@ impl ModuleResolver {
 
 /// The problem with `specifier` when its scheme names a platform's built-in modules.
 pub fn builtin_scheme(specifier: &str) -> Option<ResolveProblem> {
-    let flag = match specifier.split_once(':')?.0 {
-        "node" => Some("nodejs_compat"),
-        "cloudflare" => None,
+    let flag = match specifier.split_once(':')? {
+        ("node", name) => flag_for(name),
+        ("cloudflare", _) => None,
         _ => return None,
     };
     Some(ResolveProblem::Builtin { name: specifier.to_owned(), flag })
+}
+
+/// The compatibility flag that offers this module of Node.js, when one does.
+pub fn flag_for(module: &str) -> Option<&'static str> {
+    Compatibility::On.module(module).map(|_| "nodejs_compat")
+}
+
+/// What to do when there is no such built-in module.
+pub fn builtin_advice(flag: Option<&str>) -> String {
+    match flag {
+        Some(flag) => format!("add the flag {flag:?} to compatibility_flags in the project file"),
+        None => "no compatibility flag offers it: use a web API, or a package made for browsers".to_owned(),
+    }
 }
 
 /// A file is CommonJS for certain by `.cjs`, `.cts` or `"type": "commonjs"`; otherwise Node's default says so, which many

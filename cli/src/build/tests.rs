@@ -301,3 +301,38 @@ fn relative_specifiers_go_up_and_down() {
     }
     assert_eq!(graph::shown_path(Path::new("/p"), Path::new("/q/node_modules/m/i.js")), "node_modules/m/i.js");
 }
+
+#[test]
+fn modules_of_node_js_are_built_in_with_their_flag() {
+    let folder = Folder::new(&[
+        (
+            "src/index.js",
+            "import { Buffer } from 'buffer';\nimport path from 'node:path';\nimport old from 'old';\nexport default { fetch() { return new Response(Buffer.name + path.sep + old) } }\n",
+        ),
+        ("node_modules/old/package.json", "{\"name\":\"old\",\"main\":\"index.js\",\"browser\":{\"util\":false}}"),
+        (
+            "node_modules/old/index.js",
+            "const util = require('util');\nlet fs; try { fs = require('fs') } catch {}\nmodule.exports = util.format('%s', 1);\n",
+        ),
+    ]);
+    let build = |flags: &[&str]| {
+        let mut project = folder.project("src/index.js");
+        project.compatibility_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Builder::new(Mode::Production).build(&project)
+    };
+    let bundle = build(&["nodejs_compat"]).unwrap();
+    let code = text(&bundle, "src/index.js");
+    assert!(code.contains("from \"node:buffer\"") && code.contains("from \"node:path\""), "{code}");
+    let code = text(&bundle, "node_modules/old/index.js");
+    assert!(code.contains("from\"node:util\"") && code.contains("node:fs"), "{code}");
+
+    let error = report(&build(&[]).unwrap_err());
+    assert!(error.contains("src/index.js:1") && error.contains("node:buffer"), "{error}");
+    assert!(error.contains("nodejs_compat"), "{error}");
+    folder.write("src/index.js", "import { open } from 'node:fs';\nexport default { fetch() { return open() } }\n");
+    let error = report(&build(&["nodejs_compat"]).unwrap_err());
+    assert!(error.contains("node:fs") && error.contains("no compatibility flag"), "{error}");
+    folder.write("src/index.js", "import { nope } from 'node:path';\nexport default { fetch() { return nope() } }\n");
+    let error = report(&build(&["nodejs_compat"]).unwrap_err());
+    assert!(error.contains("does not export \"nope\""), "{error}");
+}
