@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use atoll_node::Compatibility;
-use atoll_web::event::{FetchEvent, HandlerError};
+use atoll_web::event::{Event, HandlerError};
 use atoll_web::{IsolateContext, requests};
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::v8;
@@ -22,6 +22,7 @@ use crate::code_cache::CodeCache;
 use crate::isolate::{Responder, Shared};
 use crate::loader::{BundleLoader, evaluate_custom_module, module_url};
 use crate::memory::{Account, Guard, allocator, measure};
+use crate::platform_modules::{self, PlatformModules};
 use crate::snapshot;
 use crate::turn::{Bracket, Meter};
 use crate::watchdog::{Watchdog, Watched};
@@ -32,6 +33,7 @@ const MEASURE_EVERY: Duration = Duration::from_millis(100);
 
 /// The JavaScript functions that drive an isolate.
 struct Functions {
+    prepare: v8::Global<v8::Function>,
     start: v8::Global<v8::Function>,
     dispatch: v8::Global<v8::Function>,
     abort: v8::Global<v8::Function>,
@@ -68,6 +70,7 @@ impl Core {
         let mut extensions = atoll_web::extensions();
         extensions.extend(atoll_node::extensions());
         let builtins = Rc::<Builtins>::default();
+        let platform_modules = PlatformModules::default();
         let mut runtime = JsRuntime::new(RuntimeOptions {
             startup_snapshot: Some(snapshot::S0),
             residual_lazy_js_sources: snapshot::RESIDUAL_JS,
@@ -80,12 +83,16 @@ impl Core {
             shared_array_buffer_store: Some(deno_core::SharedArrayBufferStore::default()),
             custom_module_evaluation_cb: Some(Box::new({
                 let (loader, builtins) = (loader.clone(), builtins.clone());
-                move |scope, kind, url, code| evaluate_custom_module(&loader, &builtins, scope, kind, url, code)
+                let platform_modules = platform_modules.clone();
+                move |scope, kind, url, code| match kind.as_ref() {
+                    platform_modules::KIND => platform_modules.evaluate(scope, url.as_str()),
+                    _ => evaluate_custom_module(&loader, &builtins, scope, kind, url, code),
+                }
             })),
             ..Default::default()
         });
         atoll_web::rehearse(&mut runtime);
-        let functions = take_functions(&mut runtime, &builtins);
+        let functions = take_functions(&mut runtime, &builtins, &platform_modules);
         let state = runtime.op_state();
         let meter = Meter::of_this_thread();
         // SAFETY: `Core` keeps the runtime until its own drop, which is the bracket's last use; neither is `Send`.
@@ -157,6 +164,13 @@ impl Core {
         id.map_err(|error| startup_error(&error))
     }
 
+    /// Readies the global for the graph whose entry is `id`, before it is evaluated.
+    pub(crate) fn prepare(&mut self, id: ModuleId, budget: &mut Duration) -> Result<(), HandlerError> {
+        let (result, used) = self.call_with_namespace(id, |functions| &functions.prepare, *budget);
+        *budget = budget.saturating_sub(used);
+        result
+    }
+
     /// Evaluates a loaded graph, driving the event loop while it awaits at its top level.
     pub(crate) async fn evaluate(&mut self, id: ModuleId, budget: &mut Duration) -> Result<(), HandlerError> {
         let (evaluation, used) = self.bracket.turn(*budget, || {
@@ -189,30 +203,33 @@ impl Core {
 
     /// Finds the handler among the entry's exports.
     pub(crate) fn start(&mut self, id: ModuleId, budget: Duration) -> Result<(), HandlerError> {
+        self.call_with_namespace(id, |functions| &functions.start, budget).0
+    }
+
+    fn call_with_namespace(
+        &mut self,
+        id: ModuleId,
+        function: impl FnOnce(&Functions) -> &v8::Global<v8::Function>,
+        budget: Duration,
+    ) -> (Result<(), HandlerError>, Duration) {
         let Self { runtime, bracket, functions, .. } = self;
-        let (result, _) = bracket.turn(budget, || {
+        bracket.turn(budget, || {
             let namespace = runtime.get_module_namespace(id).map_err(|error| startup_error(&error))?;
             deno_core::scope!(scope, runtime);
             v8::tc_scope!(let scope, scope);
             let namespace = v8::Local::new(scope, namespace);
-            let start = v8::Local::new(scope, &functions.start);
+            let function = v8::Local::new(scope, function(functions));
             let this = v8::undefined(scope).into();
-            match start.call(scope, this, &[namespace.into()]) {
+            match function.call(scope, this, &[namespace.into()]) {
                 Some(_) => Ok(()),
                 None => Err(exception(scope)),
             }
-        });
-        result
+        })
     }
 
-    /// Gives the handler a request; its answer comes through the ops. Returns the request's slot (`None` when there is no
+    /// Gives the handler an event; its answer comes through the ops. Returns the request's slot (`None` when there is no
     /// slot left, which has been answered) and the CPU time used.
-    pub(crate) fn dispatch(
-        &mut self,
-        event: FetchEvent,
-        responder: Responder,
-        budget: Duration,
-    ) -> (Option<u32>, Duration) {
+    pub(crate) fn dispatch(&mut self, event: Event, responder: Responder, budget: Duration) -> (Option<u32>, Duration) {
         let begun = requests::begin(&mut self.state.borrow_mut(), event, responder);
         let Some(begun) = begun else { return (None, Duration::ZERO) };
         let slot = begun.slot;
@@ -300,7 +317,7 @@ fn key<'s>(scope: &mut v8::PinScope<'s, '_>, name: &str) -> v8::Local<'s, v8::Va
 }
 
 /// Takes the driving functions from the global object and leaves nothing of the engine's internals on it.
-fn take_functions(runtime: &mut JsRuntime, builtins: &Builtins) -> Functions {
+fn take_functions(runtime: &mut JsRuntime, builtins: &Builtins, platform_modules: &PlatformModules) -> Functions {
     deno_core::scope!(scope, runtime);
     let global = scope.get_current_context().global(scope);
     let internal_key = key(scope, "__atoll__");
@@ -312,7 +329,9 @@ fn take_functions(runtime: &mut JsRuntime, builtins: &Builtins) -> Functions {
         let function = v8::Local::<v8::Function>::try_from(value).expect("a driving function is a function");
         v8::Global::new(scope, function)
     };
+    platform_modules.set(function(scope, "builtin"));
     let functions = Functions {
+        prepare: function(scope, "prepare"),
         start: function(scope, "start"),
         dispatch: function(scope, "dispatch"),
         abort: function(scope, "abort"),

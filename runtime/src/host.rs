@@ -131,6 +131,7 @@ async fn start(core: &mut Core, worker: &Worker, phases: &mut Phases) -> Result<
     let at = Instant::now();
     let id = core.load(&worker.bundle.main, &mut budget).await?;
     phases.loaded = at.elapsed();
+    core.prepare(id, &mut budget)?;
     core.evaluate(id, &mut budget).await?;
     phases.evaluated = at.elapsed().saturating_sub(phases.loaded);
     core.start(id, budget)?;

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use atoll_web::event::{FetchEvent, FetchResponse, HandlerError};
+use atoll_web::event::{Event, FetchEvent, FetchResponse, HandlerError, ScheduledEvent, ScheduledOutcome};
+use atoll_web::requests;
 use deno_core::v8;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -37,7 +38,7 @@ pub(crate) type Responder = oneshot::Sender<Result<FetchResponse, HandlerError>>
 
 pub(crate) struct Fetch {
     pub(crate) key: u64,
-    pub(crate) event: FetchEvent,
+    pub(crate) event: Event,
     pub(crate) responder: Responder,
     pub(crate) hub: Arc<Hub>,
     pub(crate) ticket: Ticket,
@@ -219,6 +220,17 @@ impl Isolate {
     /// Sends a request and waits for the response's head. Dropping the future, or the answer's unfinished body, tells
     /// the handler that the client has gone (`request.signal` aborts). Must be called within a tokio runtime.
     pub async fn fetch(&self, event: FetchEvent) -> Result<FetchResponse, HandlerError> {
+        self.send(event.into()).await
+    }
+
+    /// Sends a scheduled event and waits until its handler is done; what it gave to `waitUntil` goes on. As
+    /// [`fetch`](Self::fetch) otherwise.
+    pub async fn scheduled(&self, event: ScheduledEvent) -> Result<ScheduledOutcome, HandlerError> {
+        let done = self.send(event.into()).await?;
+        Ok(ScheduledOutcome { no_retry: done.status == requests::DONE_NO_RETRY })
+    }
+
+    async fn send(&self, event: Event) -> Result<FetchResponse, HandlerError> {
         static KEYS: AtomicU64 = AtomicU64::new(0);
         let key = KEYS.fetch_add(1, Ordering::Relaxed);
         let (responder, response) = oneshot::channel();

@@ -18,6 +18,7 @@ mod isolate;
 mod limits;
 mod loader;
 mod memory;
+mod platform_modules;
 mod pool;
 mod snapshot;
 mod turn;

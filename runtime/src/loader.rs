@@ -20,6 +20,7 @@ use deno_error::JsErrorBox;
 
 use crate::builtins::{Builtins, NODE, builtin_url, facade};
 use crate::code_cache::CodeCache;
+use crate::platform_modules;
 
 /// Modules from this size on, in bytes, have a code cache: smaller ones compile faster than a cache is made and read.
 const CACHED_FROM: usize = 8 << 10;
@@ -78,6 +79,9 @@ impl BundleLoader {
         requested: &RequestedModuleType,
         referrer: Option<&ModuleLoadReferrer>,
     ) -> Result<ModuleSource, JsErrorBox> {
+        if let Some(names) = platform_modules::exports(url.as_str()) {
+            return Ok(platform_modules::source(url, names, requested));
+        }
         if let Some(name) = self.compatibility().module(url.as_str()) {
             return Ok(match requested {
                 RequestedModuleType::Other(kind) if kind == NODE => {
@@ -160,6 +164,9 @@ impl ModuleLoader for BundleLoader {
             return base.join(specifier).map_err(|error| {
                 JsErrorBox::type_error(format!("import specifier {specifier:?} in {referrer} is not a URL: {error}"))
             });
+        }
+        if platform_modules::exports(specifier).is_some() {
+            return ModuleSpecifier::parse(specifier).map_err(JsErrorBox::from_err);
         }
         let url = module_url(specifier);
         if self.with_module(&url, |_, module| module.is_some()) == Some(true) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use atoll_bundle::{Bundle, Module, ModuleKind};
 use atoll_runtime::{
     Binding, Body, Engine, EngineOptions, FetchEvent, FetchFailure, FetchResponse, HandlerError, Host, Isolate, Limits,
-    LogRecord, OutboundRequest, OutboundResponse, Pool, PoolOptions, Worker,
+    LogRecord, OutboundRequest, OutboundResponse, Pool, PoolOptions, ScheduledEvent, ScheduledOutcome, Worker,
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -116,6 +116,111 @@ async fn text(response: FetchResponse) -> String {
 
 async fn ask(isolate: &Isolate, path: &str) -> String {
     text(isolate.fetch(get(path)).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn built_in_modules_are_imported() {
+    let (isolate, _) = start(
+        "import { WorkerEntrypoint, env, waitUntil } from 'cloudflare:workers';
+        import workers from 'cloudflare:workers';
+        const greeting = env.GREETING;
+        export class Other extends WorkerEntrypoint { fetch() { return new Response('other'); } }
+        export const anything = 7;
+        export default class extends WorkerEntrypoint {
+            #calls = 0;
+            async fetch(request) {
+                waitUntil(Promise.resolve());
+                return Response.json([greeting, this.env === env, workers.env === env, ++this.#calls, typeof this.ctx.waitUntil]);
+            }
+        }",
+    );
+    assert_eq!(ask(&isolate, "/").await, r#"["hi",true,true,1,"function"]"#);
+    assert_eq!(ask(&isolate, "/").await, r#"["hi",true,true,1,"function"]"#);
+    for (import, problem) in [
+        ("import { DurableObject } from 'cloudflare:workers'", "does not provide an export named 'DurableObject'"),
+        ("import { connect } from 'cloudflare:sockets'", "this built-in module is not available"),
+    ] {
+        let (isolate, _) = start(&format!("{import}; export default {{ fetch() {{}} }}"));
+        let error = isolate.started().await.unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn scripts_in_the_syntax_of_service_workers_run() {
+    let (isolate, host) = start(
+        "const greeting = GREETING + CONFIG.depth[1];
+        addEventListener('fetch', (event) => {
+            event.passThroughOnException();
+            const { pathname } = new URL(event.request.url);
+            if (pathname === '/throws') throw new RangeError('thrown');
+            if (pathname === '/silent') return;
+            if (pathname === '/twice') event.respondWith(new Response('first'));
+            event.respondWith(answer(event, pathname));
+        });
+        addEventListener('fetch', { handleEvent(event) {
+            if (new URL(event.request.url).pathname === '/silent/2') event.respondWith(new Response('not reached'));
+        } });
+        async function answer(event, pathname) {
+            await scheduler.wait(1);
+            event.waitUntil(scheduler.wait(1).then(() => console.log('waited')));
+            let late = '';
+            try { event.respondWith(new Response()); } catch (error) { late = error.name; }
+            return Response.json([greeting, pathname, event.type, event instanceof FetchEvent, event.target === self, late]);
+        }",
+    );
+    let expected = r#"["hi2","/silent/2","fetch",true,true,"InvalidStateError"]"#;
+    assert_eq!(ask(&isolate, "/silent/2").await, expected);
+    match isolate.fetch(get("/throws")).await {
+        Err(HandlerError::Exception { message, pass_through: true, .. }) => assert_eq!(message, "RangeError: thrown"),
+        other => panic!("{other:?}"),
+    }
+    for (path, problem) in [("/silent", "has called event.respondWith"), ("/twice", "InvalidStateError")] {
+        let error = isolate.fetch(get(path)).await.unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+    while isolate.load().in_flight > 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(host.text().contains("waited"), "{}", host.text());
+    let (isolate, _) = start("export default { fetch() { return new Response(typeof GREETING); } }");
+    assert_eq!(ask(&isolate, "/").await, "undefined");
+    let (isolate, _) = start("const nothing = 1;");
+    assert!(isolate.started().await.unwrap_err().to_string().contains("has no default export"));
+}
+
+#[tokio::test]
+async fn scheduled_events_are_handled() {
+    let event = |cron: &str| ScheduledEvent { cron: cron.into(), scheduled_ms: 1.5e12, request_id: "cron".into() };
+    let code = "{ async scheduled(controller, env, ctx) {
+        if (controller.cron === 'fail') throw new Error('no');
+        if (controller.cron === 'once') controller.noRetry();
+        ctx.waitUntil(scheduler.wait(1).then(() => console.log('later')));
+        console.log(controller.cron, controller.scheduledTime, controller.type, env.GREETING);
+    } }";
+    let (isolate, host) = start(&format!("export default {code}"));
+    assert_eq!(isolate.scheduled(event("* * * * *")).await.unwrap(), ScheduledOutcome { no_retry: false });
+    assert!(isolate.scheduled(event("once")).await.unwrap().no_retry);
+    assert!(matches!(isolate.scheduled(event("fail")).await, Err(HandlerError::Exception { .. })));
+    let error = isolate.fetch(get("/")).await.unwrap_err().to_string();
+    assert!(error.contains("The worker has no fetch handler"), "{error}");
+    while isolate.load().in_flight > 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let text = host.text();
+    assert!(text.contains("* * * * * 1500000000000 scheduled hi") && text.contains("later"), "{text}");
+    let class = "import { WorkerEntrypoint } from 'cloudflare:workers';
+        export default class extends WorkerEntrypoint { scheduled(controller) { console.log(this.env.GREETING); } }";
+    let (isolate, host) = start(class);
+    isolate.scheduled(event("x")).await.unwrap();
+    assert!(host.text().contains("hi"));
+    let (isolate, host) =
+        start("addEventListener('scheduled', (event) => console.log(event.cron, event.scheduledTime))");
+    isolate.scheduled(event("y")).await.unwrap();
+    assert!(host.text().contains("y 1500000000000"));
+    let (isolate, _) = start("export default { fetch() { return new Response() } }");
+    let error = isolate.scheduled(event("x")).await.unwrap_err().to_string();
+    assert!(error.contains("The worker has no scheduled handler"), "{error}");
 }
 
 #[tokio::test]
@@ -229,7 +334,7 @@ async fn code_that_cannot_start_says_why() {
     assert!(text.contains("left-pad"), "{text}");
     let text = startup_failure(&module("export const x = 1")).await;
     assert!(text.contains("default"), "{text}");
-    let text = startup_failure(&module("export default { scheduled() {} }")).await;
+    let text = startup_failure(&module("export default { other() {} }")).await;
     assert!(text.contains("fetch"), "{text}");
     let text = startup_failure(&module("\nthrow new Error('at the top')")).await;
     assert!(text.contains("at the top") && text.contains("index.js:2"), "{text}");

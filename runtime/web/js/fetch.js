@@ -22,6 +22,7 @@ const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
 const MOST_REDIRECTS = 20;
 const HTTP = new SafeRegExp(/^https?:/);
 const WS = new SafeRegExp(/^wss?:/);
+const LOCAL = new SafeRegExp(/^(?:data|blob):/);
 
 const isRedirect = (status) => status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
 
@@ -55,6 +56,9 @@ async function run(request) {
     url = `http${primordials.StringPrototypeSlice(url, 2)}`;
   }
   if (RegExpPrototypeExec(HTTP, url) === null) {
+    if (RegExpPrototypeExec(LOCAL, parts.url) !== null) {
+      return core.loadExtScript("ext:atoll_web/data_url.js").fetchLocal(withoutFragment(parts.url), parts.method);
+    }
     throw new TypeError(`fetch: cannot fetch ${JSONStringify(parts.url)}: only http: and https: URLs can be fetched`);
   }
   const hop = {

@@ -40,11 +40,14 @@ const script = (specifier) => () => core.loadExtScript(specifier);
 
 const caches = script("ext:atoll_web/cache.js");
 const compression = script("ext:atoll_web/compression.js");
-const crypto = script("ext:deno_crypto/00_crypto.js");
+const crypto = script("ext:atoll_web/crypto.js");
 const decompression = script("ext:atoll_web/decompression.js");
+const eventSource = script("ext:atoll_web/event_source.js");
 const fileReader = script("ext:deno_web/10_filereader.js");
 const htmlRewriter = script("ext:atoll_web/html_rewriter.js");
+const identityStreams = script("ext:atoll_web/identity_streams.js");
 const messages = script("ext:deno_web/13_message_port.js");
+const serviceWorker = script("ext:atoll_web/service_worker.js");
 const urlPattern = script("ext:deno_web/01_urlpattern.js");
 const webSocket = script("ext:atoll_web/websocket.js");
 
@@ -153,12 +156,17 @@ const properties = {
   DecompressionStream: lazily(decompression, "DecompressionStream"),
   ErrorEvent: hidden(events.ErrorEvent),
   Event: hidden(events.Event),
+  EventSource: lazily(eventSource, "EventSource"),
   EventTarget: hidden(events.EventTarget),
+  ExtendableEvent: lazily(serviceWorker, "ExtendableEvent"),
+  FetchEvent: lazily(serviceWorker, "FetchEvent"),
   File: hidden(files.File),
   FileReader: lazily(fileReader, "FileReader"),
+  FixedLengthStream: lazily(identityStreams, "FixedLengthStream"),
   FormData: lazily(loadFormData, "FormData"),
   HTMLRewriter: lazily(htmlRewriter, "HTMLRewriter"),
   Headers: hidden(Headers),
+  IdentityTransformStream: lazily(identityStreams, "IdentityTransformStream"),
   MessageChannel: lazily(messages, "MessageChannel"),
   MessageEvent: hidden(events.MessageEvent),
   MessagePort: lazily(messages, "MessagePort"),
@@ -179,6 +187,7 @@ const properties = {
   ReadableStreamDefaultReader: hidden(streams.ReadableStreamDefaultReader),
   Request: hidden(Request),
   Response: hidden(Response),
+  ScheduledEvent: lazily(serviceWorker, "ScheduledEvent"),
   Scheduler: hidden(Scheduler),
   ServiceWorkerGlobalScope: hidden(ServiceWorkerGlobalScope),
   SubtleCrypto: lazily(crypto, "SubtleCrypto"),
@@ -234,10 +243,24 @@ function install() {
   events.defineEventHandler(globalThis, "rejectionhandled");
 }
 
-// What the engine adds only to a runtime, not to a snapshot. Agents of an isolate share no memory with anybody.
-function removeShared() {
+const wasmStreaming = script("ext:atoll_web/wasm_streaming.js");
+const { compileStreaming, instantiateStreaming } = {
+  compileStreaming(source) {
+    return wasmStreaming().compileStreaming(source);
+  },
+  instantiateStreaming(source, importObject = undefined) {
+    return wasmStreaming().instantiateStreaming(source, importObject);
+  },
+};
+
+// Does to the global of a runtime what cannot be kept in a snapshot. Agents of an isolate share no memory with anybody.
+function finish() {
   ReflectDeleteProperty(globalThis, "SharedArrayBuffer");
+  ObjectDefineProperties(globalThis.WebAssembly, {
+    compileStreaming: visible(compileStreaming),
+    instantiateStreaming: visible(instantiateStreaming),
+  });
 }
 
-return { install, removeShared };
+return { finish, install };
 })();

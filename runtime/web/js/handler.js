@@ -3,34 +3,26 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const {
-  op_atoll_env,
-  op_atoll_pass_through,
   op_atoll_respond_body,
   op_atoll_respond_bytes,
   op_atoll_respond_empty,
   op_atoll_respond_exception,
   op_atoll_respond_invalid,
   op_atoll_respond_pipe,
+  op_atoll_respond_scheduled,
   op_atoll_respond_socket,
   op_atoll_respond_text,
   op_atoll_response_gone,
-  op_atoll_wait_begin,
-  op_atoll_wait_end,
+  op_atoll_scheduled,
 } = core.ops;
 const {
-  JSONParse,
   MapPrototypeDelete,
   MapPrototypeGet,
   MapPrototypeSet,
-  ObjectDefineProperty,
   PromisePrototypeThen,
   PromiseResolve,
-  ReflectApply,
   SafeMap,
-  Symbol,
-  TypeError,
 } = primordials;
-const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { signalAbort } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const headerLists = core.loadExtScript("ext:atoll_web/headers.js");
@@ -39,101 +31,30 @@ const responses = core.loadExtScript("ext:atoll_web/response.js");
 const { isHostBody, isUint8Array } = core.loadExtScript("ext:atoll_web/body.js");
 const { isCoded, pump } = core.loadExtScript("ext:atoll_web/pump.js");
 const { describe, logUncaught, stackOf } = core.loadExtScript("ext:atoll_web/errors.js");
+const { createContext, createController, saysNoRetry } = core.loadExtScript("ext:atoll_web/execution.js");
+const { environment, find, prepare, reset: resetEntrypoint } = core.loadExtScript("ext:atoll_web/entrypoint.js");
 const { getAsyncContext, RequestScope, setAsyncContext } = core.loadExtScript("ext:atoll_web/context.js");
 
-const INTERNAL = Symbol("internal");
-const EXAMPLE = "export default { async fetch(request, env, ctx) { return new Response(\"hello\"); } };";
+// The kind of an event that is no request.
+const SCHEDULED = 3;
 
-// The second and third argument of a handler.
-class ExecutionContext {
-  #slot = 0;
-  #props = {};
-
-  constructor(key, slot) {
-    if (key !== INTERNAL) throw new TypeError("Illegal constructor");
-    this.#slot = slot;
-  }
-
-  get props() {
-    return this.#props;
-  }
-
-  waitUntil(promise) {
-    webidl.requiredArguments(arguments.length, 1, "Failed to execute 'waitUntil' on 'ExecutionContext'");
-    const slot = this.#slot;
-    // After the end of the request there is nothing left to keep alive; the promise itself still runs.
-    if (!op_atoll_wait_begin(slot)) return;
-    PromisePrototypeThen(
-      PromiseResolve(promise),
-      () => op_atoll_wait_end(slot),
-      (error) => {
-        logUncaught("Uncaught (in waitUntil) ", error);
-        op_atoll_wait_end(slot);
-      },
-    );
-  }
-
-  passThroughOnException() {
-    op_atoll_pass_through(this.#slot);
-  }
-}
-webidl.configureInterface(ExecutionContext);
-
-// The entry's default export and its fetch method, once started.
-let handler = null;
-let fetchMethod = null;
+// The worker's entry, once started, and its `env`.
+let entry = null;
 let env = null;
 
 // Requests that are waited for or whose response is being streamed.
 const scopes = new SafeMap();
 
 function start(namespace) {
-  const entry = namespace.default;
-  if (entry === undefined || entry === null) {
-    throw new TypeError(`The entry module has no default export; it needs one with a fetch method: ${EXAMPLE}`);
-  }
-  if (typeof entry !== "object" && typeof entry !== "function") {
-    throw new TypeError(
-      `The entry module's default export is a ${typeof entry}, not an object with a fetch method: ${EXAMPLE}`,
-    );
-  }
-  const method = entry.fetch;
-  if (typeof method !== "function") {
-    throw new TypeError(
-      typeof entry === "function"
-        ? `The entry module's default export is a function; it must be an object with a fetch method: ${EXAMPLE}`
-        : `The entry module's default export has no fetch method: ${EXAMPLE}`,
-    );
-  }
-  const bindings = {};
-  const list = op_atoll_env();
-  for (let i = 0; i < list.length; i += 3) {
-    let value = list[i + 2];
-    if (list[i] === "json") {
-      try {
-        value = JSONParse(value);
-      } catch (error) {
-        throw new TypeError(`The variable ${list[i + 1]} is not valid JSON`, { cause: error });
-      }
-    }
-    ObjectDefineProperty(bindings, list[i + 1], {
-      __proto__: null,
-      value,
-      writable: true,
-      enumerable: true,
-      configurable: true,
-    });
-  }
-  handler = entry;
-  fetchMethod = method;
-  env = bindings;
+  env = environment();
+  entry = find(namespace);
 }
 
 // Forgets the worker, for the snapshot.
 function reset() {
-  handler = null;
-  fetchMethod = null;
+  entry = null;
   env = null;
+  resetEntrypoint();
 }
 
 function dispatch(slot, method, url, bodyKind) {
@@ -141,8 +62,9 @@ function dispatch(slot, method, url, bodyKind) {
   const previous = getAsyncContext();
   setAsyncContext(scope);
   try {
+    if (bodyKind === SCHEDULED) return schedule(scope);
     const request = createInbound(scope, method, url, bodyKind);
-    const result = ReflectApply(fetchMethod, handler, [request, env, new ExecutionContext(INTERNAL, slot)]);
+    const result = entry.fetch(request, env, createContext(slot));
     if (responses.isResponse(result)) {
       respond(scope, result);
     } else {
@@ -158,6 +80,21 @@ function dispatch(slot, method, url, bodyKind) {
   } finally {
     setAsyncContext(previous);
   }
+}
+
+function schedule(scope) {
+  const { slot } = scope;
+  const { 0: time, 1: cron } = op_atoll_scheduled(slot);
+  const controller = createController(time, cron);
+  MapPrototypeSet(scopes, slot, scope);
+  PromisePrototypeThen(
+    PromiseResolve(entry.scheduled(controller, env, createContext(slot))),
+    () => {
+      MapPrototypeDelete(scopes, slot);
+      op_atoll_respond_scheduled(slot, saysNoRetry(controller));
+    },
+    (error) => fail(scope, error),
+  );
 }
 
 function fail(scope, error) {
@@ -282,5 +219,5 @@ function abort(slot) {
   }
 }
 
-return { abort, dispatch, ExecutionContext, plainHeaders, reset, start };
+return { abort, dispatch, plainHeaders, prepare, reset, start };
 })();

@@ -6,16 +6,21 @@
   core.loadExtScript("ext:atoll_web/errors.js").install();
   const globals = core.loadExtScript("ext:atoll_web/globals.js");
   globals.install();
-  const { abort, dispatch, reset, start } = core.loadExtScript("ext:atoll_web/handler.js");
+  const { abort, dispatch, prepare, reset, start } = core.loadExtScript("ext:atoll_web/handler.js");
 
   globalThis.__atoll__ = {
     __proto__: null,
     abort,
-    dispatch,
-    reset,
-    start(namespace) {
-      globals.removeShared();
-      start(namespace);
+    // The modules that the platform has built in, by specifier.
+    builtin(specifier) {
+      return core.loadExtScript("ext:atoll_web/builtins.js").builtin(specifier);
     },
+    dispatch,
+    prepare(namespace) {
+      globals.finish();
+      prepare(namespace);
+    },
+    reset,
+    start,
   };
 })(globalThis);

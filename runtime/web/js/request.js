@@ -180,7 +180,11 @@ class Request {
   get cf() {
     if (this.#slot !== 0 && this.#cf === undefined) {
       const json = op_atoll_request_cf(this.#slot);
-      if (json !== "") this.#cf = JSONParse(json);
+      if (json !== "") {
+        this.#cf = JSONParse(json);
+        const codings = headerLists.listGet(headerLists.listOf(this.headers), "accept-encoding");
+        if (codings !== null) this.#cf.clientAcceptEncoding ??= codings;
+      }
     }
     return this.#cf;
   }

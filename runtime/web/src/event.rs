@@ -80,6 +80,53 @@ pub struct FetchEvent {
     pub cf: Option<String>,
 }
 
+/// A timer's event for the app's `scheduled` handler.
+#[derive(Clone, Debug)]
+pub struct ScheduledEvent {
+    /// The cron expression that is due, as the project file has it.
+    pub cron: String,
+    /// The time it was due, in milliseconds since the Unix epoch.
+    pub scheduled_ms: f64,
+    /// Identifies the event in logs.
+    pub request_id: String,
+}
+
+/// What became of a [`ScheduledEvent`] whose handler has not failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScheduledOutcome {
+    /// The handler has called `controller.noRetry()`.
+    pub no_retry: bool,
+}
+
+/// What an isolate handles.
+#[derive(Debug)]
+pub enum Event {
+    /// A request.
+    Fetch(FetchEvent),
+    /// A timer.
+    Scheduled(ScheduledEvent),
+}
+
+impl From<FetchEvent> for Event {
+    fn from(event: FetchEvent) -> Self {
+        Self::Fetch(event)
+    }
+}
+
+impl From<ScheduledEvent> for Event {
+    fn from(event: ScheduledEvent) -> Self {
+        Self::Scheduled(event)
+    }
+}
+
+impl FetchEvent {
+    /// A request that asks for nothing: what stands in the place of one for other events.
+    pub(crate) fn nothing(request_id: String) -> Self {
+        let (url, headers) = (String::new(), HeaderMap::new());
+        Self { method: Method::GET, url, headers, body: Body::Empty, request_id, cf: None }
+    }
+}
+
 /// A handler's answer.
 #[derive(Debug)]
 pub struct FetchResponse {

@@ -7,8 +7,9 @@ use deno_core::{Extension, ExtensionFileSourceCode};
 use crate::bodies::Bodies;
 use crate::memory::{Meter, MeteredBlobs};
 use crate::ops::decode::Decoders;
-use crate::ops::rewriter::Rewriters;
-use crate::ops::{app, body, cache, decode, fetch, form, request, rewriter, websocket};
+use crate::ops::digest::{self, Digests};
+use crate::ops::rewriter::{self, Rewriters};
+use crate::ops::{app, body, cache, decode, fetch, form, request, websocket};
 use crate::pipes::Pipes;
 use crate::requests::Requests;
 use crate::sockets::Sockets;
@@ -38,6 +39,11 @@ deno_core::extension!(
         decode::op_atoll_decode_open,
         decode::op_atoll_decode_read,
         decode::op_atoll_decode_write,
+        digest::op_atoll_digest_drop,
+        digest::op_atoll_digest_finish,
+        digest::op_atoll_digest_open,
+        digest::op_atoll_digest_write,
+        digest::op_atoll_same_bytes,
         fetch::op_atoll_fetch,
         form::op_atoll_form_parse,
         request::op_atoll_pass_through,
@@ -50,8 +56,10 @@ deno_core::extension!(
         request::op_atoll_respond_exception,
         request::op_atoll_respond_invalid,
         request::op_atoll_respond_pipe,
+        request::op_atoll_respond_scheduled,
         request::op_atoll_respond_text,
         request::op_atoll_response_gone,
+        request::op_atoll_scheduled,
         request::op_atoll_wait_begin,
         request::op_atoll_wait_end,
         rewriter::op_atoll_rewriter_attribute,
@@ -89,12 +97,18 @@ deno_core::extension!(
     lazy_loaded_js = [
         dir "js",
         "body.js",
+        "builtins.js",
         "cache.js",
         "compression.js",
         "console.js",
         "context.js",
+        "crypto.js",
+        "data_url.js",
         "decompression.js",
+        "entrypoint.js",
         "errors.js",
+        "event_source.js",
+        "execution.js",
         "fetch.js",
         "form_data.js",
         "globals.js",
@@ -103,11 +117,14 @@ deno_core::extension!(
         "headers.js",
         "html_rewriter.js",
         "html_tokens.js",
+        "identity_streams.js",
         "iteration.js",
         "pump.js",
         "request.js",
         "response.js",
         "websocket.js",
+        "service_worker.js",
+        "wasm_streaming.js",
     ],
     js = [dir "js", "main.js"],
     options = { meter: Meter },
@@ -119,6 +136,7 @@ deno_core::extension!(
         state.put(Decoders::default());
         state.put(Rewriters::default());
         state.put(Sockets::default());
+        state.put(Digests::default());
     },
 );
 

@@ -10,10 +10,13 @@
 //!
 //! # How a request goes through it
 //!
-//! Right after a runtime is made, `globalThis.__atoll__` holds three functions. The embedder keeps them and deletes
+//! Right after a runtime is made, `globalThis.__atoll__` holds these functions. The embedder keeps them and deletes
 //! `__atoll__`, `__bootstrap` and `Deno` from `globalThis` before code of a tenant runs. [`install`] says which worker
 //! the isolate belongs to. Then:
 //!
+//! - `prepare(namespace)` takes the namespace of the entry module before it is evaluated: a script without exports finds
+//!   its bindings on the global.
+//! - `builtin(specifier)` returns the exports of a module that the platform has built in ([`BUILTINS`]).
 //! - `start(namespace)` takes the namespace of the entry module, finds its handler and builds `env`. It throws a
 //!   `TypeError` that says what is missing.
 //! - `dispatch(slot, method, url, bodyKind)` calls the handler, with what [`requests::begin`] has returned. It never
@@ -52,6 +55,10 @@ pub use warm_up::{rehearse, warm_up};
 
 use crate::connections::Connections;
 use crate::event::{Environment, Host};
+
+/// The modules that the platform has built in, and the names that each exports.
+pub const BUILTINS: &[(&str, &[&str])] =
+    &[("cloudflare:workers", &["RpcTarget", "WorkerEntrypoint", "env", "waitUntil"])];
 
 /// Which worker an isolate runs, as far as its web platform needs to know.
 pub struct IsolateContext {

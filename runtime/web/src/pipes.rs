@@ -29,6 +29,7 @@ pub(crate) struct Pipes {
 struct Pipe {
     sender: mpsc::Sender<Chunk>,
     receiver: Option<mpsc::Receiver<Chunk>>,
+    length: Option<u64>,
     end: Arc<End>,
 }
 
@@ -58,16 +59,17 @@ impl Written {
 }
 
 impl Pipes {
-    /// A new pipe; `None` when there are too many.
-    pub(crate) fn open(&mut self) -> Option<u32> {
+    /// A new pipe for `length` bytes, when that is known; `None` when there are too many.
+    pub(crate) fn open(&mut self, length: Option<u64>) -> Option<u32> {
         let (sender, receiver) = mpsc::channel(CHUNKS);
-        self.table.insert(Pipe { sender, receiver: Some(receiver), end: Arc::default() }).ok()
+        self.table.insert(Pipe { sender, receiver: Some(receiver), length, end: Arc::default() }).ok()
     }
 
-    /// The consumer's end, once.
-    pub(crate) fn take(&mut self, pipe: u32) -> Option<BodyStream> {
+    /// The consumer's end, once, and its length when that is known.
+    pub(crate) fn take(&mut self, pipe: u32) -> Option<(BodyStream, Option<u64>)> {
         let pipe = self.table.get_mut(pipe)?;
-        Some(Box::pin(PipeStream { receiver: pipe.receiver.take()?, end: Some(pipe.end.clone()) }))
+        let stream = PipeStream { receiver: pipe.receiver.take()?, end: Some(pipe.end.clone()) };
+        Some((Box::pin(stream), pipe.length))
     }
 
     pub(crate) fn write(&mut self, pipe: u32, chunk: Bytes) -> Written {

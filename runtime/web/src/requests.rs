@@ -5,11 +5,13 @@
 
 use bytes::Bytes;
 use deno_core::OpState;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::oneshot;
 
 use crate::bodies::{Bodies, HostBody};
-use crate::event::{Body, BodyError, FetchEvent, FetchResponse, HandlerError, LogLevel, LogRecord};
+use crate::event::{
+    Body, BodyError, Event, FetchEvent, FetchResponse, HandlerError, LogLevel, LogRecord, ScheduledEvent,
+};
 use crate::handles::Handles;
 use crate::pipes::Guarded;
 use crate::socket::Socket;
@@ -36,6 +38,11 @@ impl Answer {
     }
 }
 
+/// The status that answers a scheduled event whose handler is done.
+pub const DONE: StatusCode = StatusCode::OK;
+/// The same, when the handler has called `noRetry`.
+pub const DONE_NO_RETRY: StatusCode = StatusCode::NO_CONTENT;
+
 /// What the JavaScript function `dispatch(slot, method, url, bodyKind)` is to be called with.
 #[derive(Debug)]
 pub struct Dispatch {
@@ -49,7 +56,7 @@ pub struct Dispatch {
     pub body: BodyKind,
 }
 
-/// The kind of a request's body.
+/// The kind of an event: a request with a body of some kind, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
     /// There is none.
@@ -58,6 +65,8 @@ pub enum BodyKind {
     Full,
     /// It comes in chunks.
     Stream,
+    /// It is a scheduled event, and no request at all.
+    Scheduled,
 }
 
 impl BodyKind {
@@ -67,6 +76,7 @@ impl BodyKind {
             Self::Empty => 0,
             Self::Full => 1,
             Self::Stream => 2,
+            Self::Scheduled => 3,
         }
     }
 }
@@ -75,6 +85,7 @@ impl BodyKind {
 pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) cf: Option<String>,
+    pub(crate) scheduled: Option<ScheduledEvent>,
     request_id: String,
     body: Option<Body>,
     responder: Option<Responder>,
@@ -103,9 +114,14 @@ pub(crate) struct Requests {
     held: Option<Vec<Answer>>,
 }
 
-/// Takes up a request. `None` when the isolate has no slot left (262,144 requests under way); it has been answered then.
-pub fn begin(state: &mut OpState, event: FetchEvent, responder: Responder) -> Option<Dispatch> {
+/// Takes up an event. `None` when the isolate has no slot left (262,144 requests under way); it has been answered then.
+pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder) -> Option<Dispatch> {
+    let (event, scheduled) = match event.into() {
+        Event::Fetch(event) => (event, None),
+        Event::Scheduled(event) => (FetchEvent::nothing(event.request_id.clone()), Some(event)),
+    };
     let kind = match &event.body {
+        _ if scheduled.is_some() => BodyKind::Scheduled,
         Body::Empty | Body::Socket(_) => BodyKind::Empty,
         Body::Full(_) => BodyKind::Full,
         Body::Stream { .. } => BodyKind::Stream,
@@ -113,6 +129,7 @@ pub fn begin(state: &mut OpState, event: FetchEvent, responder: Responder) -> Op
     let request = Request {
         headers: event.headers,
         cf: event.cf,
+        scheduled,
         request_id: event.request_id,
         body: Some(event.body),
         responder: Some(responder),
@@ -311,7 +328,7 @@ impl Requests {
             request.body_gone = Some(socket.watch());
             request.socket = kept;
         }
-        let status = http::StatusCode::SWITCHING_PROTOCOLS;
+        let status = StatusCode::SWITCHING_PROTOCOLS;
         self.answer(slot, Ok(FetchResponse { status, headers, body: Body::Socket(socket) }))
     }
 

@@ -114,11 +114,13 @@ pub(crate) fn op_atoll_body_drop(state: &mut OpState, #[smi] handle: u32) {
     state.borrow_mut::<Bodies>().remove(handle);
 }
 
-/// A pipe for a body that JavaScript makes; 0 when there are too many.
+/// A pipe for a body that JavaScript makes, of `length` bytes unless that is negative; 0 when there are too many.
 #[op2(fast)]
 #[smi]
-pub(crate) fn op_atoll_pipe_open(state: &mut OpState) -> u32 {
-    state.borrow_mut::<Pipes>().open().unwrap_or(0)
+pub(crate) fn op_atoll_pipe_open(state: &mut OpState, length: f64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "JavaScript gives a safe integer")]
+    let length = (length >= 0.0).then_some(length as u64);
+    state.borrow_mut::<Pipes>().open(length).unwrap_or(0)
 }
 
 /// Writes a chunk: 0 when there is room for another, 1 when [`op_atoll_pipe_room`] is to be waited for first, 2 when

@@ -83,8 +83,8 @@ pub(crate) async fn op_atoll_cache_put(
             let body = state.borrow_mut::<Bodies>().take(handle).ok_or(FetchError::BodyUsed)?;
             body.into_described(&mut headers)
         } else if pipe != 0 {
-            let stream = state.borrow_mut::<Pipes>().take(pipe).ok_or(FetchError::BodyUsed)?;
-            (Body::Stream { stream, length: None }, None)
+            let (stream, length) = state.borrow_mut::<Pipes>().take(pipe).ok_or(FetchError::BodyUsed)?;
+            (Body::Stream { stream, length }, None)
         } else {
             (Body::Empty, None)
         }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use deno_core::{CancelFuture, CancelHandle, JsBuffer, OpState, ResourceId, ToV8, op2};
 use http::header::{ACCEPT_ENCODING, HeaderValue, UPGRADE};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use url::Url;
 
 use crate::IsolateContext;
@@ -18,6 +18,8 @@ use crate::memory::Meter;
 use crate::pipes::Pipes;
 use crate::requests::Requests;
 use crate::sockets::{MOST_OUTBOUND, Sockets};
+
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Why an outbound request failed.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
@@ -122,10 +124,14 @@ pub(crate) async fn op_atoll_fetch(
     let cancel = state.borrow().resource_table.get::<CancelHandle>(cancel).ok();
     let (request, mut permit) = {
         let mut state = state.borrow_mut();
+        let mut headers = outbound_headers(&list)?;
+        if let Some(inbound) = state.borrow::<Requests>().get(slot) {
+            keep_loop_marks(&mut headers, &inbound.headers);
+        }
         let request = OutboundRequest {
             method: Method::from_bytes(method.as_bytes()).map_err(|_| FetchError::Method(method))?,
             url: Url::parse(&url).map_err(|_| FetchError::Url(url))?,
-            headers: outbound_headers(&list)?,
+            headers,
             body: Body::Empty,
         };
         if request.headers.contains_key(UPGRADE) && !state.borrow::<Sockets>().has_room() {
@@ -186,6 +192,17 @@ fn outbound_headers(list: &str) -> Result<HeaderMap, HeaderError> {
     Ok(headers)
 }
 
+/// What the inbound request says of the platforms it has passed, an outbound one says too: code cannot hide a loop
+/// (RFC 8586 §3).
+fn keep_loop_marks(outbound: &mut HeaderMap, inbound: &HeaderMap) {
+    if inbound.contains_key(CDN_LOOP) {
+        outbound.remove(CDN_LOOP);
+        for value in inbound.get_all(CDN_LOOP) {
+            outbound.append(CDN_LOOP, value.clone());
+        }
+    }
+}
+
 fn outbound_body(
     state: &mut OpState,
     bytes: Option<JsBuffer>,
@@ -200,8 +217,8 @@ fn outbound_body(
         return Ok(body.into_decoded());
     }
     if pipe != 0 {
-        let stream = state.borrow_mut::<Pipes>().take(pipe).ok_or(FetchError::BodyUsed)?;
-        return Ok((Body::Stream { stream, length: None }, None));
+        let (stream, length) = state.borrow_mut::<Pipes>().take(pipe).ok_or(FetchError::BodyUsed)?;
+        return Ok((Body::Stream { stream, length }, None));
     }
     Ok((Body::Empty, None))
 }

@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod body;
 pub(crate) mod cache;
 pub(crate) mod decode;
+pub(crate) mod digest;
 pub(crate) mod fetch;
 pub(crate) mod form;
 pub(crate) mod request;

@@ -89,8 +89,9 @@ pub(crate) fn op_atoll_respond_pipe(
     #[smi] pipe: u32,
 ) -> Result<(), JsErrorBox> {
     let headers = headers::from_list(&list).map_err(JsErrorBox::from_err)?;
-    let stream = state.borrow_mut::<Pipes>().take(pipe).ok_or_else(|| JsErrorBox::type_error("the pipe is in use"))?;
-    let body = Guarded::new(stream, None, None);
+    let taken = state.borrow_mut::<Pipes>().take(pipe);
+    let (stream, length) = taken.ok_or_else(|| JsErrorBox::type_error("the pipe is in use"))?;
+    let body = Guarded::new(stream, length, None);
     state.borrow_mut::<Requests>().respond_stream(slot, status, headers, body);
     Ok(())
 }
@@ -163,6 +164,21 @@ pub(crate) fn op_atoll_respond_exception(
     let line = if stack.is_empty() { message.clone() } else { stack.clone() };
     requests::log(state, LogLevel::Error, slot, format!("Uncaught {line}"));
     state.borrow_mut::<Requests>().respond_exception(slot, message, stack);
+}
+
+/// The time, in milliseconds since the epoch, and the expression of a scheduled event.
+#[op2]
+#[serde]
+pub(crate) fn op_atoll_scheduled(state: &mut OpState, #[smi] slot: u32) -> (f64, String) {
+    let event = state.borrow::<Requests>().get(slot).and_then(|request| request.scheduled.clone());
+    event.map(|event| (event.scheduled_ms, event.cron)).unwrap_or_default()
+}
+
+/// The handler of a scheduled event is done.
+#[op2(fast)]
+pub(crate) fn op_atoll_respond_scheduled(state: &mut OpState, #[smi] slot: u32, no_retry: bool) {
+    let status = if no_retry { requests::DONE_NO_RETRY } else { requests::DONE };
+    state.borrow_mut::<Requests>().respond(slot, status.as_u16(), http::HeaderMap::new(), None);
 }
 
 /// Answers that what the handler returned is no response.

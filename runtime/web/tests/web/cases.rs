@@ -7,6 +7,7 @@ mod html_rewriter;
 mod outbound;
 mod platform;
 mod websocket;
+mod workers;
 
 use std::pin::Pin;
 
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
         outbound::cases(),
         platform::cases(),
         websocket::cases(),
+        workers::cases(),
     ]
     .concat()
 }

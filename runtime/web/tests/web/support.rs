@@ -203,24 +203,14 @@ impl Isolate {
             options.residual_lazy_js_sources = scripts;
         }
         let mut runtime = JsRuntime::new(options);
-        let [start, dispatch, abort] = entry_points(&mut runtime);
+        let [prepare, start, dispatch, abort] = entry_points(&mut runtime);
         install(&mut runtime.op_state().borrow_mut(), context);
         let id = runtime.load_main_es_module(&entry).await.map_err(|error| error.to_string())?;
+        call_with_namespace(&mut runtime, id, prepare)?;
         let evaluated = runtime.mod_evaluate(id);
         runtime.run_event_loop(PollEventLoopOptions::default()).await.map_err(|error| error.to_string())?;
         evaluated.await.map_err(|error| error.to_string())?;
-        let namespace = runtime.get_module_namespace(id).map_err(|error| error.to_string())?;
-        {
-            deno_core::scope!(scope, &mut runtime);
-            v8::tc_scope!(scope, scope);
-            let start = v8::Local::new(scope, start);
-            let namespace = v8::Local::new(scope, namespace);
-            let receiver = v8::undefined(scope).into();
-            if start.call(scope, receiver, &[namespace.into()]).is_none() {
-                let exception = scope.exception().expect("what it threw");
-                return Err(exception.to_rust_string_lossy(scope));
-            }
-        }
+        call_with_namespace(&mut runtime, id, start)?;
         Ok(Self { runtime, world, dispatch, abort })
     }
 
@@ -301,7 +291,25 @@ impl Isolate {
     }
 }
 
-fn entry_points(runtime: &mut JsRuntime) -> [v8::Global<v8::Function>; 3] {
+/// Calls one of the entry points with the namespace of a module; an error is what it threw.
+fn call_with_namespace(
+    runtime: &mut JsRuntime,
+    id: deno_core::ModuleId,
+    function: v8::Global<v8::Function>,
+) -> Result<(), String> {
+    let namespace = runtime.get_module_namespace(id).map_err(|error| error.to_string())?;
+    deno_core::scope!(scope, runtime);
+    v8::tc_scope!(scope, scope);
+    let function = v8::Local::new(scope, function);
+    let namespace = v8::Local::new(scope, namespace);
+    let receiver = v8::undefined(scope).into();
+    match function.call(scope, receiver, &[namespace.into()]) {
+        Some(_) => Ok(()),
+        None => Err(scope.exception().expect("what it threw").to_rust_string_lossy(scope)),
+    }
+}
+
+fn entry_points(runtime: &mut JsRuntime) -> [v8::Global<v8::Function>; 4] {
     deno_core::scope!(scope, runtime);
     let global = scope.get_current_context().global(scope);
     let key =
@@ -309,11 +317,15 @@ fn entry_points(runtime: &mut JsRuntime) -> [v8::Global<v8::Function>; 3] {
     let name = key(scope, "__atoll__");
     let name = v8::Local::new(scope, name);
     let entry = global.get(scope, name.into()).unwrap().to_object(scope).unwrap();
-    let functions = ["start", "dispatch", "abort"].map(|name| {
+    let functions = ["prepare", "start", "dispatch", "abort"].map(|name| {
         let name = v8::String::new(scope, name).unwrap();
         let function = entry.get(scope, name.into()).unwrap();
         v8::Global::new(scope, v8::Local::<v8::Function>::try_from(function).unwrap())
     });
+    // What a module over the asynchronous context is built on, for cases that have no such module.
+    let code = "globalThis.AsyncVariable = Deno.core.AsyncVariable; globalThis.restore = Deno.core.setAsyncContext;";
+    let code = v8::String::new(scope, code).unwrap();
+    v8::Script::compile(scope, code, None).unwrap().run(scope).unwrap();
     for name in ["__atoll__", "__bootstrap", "Deno"] {
         let name = v8::String::new(scope, name).unwrap();
         global.delete(scope, name.into());

@@ -1,0 +1,20 @@
+// The modules under `cloudflare:` that the platform has.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { TypeError } = primordials;
+const { environment, WorkerEntrypoint } = core.loadExtScript("ext:atoll_web/entrypoint.js");
+const { waitUntil } = core.loadExtScript("ext:atoll_web/execution.js");
+
+// Marks objects whose methods another worker may call. Workers of other apps cannot be called here, so it marks only.
+class RpcTarget {}
+
+function builtin(specifier) {
+  if (specifier === "cloudflare:workers") {
+    return { __proto__: null, env: environment(), RpcTarget, waitUntil, WorkerEntrypoint };
+  }
+  throw new TypeError(`There is no module ${specifier}`);
+}
+
+return { builtin };
+})();
