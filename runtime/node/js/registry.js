@@ -33,6 +33,7 @@ const MODULES = {
   "buffer": own("buffer.js"),
   "console": own("console.js"),
   "constants": own("constants.js"),
+  "crypto": own("crypto.js"),
   "diagnostics_channel": own("diagnostics_channel.js"),
   "events": own("events.js"),
   "module": own("module.js"),
@@ -56,12 +57,15 @@ const MODULES = {
   "url": own("url.js"),
   "util": own("util.js"),
   "util/types": own("util_types.js"),
+  "zlib": own("zlib.js"),
 };
 
 // What only the modules themselves require.
 const INTERNAL = {
   __proto__: null,
   "internal/buffer_numbers": own("buffer_numbers.js"),
+  "internal/crypto_ciphers": own("crypto_ciphers.js"),
+  "internal/crypto_keys": own("crypto_keys.js"),
   "internal/engine": own("engine.js"),
   "internal/errors": own("errors.js"),
   "internal/mime": own("mime.js"),
@@ -78,6 +82,22 @@ const internals = {
   __proto__: null,
   AsyncVariable: core.AsyncVariable,
   byteLength: core.byteLength,
+  crypto: {
+    __proto__: null,
+    cipherAad: ops.op_node_cipher_aad,
+    cipherFinish: ops.op_node_cipher_finish,
+    cipherOpen: ops.op_node_cipher_open,
+    cipherUpdate: ops.op_node_cipher_update,
+    equal: ops.op_node_equal,
+    fillRandom: ops.op_node_random,
+    hashCopy: ops.op_node_hash_copy,
+    hashFinish: ops.op_node_hash_finish,
+    hashOpen: ops.op_node_hash_open,
+    hashUpdate: ops.op_node_hash_update,
+    pbkdf2Open: ops.op_node_pbkdf2_open,
+    pbkdf2Step: ops.op_node_pbkdf2_step,
+    scrypt: ops.op_node_scrypt,
+  },
   environment: ops.op_atoll_env,
   getAsyncContext: core.getAsyncContext,
   getPromiseDetails: core.getPromiseDetails,
@@ -115,6 +135,14 @@ const internals = {
     isWeakSet: core.isWeakSet,
   },
   writeText: ops.op_node_write,
+  zlib: {
+    __proto__: null,
+    close: ops.op_node_zlib_close,
+    finish: ops.op_node_zlib_finish,
+    flush: ops.op_node_zlib_flush,
+    open: ops.op_node_zlib_open,
+    write: ops.op_node_zlib_write,
+  },
 };
 
 const loaded = new SafeMap();

@@ -7,13 +7,15 @@ const { nodeError, validate } = require("internal/errors");
 const types = require("internal/types");
 const inspection = require("packages/inspect");
 
+// The timer of the web cannot say how it becomes a promise.
+const { setTimeout: webSetTimeout } = globalThis;
 const customPromisify = Symbol.for("nodejs.util.promisify.custom");
 const customPromisifyArgs = Symbol.for("nodejs.util.promisify.customArgs");
 const { inspect } = inspection;
 
 function promisify(original) {
   validate.func(original, "original");
-  const custom = original[customPromisify];
+  const custom = original === webSetTimeout ? require("timers").promises.setTimeout : original[customPromisify];
   if (custom) {
     validate.func(custom, "The \"util.promisify.custom\" property");
     return Object.defineProperty(custom, customPromisify, { __proto__: null, value: custom, configurable: true });

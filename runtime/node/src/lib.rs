@@ -13,8 +13,17 @@
 //! of this crate. All of them run with the rights of the worker's own code: they are handed single operations and never
 //! the engine's internals, so that a worker which changes the built-in prototypes gains nothing.
 
+#![allow(
+    unsafe_code,
+    reason = "what the engine collects says so by an unsafe trait; every implementation says why it is sound"
+)]
+
+mod cipher;
 mod exports;
+mod hash;
+mod kdf;
 mod text;
+mod zlib;
 
 use deno_core::Extension;
 
@@ -38,7 +47,28 @@ deno_core::extension!(
 deno_core::extension!(
     atoll_node,
     deps = [atoll_web, atoll_node_packages],
-    ops = [text::op_node_text, text::op_node_write],
+    ops = [
+        cipher::op_node_cipher_aad,
+        cipher::op_node_cipher_finish,
+        cipher::op_node_cipher_open,
+        cipher::op_node_cipher_update,
+        hash::op_node_equal,
+        hash::op_node_hash_copy,
+        hash::op_node_hash_finish,
+        hash::op_node_hash_open,
+        hash::op_node_hash_update,
+        hash::op_node_random,
+        kdf::op_node_pbkdf2_open,
+        kdf::op_node_pbkdf2_step,
+        kdf::op_node_scrypt,
+        text::op_node_text,
+        text::op_node_write,
+        zlib::op_node_zlib_close,
+        zlib::op_node_zlib_finish,
+        zlib::op_node_zlib_flush,
+        zlib::op_node_zlib_open,
+        zlib::op_node_zlib_write,
+    ],
     lazy_loaded_js = [
         dir "js",
         "assert.js",
@@ -47,6 +77,9 @@ deno_core::extension!(
         "buffer_numbers.js",
         "console.js",
         "constants.js",
+        "crypto.js",
+        "crypto_ciphers.js",
+        "crypto_keys.js",
         "diagnostics_channel.js",
         "engine.js",
         "errors.js",
@@ -67,8 +100,10 @@ deno_core::extension!(
         "url.js",
         "util.js",
         "util_types.js",
+        "zlib.js",
     ],
     js = [dir "js", "main.js"],
+    state = |state| state.put(zlib::Held::default()),
 );
 
 /// The extensions, to come after those of the web platform.

@@ -68,6 +68,7 @@ export const cases = {
     ],
     async ({ promisify }) => promisify((a, done) => done(null, a + 1))(1),
     async ({ promisify }) => promisify((done) => done(new Error("no")))(),
+    async ({ promisify }) => promisify(setTimeout)(1, "after"),
     ({ promisify }) => promisify(5),
     async ({ callbackify }) => new Promise((resolve) => callbackify(async (a) => a * 2)(4, (error, value) => resolve([error, value]))),
     async ({ callbackify }) => new Promise((resolve) => callbackify(() => Promise.reject(null))((error) => resolve(error))),

@@ -1,0 +1,84 @@
+// Keys of node:crypto, and how its functions take and give bytes.
+
+(function (require) {
+"use strict";
+
+const { Buffer } = require("buffer");
+const { nodeError, validate } = require("internal/errors");
+
+const secrets = new WeakMap();
+
+// The bytes of a string or of any view.
+function bytesOf(value, name, encoding) {
+  if (typeof value === "string") return Buffer.from(value, encoding === "buffer" ? "utf8" : encoding);
+  if (value instanceof Uint8Array) return value;
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  throw nodeError("ERR_INVALID_ARG_TYPE", name, name === "data" || name === "key"
+    ? ["string", "Buffer", "TypedArray", "DataView"]
+    : ["string", "ArrayBuffer", "Buffer", "TypedArray", "DataView"], value);
+}
+
+function output(bytes, encoding) {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return encoding && encoding !== "buffer" ? buffer.toString(encoding) : buffer;
+}
+
+class KeyObject {
+  #type;
+
+  constructor(type, bytes) {
+    validate.oneOf(type, "type", ["secret", "public", "private"]);
+    if (type !== "secret") throw nodeError("ERR_CRYPTO_UNSUPPORTED_OPERATION", "only secret keys can be made here");
+    this.#type = type;
+    secrets.set(this, Uint8Array.from(bytes));
+  }
+
+  static from() {
+    throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", "KeyObject.from");
+  }
+
+  get symmetricKeySize() {
+    return secrets.get(this).length;
+  }
+
+  get type() {
+    return this.#type;
+  }
+
+  get [Symbol.toStringTag]() {
+    return "KeyObject";
+  }
+
+  equals(other) {
+    if (!(other instanceof KeyObject)) throw nodeError("ERR_INVALID_ARG_TYPE", "otherKeyObject", "KeyObject", other);
+    return Buffer.compare(secrets.get(this), secrets.get(other)) === 0;
+  }
+
+  export(options = {}) {
+    validate.object(options, "options");
+    const bytes = secrets.get(this);
+    if (options.format === "jwk") return { kty: "oct", k: Buffer.from(bytes).toString("base64url") };
+    if (options.format !== undefined) validate.oneOf(options.format, "options.format", [undefined, "buffer", "jwk"]);
+    return Buffer.from(bytes);
+  }
+}
+
+// The bytes of a secret key, in whichever form it is given.
+function keyBytes(key, name, encoding) {
+  if (key instanceof KeyObject) return secrets.get(key);
+  if (typeof key !== "string" && !ArrayBuffer.isView(key) && !(key instanceof ArrayBuffer)) {
+    const kinds = ["ArrayBuffer", "Buffer", "TypedArray", "DataView", "string", "KeyObject", "CryptoKey"];
+    throw nodeError("ERR_INVALID_ARG_TYPE", name, kinds, key);
+  }
+  return bytesOf(key, name, encoding);
+}
+
+return {
+  KeyObject,
+  bytesOf,
+  createSecretKey: (key, encoding) => new KeyObject("secret", bytesOf(key, "key", encoding)),
+  keyBytes,
+  output,
+};
+})
