@@ -4,9 +4,9 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use atoll_runtime::{FetchFailure, OutboundRequest, OutboundResponse};
+use atoll_runtime::{Body, FetchFailure, OutboundRequest, OutboundResponse};
 use http::header::{CONTENT_LENGTH, HOST};
-use http::{Request, Uri};
+use http::{HeaderValue, Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::runtime::Handle;
@@ -82,6 +82,8 @@ async fn send(
             message: format!("the request to {host} already passed this platform {depth} times: a loop"),
         });
     }
+    // Fetch standard, "HTTP-network-or-cache fetch", steps 8.4 and 8.5.
+    let says_empty = matches!(outbound.body, Body::Empty) && (outbound.method == "POST" || outbound.method == "PUT");
     let mut request = Request::new(Outgoing::new(outbound.body));
     *request.method_mut() = outbound.method;
     *request.uri_mut() = uri;
@@ -91,6 +93,9 @@ async fn send(
     remove_hop_by_hop(headers);
     headers.remove(HOST);
     headers.remove(CONTENT_LENGTH);
+    if says_empty {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     add_loop_mark(headers);
     if asks {
         let (parts, _) = request.into_parts();

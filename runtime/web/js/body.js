@@ -20,16 +20,16 @@ const {
   DataViewPrototypeGetBuffer,
   DataViewPrototypeGetByteLength,
   DataViewPrototypeGetByteOffset,
+  FunctionPrototypeCall,
   JSONParse,
   ObjectDefineProperties,
   ObjectPrototypeIsPrototypeOf,
   SafeFinalizationRegistry,
   SafeWeakMap,
-  String,
   StringPrototypeCharCodeAt,
   StringPrototypeSlice,
-  StringPrototypeToLowerCase,
   StringPrototypeToWellFormed,
+  SymbolAsyncIterator,
   TypedArrayPrototypeGetBuffer,
   TypedArrayPrototypeGetByteLength,
   TypedArrayPrototypeGetByteOffset,
@@ -40,7 +40,9 @@ const {
   WeakMapPrototypeGet,
   WeakMapPrototypeSet,
 } = primordials;
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { URLSearchParamsPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
+const { toString: searchParamsToString } = URLSearchParamsPrototype;
 const { Blob, BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 const { ReadableStreamPrototype } = streams;
@@ -246,14 +248,19 @@ function extract(init, prefix) {
       return { payload: new Payload(init), type: init.type === "" ? null : init.type };
     }
     if (ObjectPrototypeIsPrototypeOf(URLSearchParamsPrototype, init)) {
-      return { payload: new Payload(String(init)), type: "application/x-www-form-urlencoded;charset=UTF-8" };
+      const text = FunctionPrototypeCall(searchParamsToString, init);
+      return { payload: new Payload(text), type: "application/x-www-form-urlencoded;charset=UTF-8" };
     }
     if (formData !== undefined && ObjectPrototypeIsPrototypeOf(formData.FormData.prototype, init)) {
       const blob = formData.encode(init);
       return { payload: new Payload(blob.source), type: blob.type };
     }
+    // As in other runtimes. An iterable that is not asynchronous is converted to a string, as the standard has it.
+    if (init[SymbolAsyncIterator] !== undefined && init[SymbolAsyncIterator] !== null) {
+      return { payload: new Payload(null, streams.ReadableStream.from(init)), type: null };
+    }
   }
-  return { payload: new Payload(StringPrototypeToWellFormed(String(init))), type: "text/plain;charset=UTF-8" };
+  return { payload: new Payload(webidl.converters.USVString(init, prefix, "the body")), type: "text/plain;charset=UTF-8" };
 }
 
 function startConsuming(payload, what) {
@@ -329,7 +336,9 @@ function mixinBody(Interface, name, partsOf) {
     async blob() {
       const { payload, headers } = partsOf(this);
       const bytes = await consumeBytes(payload, `${name}.blob`);
-      return new Blob([bytes], { type: StringPrototypeToLowerCase(contentType(headers) ?? "") });
+      const { parseMimeType, serializeMimeType } = core.loadExtScript("ext:deno_web/01_mimesniff.js");
+      const mime = parseMimeType(contentType(headers) ?? "");
+      return new Blob([bytes], { type: mime === null ? "" : serializeMimeType(mime) });
     },
     async bytes() {
       return await consumeBytes(partsOf(this).payload, `${name}.bytes`);

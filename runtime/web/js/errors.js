@@ -75,7 +75,14 @@ function reportException(error) {
   }
 }
 
+let watching = false;
+
 function unhandledRejection(promise, reason) {
+  if (!watching) {
+    // Nothing is handled late before something was reported.
+    watching = true;
+    core.setHandledPromiseRejectionHandler(rejectionHandled);
+  }
   try {
     if (events.listenerCount(globalThis, "unhandledrejection") !== 0) {
       const event = new events.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
@@ -87,6 +94,17 @@ function unhandledRejection(promise, reason) {
     logUncaught("Uncaught ", error);
   }
   return true;
+}
+
+// A handler was added to a promise whose rejection has been reported.
+function rejectionHandled(promise, reason) {
+  try {
+    if (events.listenerCount(globalThis, "rejectionhandled") !== 0) {
+      globalThis.dispatchEvent(new events.PromiseRejectionEvent("rejectionhandled", { promise, reason }));
+    }
+  } catch (error) {
+    logUncaught("Uncaught ", error);
+  }
 }
 
 // The core's event code reports what a listener throws by dispatching an event at the global it was given; when nobody

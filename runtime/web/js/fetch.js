@@ -4,12 +4,15 @@
 const { core, primordials } = __bootstrap;
 const { op_atoll_fetch } = core.ops;
 const {
+  FunctionPrototypeCall,
   JSONStringify,
   PromiseReject,
   SafeRegExp,
   RegExpPrototypeExec,
   TypeError,
+  Uint8Array,
 } = primordials;
+const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const abortSignals = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const headerLists = core.loadExtScript("ext:atoll_web/headers.js");
@@ -18,6 +21,8 @@ const { createResponse } = core.loadExtScript("ext:atoll_web/response.js");
 const { HostBody, isHostBody, isUint8Array, Payload } = core.loadExtScript("ext:atoll_web/body.js");
 const { pump } = core.loadExtScript("ext:atoll_web/pump.js");
 const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
+
+const { arrayBuffer: blobArrayBuffer } = BlobPrototype;
 
 const MOST_REDIRECTS = 20;
 const HTTP = new SafeRegExp(/^https?:/);
@@ -31,20 +36,23 @@ function withoutFragment(url) {
   return end === -1 ? url : primordials.StringPrototypeSlice(url, 0, end);
 }
 
-function fetch(input, init = undefined) {
-  try {
-    if (arguments.length === 0) {
-      throw new TypeError("Failed to execute 'fetch': 1 argument required, but only 0 present");
+// A method, so that it is no constructor.
+const { fetch } = {
+  fetch(input, init = undefined) {
+    try {
+      if (arguments.length === 0) {
+        throw new TypeError("Failed to execute 'fetch': 1 argument required, but only 0 present");
+      }
+      // A Request as it is needs no copy.
+      const request = requests.isRequest(input) && (init === undefined || init === null)
+        ? input
+        : new requests.Request(input, init);
+      return run(request);
+    } catch (error) {
+      return PromiseReject(error);
     }
-    // A Request as it is needs no copy.
-    const request = requests.isRequest(input) && (init === undefined || init === null)
-      ? input
-      : new requests.Request(input, init);
-    return run(request);
-  } catch (error) {
-    return PromiseReject(error);
-  }
-}
+  },
+};
 
 async function run(request) {
   const parts = requests.partsOf(request);
@@ -111,7 +119,9 @@ async function send(hop, cancel) {
     if (typeof source === "string") bytes = core.encode(source);
     else if (isUint8Array(source)) bytes = source;
     else if (isHostBody(source)) handle = source.take();
-    else hop.pipe = pump(stream ?? source.stream());
+    // A blob has a length, and receivers want to know it.
+    else if (stream === null) bytes = new Uint8Array(await FunctionPrototypeCall(blobArrayBuffer, source));
+    else hop.pipe = pump(stream);
   }
   const list = headerLists.serialiseList(hop.list);
   return await op_atoll_fetch(

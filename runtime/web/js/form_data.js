@@ -11,8 +11,6 @@ const {
   SafeRegExp,
   StringPrototypePadStart,
   StringPrototypeReplaceAll,
-  StringPrototypeToWellFormed,
-  String,
   SymbolFor,
   TypeError,
   RegExpPrototypeSymbolReplace,
@@ -21,6 +19,7 @@ const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { Blob, BlobPrototype, File, FilePrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const { parseMimeType } = core.loadExtScript("ext:deno_web/01_mimesniff.js");
 const { parseUrlEncoded } = core.loadExtScript("ext:deno_web/00_url.js");
+const { refuseClone } = core.loadExtScript("ext:atoll_web/shapes.js");
 const { definePairIterable } = core.loadExtScript("ext:atoll_web/iteration.js");
 
 let entriesOf;
@@ -30,16 +29,16 @@ function createValue(value, filename, prefix) {
   if (ObjectPrototypeIsPrototypeOf(BlobPrototype, value)) {
     const isFile = ObjectPrototypeIsPrototypeOf(FilePrototype, value);
     if (isFile && filename === undefined) return value;
-    const name = filename === undefined ? "blob" : StringPrototypeToWellFormed(String(filename));
+    const name = filename === undefined ? "blob" : webidl.converters.USVString(filename, prefix, "the file name");
     return new File([value], name, { type: value.type, lastModified: isFile ? value.lastModified : undefined });
   }
   if (filename !== undefined) {
     throw new TypeError(`${prefix}: a value with a file name must be a Blob`);
   }
-  return StringPrototypeToWellFormed(String(value));
+  return webidl.converters.USVString(value, prefix, "the value");
 }
 
-const toName = (name) => StringPrototypeToWellFormed(String(name));
+const toName = (name) => webidl.converters.USVString(name, "FormData", "the name");
 
 class FormData {
   // Pairs of name and value.
@@ -118,6 +117,7 @@ class FormData {
 }
 
 webidl.configureInterface(FormData);
+refuseClone(FormData);
 
 // HTML standard, "multipart/form-data encoding algorithm": names keep no raw quotation marks and line breaks.
 const escapeName = (name) =>

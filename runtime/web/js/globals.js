@@ -9,13 +9,13 @@ const {
   ObjectSetPrototypeOf,
   Promise,
   PromiseReject,
+  ReflectApply,
   ReflectDeleteProperty,
   SymbolToStringTag,
   TypeError,
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const abortSignals = core.loadExtScript("ext:deno_web/03_abort_signal.js");
-const base64 = core.loadExtScript("ext:deno_web/05_base64.js");
 const encoding = core.loadExtScript("ext:deno_web/08_text_encoding.js");
 const errors = core.loadExtScript("ext:atoll_web/errors.js");
 const events = core.loadExtScript("ext:deno_web/02_event.js");
@@ -25,6 +25,7 @@ const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 const urls = core.loadExtScript("ext:deno_web/00_url.js");
 const { create: createConsole } = core.loadExtScript("ext:atoll_web/console.js");
+const { functions, install: installShapes, lazily, refuseClone } = core.loadExtScript("ext:atoll_web/shapes.js");
 const { fetch } = core.loadExtScript("ext:atoll_web/fetch.js");
 const { Headers } = core.loadExtScript("ext:atoll_web/headers.js");
 const { loadFormData } = core.loadExtScript("ext:atoll_web/body.js");
@@ -35,12 +36,10 @@ const { clearTimeout, setTimeout } = timers;
 
 const hidden = core.propNonEnumerable;
 const visible = core.propWritable;
-const lazily = (load, name) => core.propNonEnumerableLazyLoaded((exports) => exports[name], load);
 const script = (specifier) => () => core.loadExtScript(specifier);
 
 const caches = script("ext:atoll_web/cache.js");
 const compression = script("ext:atoll_web/compression.js");
-const crypto = script("ext:atoll_web/crypto.js");
 const decompression = script("ext:atoll_web/decompression.js");
 const eventSource = script("ext:atoll_web/event_source.js");
 const fileReader = script("ext:deno_web/10_filereader.js");
@@ -58,6 +57,17 @@ function performance() {
   if (!performanceReady) {
     performanceReady = true;
     exports.setTimeOrigin();
+  }
+  return exports;
+}
+
+let cryptoShaped = false;
+function crypto() {
+  const exports = core.loadExtScript("ext:atoll_web/crypto.js");
+  if (!cryptoShaped) {
+    cryptoShaped = true;
+    refuseClone(exports.Crypto);
+    refuseClone(exports.SubtleCrypto);
   }
   return exports;
 }
@@ -129,10 +139,13 @@ let scheduler;
 scheduler = new Scheduler();
 webidl.configureInterface(Scheduler);
 
-const { reportError } = {
+const { reportError, structuredClone } = {
   reportError(error) {
     webidl.requiredArguments(arguments.length, 1, "Failed to execute 'reportError'");
     errors.reportException(error);
+  },
+  structuredClone(value, options = undefined) {
+    return ReflectApply(messages().structuredClone, this, arguments);
   },
 };
 
@@ -206,27 +219,32 @@ const properties = {
   WritableStreamDefaultController: hidden(streams.WritableStreamDefaultController),
   WritableStreamDefaultWriter: hidden(streams.WritableStreamDefaultWriter),
   addEventListener: global("addEventListener"),
-  atob: visible(base64.atob),
-  btoa: visible(base64.btoa),
-  caches: core.propNonEnumerableLazyLoaded((exports) => exports.caches, caches),
-  clearInterval: visible(timers.clearInterval),
-  clearTimeout: visible(timers.clearTimeout),
+  atob: visible(functions.atob),
+  btoa: visible(functions.btoa),
+  caches: lazily(caches, "caches"),
+  clearInterval: visible(functions.clearInterval),
+  clearTimeout: visible(functions.clearTimeout),
   console: hidden(createConsole()),
-  crypto: core.propNonEnumerableLazyLoaded((exports) => exports.crypto, crypto),
+  crypto: lazily(crypto, "crypto"),
   dispatchEvent: global("dispatchEvent"),
   fetch: visible(fetch),
   navigator: hidden(navigator),
-  performance: core.propNonEnumerableLazyLoaded((exports) => exports.performance, performance),
+  performance: lazily(performance, "performance"),
+  queueMicrotask: visible(functions.queueMicrotask),
   removeEventListener: global("removeEventListener"),
   reportError: visible(reportError),
   scheduler: hidden(scheduler),
   self: hidden(globalThis),
-  setInterval: visible(timers.setInterval),
-  setTimeout: visible(timers.setTimeout),
-  structuredClone: core.propNonEnumerableLazyLoaded((exports) => exports.structuredClone, messages),
+  setInterval: visible(functions.setInterval),
+  setTimeout: visible(functions.setTimeout),
+  structuredClone: visible(structuredClone),
 };
 
 function install() {
+  installShapes();
+  refuseClone(Headers);
+  refuseClone(Request);
+  refuseClone(Response);
   core.defineGlobalProperties(globalThis, properties);
   ObjectSetPrototypeOf(globalThis, ServiceWorkerGlobalScope.prototype);
   ObjectDefineProperties(globalThis, {

@@ -8,7 +8,8 @@ const {
   ArrayPrototypeSlice,
   ArrayPrototypeSort,
   ArrayPrototypeSplice,
-  ObjectHasOwn,
+  ReflectGetOwnPropertyDescriptor,
+  ReflectOwnKeys,
   RegExpPrototypeExec,
   SafeRegExp,
   StringPrototypeCharCodeAt,
@@ -120,7 +121,7 @@ function sortAndCombine(list) {
 const INTERNAL = primordials.Symbol("internal");
 
 // Access to what a Headers object keeps private; set by the class.
-let fromList, fromLoader, listOf, changed, fill;
+let copyHeaders, fromList, fromLoader, listOf, changed, fill;
 
 class Headers {
   // The list; null as long as `#load` can still get it.
@@ -238,6 +239,9 @@ class Headers {
       return headers;
     };
 
+    // The same list with the same guard, for a clone.
+    copyHeaders = (headers) => fromList(ArrayPrototypeSlice(headers.#writable()), headers.#immutable);
+
     listOf = (headers) => headers.#writable();
 
     changed = (headers) => {
@@ -263,8 +267,11 @@ class Headers {
         }
         return;
       }
-      for (const name in init) {
-        if (ObjectHasOwn(init, name)) {
+      // Web IDL, section 3.2.23: own keys in their order, each asked for once.
+      const names = ReflectOwnKeys(init);
+      for (let i = 0; i < names.length; i++) {
+        const name = names[i];
+        if (ReflectGetOwnPropertyDescriptor(init, name)?.enumerable) {
           ArrayPrototypePush(list, normaliseName(name), normaliseValue(init[name]));
         }
       }
@@ -276,6 +283,7 @@ webidl.configureInterface(Headers);
 
 return {
   changed,
+  copyHeaders,
   copyList: (list) => ArrayPrototypeSlice(list),
   fill,
   fromList,

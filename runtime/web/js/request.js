@@ -8,7 +8,6 @@ const {
   ObjectPrototypeIsPrototypeOf,
   RegExpPrototypeExec,
   SafeRegExp,
-  String,
   StringPrototypeToUpperCase,
   Symbol,
   SymbolFor,
@@ -28,7 +27,7 @@ const METHOD = new SafeRegExp(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/);
 let createInbound, isRequest, partsOf;
 
 function normaliseMethod(method, prefix) {
-  method = String(method);
+  method = webidl.converters.DOMString(method, prefix, "method");
   if (RegExpPrototypeExec(METHOD, method) === null) {
     throw new TypeError(`${prefix}: invalid method ${primordials.JSONStringify(method)}`);
   }
@@ -50,7 +49,7 @@ function normaliseMethod(method, prefix) {
 }
 
 function oneOf(value, values, name, prefix) {
-  value = String(value);
+  value = webidl.converters.DOMString(value, prefix, name);
   if (!primordials.ArrayPrototypeIncludes(values, value)) {
     throw new TypeError(
       `${prefix}: ${name} must be one of ${primordials.ArrayPrototypeJoin(values, ", ")}, not "${value}"`,
@@ -59,12 +58,50 @@ function oneOf(value, values, name, prefix) {
   return value;
 }
 
+// The members of RequestInit that a server has no use for: checked and shown, no more.
+const ENUMERATIONS = {
+  __proto__: null,
+  cache: ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"],
+  credentials: ["omit", "same-origin", "include"],
+  mode: ["same-origin", "no-cors", "cors", "navigate"],
+  referrerPolicy: [
+    "", "no-referrer", "no-referrer-when-downgrade", "same-origin", "origin", "strict-origin",
+    "origin-when-cross-origin", "strict-origin-when-cross-origin", "unsafe-url",
+  ],
+};
+
+// Those of `init` that are given, or null. Members are read in the order of their names (Web IDL, section 3.2.17).
+function readHints(init, prefix) {
+  const { cache, credentials, duplex, integrity, keepalive, mode, referrerPolicy } = init;
+  if (duplex !== undefined) oneOf(duplex, ["half"], "duplex", prefix);
+  if (
+    cache === undefined && credentials === undefined && integrity === undefined && keepalive === undefined &&
+    mode === undefined && referrerPolicy === undefined
+  ) {
+    return null;
+  }
+  const hints = { __proto__: null };
+  if (cache !== undefined) hints.cache = oneOf(cache, ENUMERATIONS.cache, "cache", prefix);
+  if (credentials !== undefined) hints.credentials = oneOf(credentials, ENUMERATIONS.credentials, "credentials", prefix);
+  if (integrity !== undefined) hints.integrity = webidl.converters.DOMString(integrity, prefix, "integrity");
+  if (keepalive !== undefined) hints.keepalive = !!keepalive;
+  if (mode !== undefined) {
+    hints.mode = oneOf(mode, ENUMERATIONS.mode, "mode", prefix);
+    if (hints.mode === "navigate") throw new TypeError(`${prefix}: the mode "navigate" is for browsers only`);
+  }
+  if (referrerPolicy !== undefined) {
+    hints.referrerPolicy = oneOf(referrerPolicy, ENUMERATIONS.referrerPolicy, "referrerPolicy", prefix);
+  }
+  return hints;
+}
+
 class Request {
   #method = "GET";
   #url = "";
   #headers = null;
   #payload = null;
   #redirect = "follow";
+  #hints = null;
   #cf = undefined;
   // A signal made already.
   #signal = null;
@@ -82,16 +119,18 @@ class Request {
       this.#method = input.#method;
       this.#url = input.#url;
       this.#redirect = input.#redirect;
+      this.#hints = input.#hints;
       this.#aborts = input;
       this.#cf = input.cf;
       list = headerLists.copyList(headerLists.listOf(input.headers));
       inherited = input.#payload;
     } else {
+      const url = webidl.converters.USVString(input, prefix, "the URL");
       try {
-        this.#url = new URL(String(input)).href;
+        this.#url = new URL(url).href;
       } catch (error) {
         throw new TypeError(
-          `${prefix}: ${primordials.JSONStringify(String(input))} is not an absolute URL`,
+          `${prefix}: ${primordials.JSONStringify(url)} is not an absolute URL`,
           { cause: error },
         );
       }
@@ -114,6 +153,7 @@ class Request {
         this.#aborts = signal;
       }
       if (cf !== undefined) this.#cf = cf;
+      this.#hints = readHints(init, prefix) ?? this.#hints;
       if (headers !== undefined) {
         list = [];
         headerLists.fill(list, headers, prefix);
@@ -190,13 +230,11 @@ class Request {
   }
 
   get cache() {
-    this.#method;
-    return "default";
+    return this.#hints?.cache ?? "default";
   }
 
   get credentials() {
-    this.#method;
-    return "same-origin";
+    return this.#hints?.credentials ?? "same-origin";
   }
 
   get destination() {
@@ -210,18 +248,15 @@ class Request {
   }
 
   get integrity() {
-    this.#method;
-    return "";
+    return this.#hints?.integrity ?? "";
   }
 
   get keepalive() {
-    this.#method;
-    return false;
+    return this.#hints?.keepalive ?? false;
   }
 
   get mode() {
-    this.#method;
-    return "cors";
+    return this.#hints?.mode ?? "cors";
   }
 
   get referrer() {
@@ -230,8 +265,7 @@ class Request {
   }
 
   get referrerPolicy() {
-    this.#method;
-    return "";
+    return this.#hints?.referrerPolicy ?? "";
   }
 
   clone() {
@@ -242,8 +276,9 @@ class Request {
     copy.#method = this.#method;
     copy.#url = this.#url;
     copy.#redirect = this.#redirect;
+    copy.#hints = this.#hints;
     copy.#cf = this.cf;
-    copy.#headers = headerLists.fromList(headerLists.copyList(headerLists.listOf(this.headers)));
+    copy.#headers = headerLists.copyHeaders(this.#headers ?? this.headers);
     copy.#payload = this.#payload?.clone() ?? null;
     copy.#aborts = this;
     return copy;

@@ -8,7 +8,6 @@ const {
   RangeError,
   RegExpPrototypeExec,
   SafeRegExp,
-  String,
   StringPrototypeToWellFormed,
   Symbol,
   SymbolFor,
@@ -54,26 +53,26 @@ class Response {
       }
       const { encodeBody, headers, status, statusText, webSocket } = init;
       if (status !== undefined) {
-        const number = typeof status === "number" ? status : +status;
+        const number = webidl.converters["unsigned short"](status, prefix, "status");
         if (webSocket !== undefined && webSocket !== null) {
           if (!sockets().isWebSocket(webSocket)) {
             throw new TypeError(`${prefix}: the webSocket is no WebSocket`);
           }
           if (number !== 101) {
-            throw new RangeError(`${prefix}: a response with a webSocket must have the status 101, not ${String(status)}`);
+            throw new RangeError(`${prefix}: a response with a webSocket must have the status 101, not ${number}`);
           }
           this.#webSocket = webSocket;
         } else if (number === 101) {
           throw new RangeError(`${prefix}: a response with the status 101 must have a webSocket`);
-        } else if (!(number >= 200 && number <= 599) || number !== (number | 0)) {
-          throw new RangeError(`${prefix}: the status must be an integer between 200 and 599, not ${String(status)}`);
+        } else if (number < 200 || number > 599) {
+          throw new RangeError(`${prefix}: the status must be between 200 and 599, not ${number}`);
         }
         this.#status = number;
       } else if (webSocket !== undefined && webSocket !== null) {
         throw new RangeError(`${prefix}: a response with a webSocket must have the status 101, not 200`);
       }
       if (statusText !== undefined) {
-        const text = String(statusText);
+        const text = webidl.converters.ByteString(statusText, prefix, "statusText");
         if (RegExpPrototypeExec(REASON_PHRASE, text) === null) {
           throw new TypeError(`${prefix}: invalid statusText`);
         }
@@ -104,6 +103,7 @@ class Response {
   static error() {
     const response = new Response(INTERNAL);
     response.#list = [];
+    response.#headers = headerLists.fromList(response.#list, true);
     response.#status = 0;
     response.#type = "error";
     return response;
@@ -130,14 +130,16 @@ class Response {
   static redirect(url, status = 302) {
     const prefix = "Failed to execute 'Response.redirect'";
     webidl.requiredArguments(arguments.length, 1, prefix);
+    url = webidl.converters.USVString(url, prefix, "the URL");
+    status = webidl.converters["unsigned short"](status, prefix, "the status");
     let location;
     try {
-      location = new URL(String(url)).href;
+      location = new URL(url).href;
     } catch (error) {
-      throw new TypeError(`${prefix}: ${JSONStringify(String(url))} is not an absolute URL`, { cause: error });
+      throw new TypeError(`${prefix}: ${JSONStringify(url)} is not an absolute URL`, { cause: error });
     }
     if (status !== 301 && status !== 302 && status !== 303 && status !== 307 && status !== 308) {
-      throw new RangeError(`${prefix}: ${String(status)} is no redirect status (301, 302, 303, 307, 308)`);
+      throw new RangeError(`${prefix}: ${status} is no redirect status (301, 302, 303, 307, 308)`);
     }
     const response = new Response(INTERNAL);
     response.#status = status;
@@ -190,6 +192,10 @@ class Response {
     copy.#status = this.#status;
     copy.#statusText = this.#statusText;
     copy.#list = headerLists.copyList(this.#list);
+    if (this.#headers !== null) {
+      copy.#headers = headerLists.copyHeaders(this.#headers);
+      copy.#list = headerLists.listOf(copy.#headers);
+    }
     copy.#payload = this.#payload?.clone() ?? null;
     copy.#url = this.#url;
     copy.#redirected = this.#redirected;

@@ -122,6 +122,7 @@ deno_core::extension!(
         "pump.js",
         "request.js",
         "response.js",
+        "shapes.js",
         "websocket.js",
         "service_worker.js",
         "wasm_streaming.js",
