@@ -9,6 +9,7 @@ mod system {
     mod commands;
     pub mod crash;
     mod deploys;
+    mod differential;
     mod errors;
     mod examples;
     mod fleet;

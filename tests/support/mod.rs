@@ -4,6 +4,7 @@ pub mod api;
 pub mod apps;
 pub mod http;
 pub mod npm;
+pub mod oracles;
 pub mod origin;
 pub mod process;
 pub mod project;

@@ -17,6 +17,21 @@ pub struct Received {
 
 /// Starts it; it ends with the test process.
 pub fn start(answer: impl Fn(&Received) -> (u16, String) + Send + Clone + 'static) -> SocketAddr {
+    start_raw(move |received, stream| {
+        let (status, text) = answer(received);
+        let kind = if text.starts_with(['{', '[']) { "application/json" } else { "text/plain" };
+        let length = text.len();
+        let head = format!(
+            "HTTP/1.1 {status} Origin\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(format!("{head}{text}").as_bytes())
+    })
+}
+
+/// Starts one that writes its answers itself, head and all. When the function returns, the connection is closed.
+pub fn start_raw(
+    answer: impl Fn(&Received, &mut TcpStream) -> std::io::Result<()> + Send + Clone + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -29,7 +44,7 @@ pub fn start(answer: impl Fn(&Received) -> (u16, String) + Send + Clone + 'stati
 }
 
 /// One connection, one request: the answer closes it.
-fn serve(mut stream: TcpStream, answer: &impl Fn(&Received) -> (u16, String)) -> Option<()> {
+fn serve(mut stream: TcpStream, answer: &impl Fn(&Received, &mut TcpStream) -> std::io::Result<()>) -> Option<()> {
     let mut received = Vec::new();
     let head = loop {
         if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -55,13 +70,7 @@ fn serve(mut stream: TcpStream, answer: &impl Fn(&Received) -> (u16, String)) ->
             fill(&mut stream, &mut body)?;
         }
     }
-    let (status, text) = answer(&Received { method, path, headers, body });
-    let kind = if text.starts_with(['{', '[']) { "application/json" } else { "text/plain" };
-    let length = text.len();
-    let head = format!(
-        "HTTP/1.1 {status} Origin\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(format!("{head}{text}").as_bytes()).ok()
+    answer(&Received { method, path, headers, body }, &mut stream).ok()
 }
 
 fn fill(stream: &mut TcpStream, into: &mut Vec<u8>) -> Option<()> {

@@ -1,0 +1,129 @@
+//! The same small cases on Atoll, on `workerd` and on Deno. Where the three do not agree, a file beside the cases says
+//! whom we follow and which clause of a standard decides.
+
+mod expectations;
+mod origin;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::expectations::{Answers, Expectations};
+use crate::support::oracles::Oracle;
+use crate::support::project::{copy, repository};
+use crate::support::{Connection, Project, Up};
+
+const DATE: &str = "2026-11-01";
+
+/// For a whole file of cases, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What a runtime gave for each case of a file.
+type Results = BTreeMap<String, String>;
+
+fn folder() -> PathBuf {
+    repository("tests/differential")
+}
+
+/// The files of cases, without their ending.
+fn files() -> Vec<String> {
+    let entries = std::fs::read_dir(folder().join("cases")).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .map(|name| name.strip_suffix(".js").expect("a file of cases ends in .js").to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A project whose handler runs the file of cases that the path names.
+fn project() -> Project {
+    let names = files();
+    let imports: String = names.iter().map(|name| format!("import {name} from \"./cases/{name}.js\";\n")).collect();
+    let main =
+        format!("import {{ run }} from \"./run.js\";\n{imports}const files = {{ {} }};\n{MAIN}", names.join(", "));
+    let project = Project::empty().file("index.js", main);
+    std::fs::copy(folder().join("run.js"), project.path().join("run.js")).unwrap();
+    std::fs::create_dir(project.path().join("cases")).unwrap();
+    copy(&folder().join("cases"), &project.path().join("cases"));
+    project
+}
+
+const MAIN: &str = "export default {
+  async fetch(request, env, ctx) {
+    const url = new URL(request.url);
+    const context = { origin: url.searchParams.get(\"origin\"), request, env, ctx };
+    return Response.json(await run(files[url.pathname.slice(1)], context));
+  },
+};
+";
+
+/// The project file for Atoll: the limits are those of a batch, not of a request.
+const WRANGLER: &str = "name = \"differential\"
+main = \"index.js\"
+compatibility_date = \"2026-11-01\"
+[limits]
+cpu_ms = 30000
+wall_ms = 600000
+subrequests = 1000
+";
+
+/// Runs all files of cases on one runtime.
+fn run_all(address: SocketAddr, origin: SocketAddr) -> BTreeMap<String, Result<Results, String>> {
+    let run = |file: String| {
+        let path = format!("/{file}?origin=http://{origin}");
+        let answer = Connection::open(address).and_then(|mut connection| {
+            connection.stream().set_read_timeout(Some(PATIENCE))?;
+            connection.request("GET", "differential.localhost", &path, &[], b"")
+        });
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return (file, Err(error.to_string())),
+        };
+        let results = serde_json::from_slice(&answer.body);
+        (file, results.map_err(|_| format!("{} {} {}", answer.status, answer.error(), answer.text())))
+    };
+    files().into_iter().map(run).collect()
+}
+
+#[test]
+fn cases_agree_with_workerd_and_deno_or_say_why_not() {
+    let origin = origin::start();
+    let up = Up::with(&["--allow-egress", "127.0.0.0/8"]);
+    up.deploy(project().file("wrangler.toml", WRANGLER).path());
+    let (deno, workerd) = (Oracle::deno(project()), Oracle::workerd(project(), DATE));
+    let (mut ours, mut deno, mut workerd) = std::thread::scope(|scope| {
+        let deno = scope.spawn(|| run_all(deno.address, origin));
+        let workerd = scope.spawn(|| run_all(workerd.address, origin));
+        (run_all(up.edge, origin), deno.join().unwrap(), workerd.join().unwrap())
+    });
+
+    let (mut cases, mut agreed, mut complaints) = (0, 0, Vec::new());
+    for file in files() {
+        let mut take = |runtime: &str, all: &mut BTreeMap<String, Result<Results, String>>| {
+            all.remove(&file).unwrap().unwrap_or_else(|error| {
+                complaints.push(format!("{file}: {runtime} answered no results: {error}"));
+                Results::new()
+            })
+        };
+        let (ours, deno, workerd) = (take("atoll", &mut ours), take("deno", &mut deno), take("workerd", &mut workerd));
+        let expectations = Expectations::read(&folder().join("expected").join(format!("{file}.toml")));
+        for (case, answer) in &ours {
+            let answers = Answers {
+                atoll: answer,
+                deno: deno.get(case).map_or("nothing", String::as_str),
+                workerd: workerd.get(case).map_or("nothing", String::as_str),
+            };
+            cases += 1;
+            agreed += usize::from(answers.agree());
+            complaints.extend(expectations.check(case, &answers).map(|problem| format!("{file}: {case}: {problem}")));
+        }
+        complaints.extend(expectations.unknown(&ours).map(|case| format!("{file}: {case}: there is no such case")));
+    }
+    #[allow(clippy::print_stdout, reason = "how much was compared")]
+    {
+        println!("differential: {cases} cases, {agreed} with the same answer in all three runtimes");
+    }
+    assert!(complaints.is_empty(), "{} of {cases} cases:\n\n{}", complaints.len(), complaints.join("\n\n"));
+}
