@@ -19,4 +19,5 @@ mod system {
     mod settings;
     mod streaming;
     mod wasm;
+    mod vectors;
 }

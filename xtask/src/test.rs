@@ -18,8 +18,9 @@ struct Counts {
 /// Runs the tests that the arguments select, all when there are none.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     tools::ensure(&tools::FOR_TESTS)?;
-    tools::npm_packages(&shell::root().join("tests/npm"))?;
-    tools::npm_packages(&shell::root().join("tests/apps"))?;
+    for folder in ["tests/npm", "tests/apps", "tests/differential/oracles"] {
+        tools::npm_packages(&shell::root().join(folder))?;
+    }
 
     let mut command = shell::cargo();
     command.args(["test", "--no-fail-fast"]);
