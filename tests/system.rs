@@ -19,5 +19,6 @@ mod system {
     mod settings;
     mod streaming;
     mod wasm;
+    mod types;
     mod vectors;
 }
