@@ -61,13 +61,12 @@ function performance() {
   return exports;
 }
 
-let cryptoShaped = false;
+let cryptoReady = false;
 function crypto() {
   const exports = core.loadExtScript("ext:atoll_web/crypto.js");
-  if (!cryptoShaped) {
-    cryptoShaped = true;
-    refuseClone(exports.Crypto);
-    refuseClone(exports.SubtleCrypto);
+  if (!cryptoReady) {
+    cryptoReady = true;
+    core.loadExtScript("ext:atoll_web/crypto_guard.js").prepare(exports);
   }
   return exports;
 }

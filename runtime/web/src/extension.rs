@@ -103,6 +103,7 @@ deno_core::extension!(
         "console.js",
         "context.js",
         "crypto.js",
+        "crypto_guard.js",
         "data_url.js",
         "decompression.js",
         "entrypoint.js",

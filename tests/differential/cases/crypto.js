@@ -180,6 +180,8 @@ export default {
     crypto.subtle === crypto.subtle,
     Object.prototype.toString.call(crypto),
   ],
+  "no class has methods of its own but the standard's": () =>
+    [Crypto, CryptoKey, SubtleCrypto].flatMap((Class) => Object.getOwnPropertyNames(Class)).filter((name) => !["length", "name", "prototype", "supports"].includes(name)),
   "known answers": async () => [
     hex(await subtle.digest("SHA-256", unhex(""))),
     hex(await subtle.sign("HMAC", await subtle.importKey("raw", unhex("0b".repeat(20)), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]), utf8("Hi There"))),
