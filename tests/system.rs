@@ -18,7 +18,7 @@ mod system {
     mod many;
     mod settings;
     mod streaming;
-    mod wasm;
     mod types;
     mod vectors;
+    mod wasm;
 }
