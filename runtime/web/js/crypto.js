@@ -94,7 +94,7 @@ const { timingSafeEqual } = {
 };
 
 const hidden = (value) => ({ __proto__: null, value, writable: true, enumerable: false, configurable: true });
-ObjectDefineProperty(exports.Crypto.prototype, "DigestStream", hidden(DigestStream));
+ObjectDefineProperty(exports.Crypto.prototype, "DigestStream", { ...hidden(DigestStream), enumerable: true });
 ObjectDefineProperty(exports.SubtleCrypto.prototype, "timingSafeEqual", {
   ...hidden(timingSafeEqual),
   enumerable: true,
