@@ -16,6 +16,7 @@ mod system {
     mod hostile;
     mod http_surface;
     mod many;
+    mod operating;
     mod settings;
     mod streaming;
     mod types;

@@ -3,11 +3,13 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use atoll_protocol::seal::NodeKey;
 
 use crate::bundles::write_durably;
-use crate::saved::SavedState;
+use crate::journal::{Journal, LoadError};
+use crate::saved::{Change, SavedState};
 
 /// The format this program reads and writes.
 const FORMAT: u32 = 1;
@@ -47,6 +49,7 @@ pub enum DiskError {
 /// A data directory that this process has for itself.
 pub struct DataDir {
     path: PathBuf,
+    journal: Mutex<Journal>,
     /// Keeps the lock until the directory is given up.
     _lock: File,
 }
@@ -80,7 +83,7 @@ impl DataDir {
             }
             Err(source) => return Err(failed("read", &format_path)(source)),
         }
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), journal: Mutex::new(Journal::new(path)), _lock: lock })
     }
 
     /// Where bundles are kept.
@@ -105,38 +108,47 @@ impl DataDir {
 
     /// The last good state. One that cannot be read is put aside, and the node asks for all of it again.
     pub fn load(&self) -> Option<SavedState> {
-        let path = self.state_path();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
+        let mut journal = self.journal();
+        match journal.load() {
+            Ok(state) => state,
+            Err(LoadError::Io(error)) => {
+                let path = journal.base_path();
                 tracing::error!(path = %path.display(), %error, "the last good state cannot be read");
-                return None;
+                None
             }
-        };
-        match serde_json::from_slice(&text) {
-            Ok(state) => Some(state),
-            Err(error) => {
-                let aside = path.with_extension("json.damaged");
+            Err(LoadError::Damaged(error)) => {
+                let aside = journal.put_aside();
                 tracing::error!(
-                    path = %path.display(), %error, aside = %aside.display(),
+                    %error, aside = %aside.display(),
                     "the last good state is damaged; it is put aside and asked for again"
                 );
-                let _ = fs::rename(&path, &aside);
                 None
             }
         }
     }
 
-    /// Keeps a state, so that it is there after a crash at any point: the new one or the one before it.
-    pub fn save(&self, state: &SavedState) -> Result<(), DiskError> {
-        let path = self.state_path();
-        let text = serde_json::to_vec(state).expect("a state has string keys only");
-        write_durably(&path, &text).map_err(|source| DiskError::Io { what: "written", path, source })
+    /// Whether the next state has to be kept as a whole.
+    pub fn wants_whole(&self) -> bool {
+        self.journal().wants_base()
     }
 
-    fn state_path(&self) -> PathBuf {
-        self.path.join("state.json")
+    /// Keeps a state, so that it is there after a crash at any point: the new one or the one before it.
+    pub fn save(&self, state: &SavedState) -> Result<(), DiskError> {
+        let mut journal = self.journal();
+        let path = journal.base_path();
+        journal.write(state).map_err(|source| DiskError::Io { what: "written", path, source })
+    }
+
+    /// Keeps a change to the state that was kept last, with the same guarantee.
+    pub fn save_change(&self, change: &Change) -> Result<(), DiskError> {
+        let mut journal = self.journal();
+        let path = journal.base_path();
+        journal.append(change).map_err(|source| DiskError::Io { what: "written", path, source })
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        // A panic while it was held has left what is on disk whole.
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -161,7 +173,8 @@ mod tests {
     #[test]
     fn state_and_key_survive_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let state = SavedState { history: "h".into(), revision: 7, ..Default::default() };
+        let mut state = SavedState::default();
+        (state.history, state.revision) = ("h".into(), 7);
         let public = {
             let data = DataDir::open(dir.path()).unwrap();
             assert!(data.load().is_none());

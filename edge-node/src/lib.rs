@@ -17,6 +17,7 @@ mod errors;
 mod follow;
 mod headers;
 mod host;
+mod journal;
 mod limits;
 mod listener;
 mod logs;
@@ -34,6 +35,7 @@ pub use config::{
     WebSocketConfig,
 };
 pub use disk::DiskError;
+pub use egress::connector::{ConnectError, Connector, Stream};
 pub use follow::Status;
 pub use limits::LimitSettings;
 pub use node::{EdgeNode, StartError};

@@ -2,7 +2,7 @@
 //!
 //! Pure: frames go in, and what is to be done comes out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use atoll_bundle::BundleHash;
 use atoll_protocol::sync::{AppState, Frame};
@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 /// The state as it is kept on disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SavedState {
     /// Identifies the control plane's data; empty before the first snapshot.
     pub history: String,
@@ -20,6 +19,27 @@ pub struct SavedState {
     pub apps: BTreeMap<String, AppState>,
     /// Newer states of apps whose bundles or secrets are not there yet; their older state is served meanwhile.
     pub pending: BTreeMap<String, AppState>,
+    /// What is not on disk yet.
+    #[serde(skip)]
+    unkept: Unkept,
+}
+
+/// How a state differs from the one on disk.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Unkept {
+    /// Everything may differ.
+    all: bool,
+    /// Only these apps may.
+    apps: BTreeSet<String>,
+}
+
+/// What becomes of a state: its revision, and what it has of each app that changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    revision: u64,
+    apps: BTreeMap<String, Option<AppState>>,
+    pending: BTreeMap<String, Option<AppState>>,
 }
 
 /// A frame that does not follow from what the node has.
@@ -42,11 +62,13 @@ impl SavedState {
                 self.pending = apps.into_iter().map(|app| (app.name.clone(), app)).collect();
                 self.history = history;
                 self.revision = revision;
+                self.unkept.all = true;
             }
             Frame::Change { revision, app, state } => {
                 if revision < self.revision {
                     return Err(OutOfOrder { current: self.revision, received: revision });
                 }
+                self.unkept.apps.insert(app.clone());
                 match state {
                     Some(state) => {
                         self.pending.insert(app, *state);
@@ -66,7 +88,43 @@ impl SavedState {
     /// Serves the pending state of `app` from now on.
     pub fn settle(&mut self, app: &str) {
         if let Some((name, state)) = self.pending.remove_entry(app) {
+            self.unkept.apps.insert(name.clone());
             self.apps.insert(name, state);
+        }
+    }
+
+    /// Whether [`change`](Self::change) tells all that is not on disk yet.
+    pub fn is_change(&self) -> bool {
+        !self.unkept.all
+    }
+
+    /// What became of the state on disk.
+    pub fn change(&self) -> Change {
+        let of = |apps: &BTreeMap<String, AppState>| {
+            self.unkept.apps.iter().map(|name| (name.clone(), apps.get(name).cloned())).collect()
+        };
+        Change { revision: self.revision, apps: of(&self.apps), pending: of(&self.pending) }
+    }
+
+    /// The state is on disk as it is now.
+    pub fn kept(&mut self) {
+        self.unkept = Unkept::default();
+    }
+
+    /// Becomes what a change says.
+    pub fn apply(&mut self, change: Change) {
+        self.revision = change.revision;
+        for (of, changes) in [(&mut self.apps, change.apps), (&mut self.pending, change.pending)] {
+            for (name, state) in changes {
+                match state {
+                    Some(state) => {
+                        of.insert(name, state);
+                    }
+                    None => {
+                        of.remove(&name);
+                    }
+                }
+            }
         }
     }
 
@@ -78,10 +136,13 @@ impl SavedState {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use atoll_protocol::sync::VersionState;
+
     use super::*;
 
-    fn app(name: &str, revision: u64) -> AppState {
+    /// An app with one version.
+    pub(crate) fn app(name: &str, revision: u64) -> AppState {
         AppState {
             name: name.into(),
             revision,
@@ -89,12 +150,16 @@ mod tests {
             default_route: true,
             deployment: 1,
             targets: vec![],
-            versions: BTreeMap::new(),
+            versions: BTreeMap::from([(
+                revision,
+                VersionState { bundle: BundleHash::of(b"1"), config: Default::default() },
+            )]),
             secrets: vec![],
         }
     }
 
-    fn change(revision: u64, name: &str, state: Option<AppState>) -> Frame {
+    /// What became of one app.
+    pub(crate) fn change(revision: u64, name: &str, state: Option<AppState>) -> Frame {
         Frame::Change { revision, app: name.into(), state: state.map(Box::new) }
     }
 

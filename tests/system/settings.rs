@@ -114,3 +114,24 @@ fn limits_of_the_project_file_hold() {
     up.deploy(project.path());
     up.get("limited", "/").expect_error(504, "wall-clock-limit");
 }
+
+#[test]
+fn an_environment_is_deployed_beside_the_others() {
+    let up = Up::start();
+    let project = Project::new("staged").file("src/index.ts", SHOW_ENV).wrangler(
+        "[vars]\nPLACE = \"top\"\nONLY = \"top\"\n[env.staging]\n[env.staging.vars]\nPLACE = \"staging\"\n\
+         [env.named]\nname = \"another\"\nroutes = [\"named.example/*\"]\n",
+    );
+    let folder = project.path().to_str().unwrap();
+    up.deploy(project.path());
+    for environment in ["staging", "named"] {
+        up.run(&["deploy", folder, "--env", environment]).ok();
+    }
+    up.get("staged", "/").expect(200, r#"{"ONLY":"top","PLACE":"top"}"#);
+    up.get("staged-staging", "/").expect(200, r#"{"PLACE":"staging"}"#);
+    up.get("another", "/").expect(200, "{}");
+    get(up.edge, "named.example", "/").expect(200, "{}");
+    let versions = up.run_in(project.path(), &["versions", "--env", "staging", "--json"]).json();
+    assert_eq!(versions.as_array().map(Vec::len), Some(1), "{versions}");
+    up.run(&["deploy", folder, "--env", "production"]).fails_saying(&["production", "staging", "named"]);
+}

@@ -1,8 +1,9 @@
-//! Requests over HTTP/1.1 in clear text, and answers that are streams of lines.
+//! Requests over HTTP/1.1, in clear text or over TLS, and answers that are streams of lines.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use atoll_edge_node::Connector;
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
@@ -22,7 +23,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection pool to one control plane.
 pub struct Transport {
     target: Target,
-    http: HyperClient<HttpConnector, Full<Bytes>>,
+    http: Connections,
+}
+
+/// Connections by the URL's scheme.
+enum Connections {
+    /// `http:`
+    Plain(HyperClient<HttpConnector, Full<Bytes>>),
+    /// `https:`, trusting the certificates that the system trusts, or those of the file `SSL_CERT_FILE` names.
+    Secure(HyperClient<Connector, Full<Bytes>>),
 }
 
 impl Transport {
@@ -30,22 +39,24 @@ impl Transport {
     pub fn new(target: Target) -> Result<Self, ClientError> {
         let wrong = |problem: &str| ClientError::Url { url: target.api.clone(), problem: problem.into() };
         let uri: Uri = target.api.parse().map_err(|_| wrong("it is not a URL such as http://127.0.0.1:8081"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(wrong(
-                    "https is not offered yet; use http, over a tunnel where the network is not trusted",
-                ));
-            }
-            _ => return Err(wrong("it must start with http://")),
-        }
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(wrong("it must start with http:// or https://")),
+        };
         if header::HeaderValue::from_str(&target.token).is_err() {
             return Err(ClientError::Url { url: target.api, problem: "the token has characters no token has".into() });
         }
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        Ok(Self { target, http: HyperClient::builder(TokioExecutor::new()).build(connector) })
+        let builder = HyperClient::builder(TokioExecutor::new());
+        let http = if secure {
+            Connections::Secure(builder.build(Connector::to_everything(CONNECT_TIMEOUT)))
+        } else {
+            let mut connector = HttpConnector::new();
+            connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+            connector.set_nodelay(true);
+            Connections::Plain(builder.build(connector))
+        };
+        Ok(Self { target, http })
     }
 
     /// The control plane's base URL.
@@ -70,7 +81,11 @@ impl Transport {
         let request = request
             .body(Full::new(body.map(|(_, bytes)| bytes).unwrap_or_default()))
             .map_err(|error| ClientError::Url { url: self.target.api.clone(), problem: error.to_string() })?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.http.request(request)).await;
+        let answer = match &self.http {
+            Connections::Plain(http) => http.request(request),
+            Connections::Secure(http) => http.request(request),
+        };
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
         answer
             .map_err(|_| self.unreachable("no answer within 60 s"))?
             .map_err(|error| self.unreachable(&reason(&error)))

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use atoll_bundle::{Bundle, BundleError, BundleHash, BundleLimits, ModuleKind};
-use atoll_protocol::api::{DeployRequest, DeployResponse, RevisionStatus};
+use atoll_protocol::api::{App, DeployRequest, DeployResponse, RevisionStatus};
 use atoll_protocol::config::VersionConfig;
 use atoll_runtime::Engine;
 use bytes::Bytes;
+use http::StatusCode;
 use serde_json::json;
 
 use super::client;
@@ -40,6 +41,12 @@ impl Prepared {
     /// How many modules it has, source maps aside.
     fn modules(&self) -> usize {
         self.bundle.modules.iter().filter(|module| module.kind != ModuleKind::SourceMap).count()
+    }
+
+    /// The version's settings.
+    fn config(&self) -> VersionConfig {
+        let Project { vars, limits, origin, .. } = &self.project;
+        VersionConfig { vars: vars.clone(), limits: limits.clone(), origin: origin.clone() }
     }
 
     /// Writes the modules below `folder`.
@@ -95,6 +102,33 @@ pub async fn prepare(
     Ok(Prepared { project, bundle, archive, hash })
 }
 
+/// The app as it is and its version, when what is prepared is all that serves its requests already.
+pub async fn in_service(client: &Client, prepared: &Prepared) -> Result<Option<(App, u64)>, ClientError> {
+    let Prepared { project, hash, .. } = prepared;
+    let app = match client.app(&project.name).await {
+        Err(ClientError::Refused { status: StatusCode::NOT_FOUND, .. }) => return Ok(None),
+        app => app?,
+    };
+    let Some([target]) = app.deployment.as_ref().map(|deployment| deployment.targets.as_slice()) else {
+        return Ok(None);
+    };
+    // The control plane keeps hosts in lower case.
+    let canonical = |route: &String| match route.split_once('/') {
+        Some((host, path)) => format!("{}/{path}", host.to_ascii_lowercase()),
+        None => route.to_ascii_lowercase(),
+    };
+    let routes: Vec<String> = project.routes.iter().map(canonical).collect();
+    if (routes.as_slice(), project.default_route) != (app.routes.as_slice(), app.default_route) {
+        return Ok(None);
+    }
+    let number = target.version;
+    let versions = client.versions(&project.name).await?;
+    let same = versions
+        .iter()
+        .any(|version| (version.number, version.bundle) == (number, *hash) && version.config == prepared.config());
+    Ok(same.then_some((app, number)))
+}
+
 /// Uploads what is prepared, puts it into service and waits for the nodes.
 pub async fn put_into_service(
     client: &Client,
@@ -109,11 +143,7 @@ pub async fn put_into_service(
     }
     let request = DeployRequest {
         bundle: *hash,
-        config: VersionConfig {
-            vars: project.vars.clone(),
-            limits: project.limits.clone(),
-            origin: project.origin.clone(),
-        },
+        config: prepared.config(),
         routes: project.routes.clone(),
         default_route: project.default_route,
         message,

@@ -89,10 +89,17 @@ async fn deploy_all(
     for path in &args.deploy {
         let progress = Progress::new(&format!("deploying {}", path.display()), false);
         let prepared = deploy::prepare(path, None, Some(engine), &progress).await?;
-        let deployed = deploy::put_into_service(&client, &prepared, None, &progress).await?;
-        edge.applied(deployed.response.revision).await;
+        // A start with nothing new makes nothing new.
+        let (version, revision) = match deploy::in_service(&client, &prepared).await? {
+            Some((app, version)) => (version, app.revision),
+            None => {
+                let deployed = deploy::put_into_service(&client, &prepared, None, &progress).await?;
+                (deployed.response.version, deployed.response.revision)
+            }
+        };
+        edge.applied(revision).await;
         drop(progress);
-        let (app, version) = (&deployed.response.app, deployed.response.version);
+        let app = &prepared.project.name;
         // The first deploy may come before the control plane has heard where the node is.
         let urls = client.app(app).await?.urls;
         let place = if urls.is_empty() { "no address".into() } else { urls.join(" ") };

@@ -85,7 +85,7 @@ struct Inner {
 
 impl Connector {
     /// A connector whose TLS trusts the system's certificates and offers `alpn`, the best protocol first.
-    pub fn new(policy: AddressPolicy, connect_timeout: Duration, alpn: &[&str]) -> Self {
+    pub(crate) fn new(policy: AddressPolicy, connect_timeout: Duration, alpn: &[&str]) -> Self {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         let (added, _) = roots.add_parsable_certificates(found.certs);
@@ -112,6 +112,11 @@ impl Connector {
         let tls = TlsConnector::from(Arc::new(config));
         let (policy, dns) = (self.0.policy.clone(), self.0.dns.clone());
         Self(Arc::new(Inner { policy, dns, tls, timeout: self.0.timeout }))
+    }
+
+    /// A connector to every address, for the platform's own connections and never for an app's; it speaks HTTP/1.1.
+    pub fn to_everything(connect_timeout: Duration) -> Self {
+        Self::new(AddressPolicy::everything(), connect_timeout, &["http/1.1"])
     }
 }
 

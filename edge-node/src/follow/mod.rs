@@ -241,6 +241,7 @@ impl Follower {
         }
         match self.keep(&next).await {
             Ok(()) => {
+                next.kept();
                 *saved = next;
                 self.serve(saved);
             }
@@ -268,8 +269,15 @@ impl Follower {
     }
 
     async fn keep(&self, state: &SavedState) -> Result<(), DiskError> {
-        let (disk, state) = (self.disk.clone(), state.clone());
-        match self.tasks.spawn_blocking(move || disk.save(&state)).await {
+        let disk = self.disk.clone();
+        let write: Box<dyn FnOnce() -> Result<(), DiskError> + Send> = if state.is_change() && !disk.wants_whole() {
+            let change = state.change();
+            Box::new(move || disk.save_change(&change))
+        } else {
+            let state = state.clone();
+            Box::new(move || disk.save(&state))
+        };
+        match self.tasks.spawn_blocking(write).await {
             Ok(saved) => saved,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
