@@ -54,7 +54,9 @@ fn an_app_that_fetches_itself_is_cut_off_with_508() {
     let node = EdgeNode::start(&control_plane, "north", "[egress]\nallow = [\"127.0.0.0/8\"]\nloop_depth = 4\n");
     let source = "export default { async fetch(request) {
         const depth = Number(request.headers.get('depth') ?? 0) + 1;
-        const inner = await fetch('http://looping.localhost:PORT/', { headers: { depth: String(depth) } });
+        const sent = new Headers(request.headers);
+        sent.set('depth', String(depth));
+        const inner = await fetch('http://looping.localhost:PORT/', { headers: sent });
         const headers = { depth: inner.headers.get('depth') ?? String(depth), error: inner.headers.get('atoll-error') ?? inner.headers.get('error') };
         return new Response(inner.body, { status: inner.status, headers });
     } };";
