@@ -29,6 +29,9 @@ pub struct Config {
     pub debug_headers: bool,
     /// Puts stacks into the bodies of error answers. For development only. Default false.
     pub expose_stacks: bool,
+    /// A request for `/__scheduled` or `/cdn-cgi/handler/scheduled` sets off the app's `scheduled` handler instead of
+    /// reaching it. For development only. Default false.
+    pub scheduled_endpoint: bool,
     /// Where the JSON access log goes: `stderr`, or a file that is appended to. Default none.
     pub access_log: Option<String>,
     /// The control plane to follow. Without one, only what [`install`](crate::EdgeNode::install) is given is served.
@@ -204,6 +207,7 @@ impl Default for Config {
             edge_url: None,
             debug_headers: false,
             expose_stacks: false,
+            scheduled_endpoint: false,
             access_log: None,
             control_plane: None,
             limits: LimitSettings::default(),

@@ -26,6 +26,7 @@ mod request;
 mod rollout;
 mod routing;
 mod saved;
+mod scheduled;
 mod service;
 mod state;
 mod websocket;

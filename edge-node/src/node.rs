@@ -151,6 +151,7 @@ impl EdgeNode {
             options: Options {
                 debug_headers: config.debug_headers,
                 expose_stacks: config.expose_stacks,
+                scheduled_endpoint: config.scheduled_endpoint,
                 loop_limit: config.egress.loop_depth,
             },
             websockets: WebSockets::new(

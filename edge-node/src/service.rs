@@ -22,6 +22,7 @@ use crate::headers::{loop_depth, remove_hop_by_hop};
 use crate::logs::{Logs, now};
 use crate::request::{self, Client, RequestIds};
 use crate::routing::normalize_host;
+use crate::scheduled::Trigger;
 use crate::state::{Serving, VersionEntry};
 use crate::websocket::{Granted, WebSockets, handshake};
 
@@ -35,6 +36,8 @@ pub struct Options {
     pub debug_headers: bool,
     /// Put stacks into error bodies.
     pub expose_stacks: bool,
+    /// Let requests for certain paths set off scheduled handlers.
+    pub scheduled_endpoint: bool,
     /// Refuse requests that passed this platform so often.
     pub loop_limit: usize,
 }
@@ -176,6 +179,11 @@ impl Service {
         };
         trace.version = Some(version.clone());
         trace.ticket.permit = Some(permit?);
+        if self.options.scheduled_endpoint
+            && let Some(trigger) = Trigger::of(&parts)
+        {
+            return self.schedule(&version, &trigger, id, trace).await;
+        }
         let limit = version.limits.request_body_bytes;
         if body.size_hint().lower() > limit {
             return Err(EdgeError::BodyTooLarge { limit }.into());
@@ -224,6 +232,25 @@ impl Service {
                 self.pass_through(event, origin).await
             }
             _ => Err(error),
+        }
+    }
+
+    async fn schedule(
+        &self,
+        version: &Arc<VersionEntry>,
+        trigger: &Trigger,
+        id: &str,
+        trace: &mut Trace,
+    ) -> Result<Response<Outgoing>, DispatchError> {
+        let Dispatched { result, start, instance } = self.dispatcher.schedule(version, trigger.event(id)).await;
+        trace.start = start;
+        trace.ticket.instance = instance;
+        match result {
+            Ok(_) => Ok(trigger.done()),
+            Err(error) => {
+                self.log_failure(version, &error, id);
+                Err(error)
+            }
         }
     }
 

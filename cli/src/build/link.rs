@@ -16,6 +16,9 @@ use super::source_map;
 /// The handlers a worker can have.
 const HANDLERS: [&str; 6] = ["fetch", "scheduled", "queue", "tail", "email", "test"];
 
+/// What a script in the syntax of service workers calls, which exports nothing. Whether it does is known when it starts.
+pub const LISTENS: &str = "addEventListener";
+
 /// The modules of a bundle, not sorted; the first is the entry.
 pub fn link(graph: &Graph, node_env: &str) -> Result<Vec<Module>, BuildError> {
     check_entry(graph)?;
@@ -34,6 +37,9 @@ fn check_entry(graph: &Graph) -> Result<(), BuildError> {
     let has_default = entry
         .code()
         .is_some_and(|code| code.linkage == Linkage::EsModule && code.exports.iter().any(|name| name == "default"));
+    if !has_default && entry.code().is_some_and(|code| code.exports.is_empty() && code.code.contains(LISTENS)) {
+        return Ok(());
+    }
     if !has_default {
         return Err(BuildError::NoDefaultExport(shown));
     }

@@ -6,6 +6,7 @@ mod reader;
 pub mod rules;
 #[cfg(test)]
 mod tests;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,8 @@ pub struct Project {
     pub rules: Rules,
     /// Limits.
     pub limits: LimitOverrides,
+    /// Cron expressions of the `scheduled` handler: `triggers.crons`.
+    pub crons: Vec<String>,
     /// Where `passThroughOnException` sends requests.
     pub origin: Option<String>,
     /// Expressions that are replaced in the code, and by what.
@@ -132,7 +135,7 @@ pub fn name_of(path: &Path, environment: Option<&str>) -> Result<String, Project
 }
 
 /// Keys of bindings and features that a project file may have and this platform does not offer yet.
-const NOT_AVAILABLE: [&str; 33] = [
+const NOT_AVAILABLE: [&str; 32] = [
     "kv_namespaces",
     "d1_databases",
     "durable_objects",
@@ -140,7 +143,6 @@ const NOT_AVAILABLE: [&str; 33] = [
     "queues",
     "services",
     "assets",
-    "triggers",
     "migrations",
     "ai",
     "browser",
@@ -229,6 +231,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     let default_route = table.boolean("workers_dev")?.unwrap_or(true);
     let rules = read_rules(&mut table, &mut warnings)?;
     let limits = read_limits(&mut table, file, &mut warnings)?;
+    let crons = triggers::read(&mut table, file, &mut warnings)?;
     let origin = table.string("origin")?;
     let define = table.string_table("define")?.unwrap_or_default();
     let no_bundle = table.boolean("no_bundle")?.unwrap_or(false);
@@ -260,6 +263,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
         default_route,
         rules,
         limits,
+        crons,
         origin,
         define,
         no_bundle,

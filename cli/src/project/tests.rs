@@ -154,3 +154,20 @@ fn dates_are_computed() {
     assert_eq!(date_of(951_782_400), "2000-02-29");
     assert_eq!(date_of(1_795_255_200), "2026-11-21");
 }
+
+#[test]
+fn crons_are_checked() {
+    let read = |crons: &str| {
+        let text =
+            format!("name = 'a'\nmain = 'i.js'\ncompatibility_date = '2026-01-01'\n[triggers]\ncrons = {crons}\n");
+        parse(&text, "wrangler.toml", None, "2026-01-01")
+    };
+    let project = read("['*/5 * * * *', '0 0 1 * MON-FRI', '*/5 * * * *']").unwrap();
+    assert_eq!(project.crons, ["*/5 * * * *", "0 0 1 * MON-FRI"]);
+    assert!(project.warnings.iter().any(|warning| warning.contains("/__scheduled")), "{:?}", project.warnings);
+    assert_eq!(read("[]").unwrap().warnings, Vec::<String>::new());
+    for wrong in ["['every day']", "['61 * * * *']", "['0 */5 * * * *']", "[7]", "'* * * * *'"] {
+        let error = read(wrong).unwrap_err().to_string();
+        assert!(error.contains("triggers.crons") && error.contains("line 5"), "{error}");
+    }
+}

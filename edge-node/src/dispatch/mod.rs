@@ -9,7 +9,7 @@ mod start_backoff;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atoll_runtime::{Body, FetchEvent, FetchResponse, HandlerError, Pool, Worker};
+use atoll_runtime::{Body, FetchEvent, FetchResponse, HandlerError, Pool, ScheduledEvent, ScheduledOutcome, Worker};
 use http::Method;
 
 use self::evict::Room;
@@ -49,9 +49,9 @@ pub enum DispatchError {
 }
 
 /// What came of a dispatch.
-pub struct Dispatched {
+pub struct Dispatched<T = FetchResponse> {
     /// The answer or the failure.
-    pub result: Result<FetchResponse, DispatchError>,
+    pub result: Result<T, DispatchError>,
     /// How the isolate was had; `None` when there was none.
     pub start: Option<Start>,
     /// Keeps the isolate counted as long as the answer is being sent.
@@ -121,6 +121,18 @@ impl Dispatcher {
                 }
             }
         }
+    }
+
+    /// Sends a scheduled event to an isolate of `version`, once.
+    pub async fn schedule(&self, version: &Arc<VersionEntry>, event: ScheduledEvent) -> Dispatched<ScheduledOutcome> {
+        let (instance, start) = match self.acquire(version).await {
+            Ok(acquired) => acquired,
+            Err(error) => return Dispatched { result: Err(error), start: None, instance: None },
+        };
+        let result = instance.isolate.scheduled(event).await;
+        version.instances.backoff().record(result.as_ref().err(), Instant::now());
+        let result = result.map_err(DispatchError::Handler);
+        Dispatched { result, start: Some(start), instance: Some(instance) }
     }
 
     async fn acquire(&self, version: &Arc<VersionEntry>) -> Result<(Arc<Instance>, Start), DispatchError> {

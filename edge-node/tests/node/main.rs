@@ -41,10 +41,10 @@ const TESTS: &[Test] = tests! {
     scaling: starts_more_isolates_when_one_is_busy, ends_idle_isolates, keeps_to_the_number_of_isolates,
         caps_the_requests_of_an_app, replaces_an_isolate_that_broke_a_limit, remembers_that_code_does_not_start;
     egress: reaches_only_what_is_allowed, streams_both_ways, passes_through_to_the_origin, cuts_loops;
-    platform: keeps_what_apps_cache;
     websocket: carries_messages, refuses_wrong_handshakes, refuses_hostile_frames, outlives_the_limits_of_requests,
         closes_when_the_isolate_dies, gives_up_a_client_that_does_not_read, says_that_it_goes, reaches_other_hosts,
         speaks_over_http2;
+    platform: keeps_what_apps_cache, sets_off_scheduled_handlers, keeps_scheduled_handlers_to_itself;
     following: serves_what_it_is_told, refuses_what_is_not_signed, keeps_the_old_version_when_a_bundle_is_wrong,
         serves_from_disk_and_catches_up, opens_secrets, forwards_tailed_logs, survives_a_damaged_state,
         asks_again_when_frames_go_back;

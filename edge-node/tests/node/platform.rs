@@ -32,3 +32,34 @@ pub async fn keeps_what_apps_cache(engine: Engine) {
     let same = ask("if-none-match", "W/\"v1\"").await;
     assert_eq!((same.status.as_u16(), same.body.as_str()), (304, ""));
 }
+
+/// A developer sets off the scheduled handler by a path; elsewhere the path is the app's own.
+pub async fn sets_off_scheduled_handlers(engine: Engine) {
+    let code = "let seen = 'nothing'; export default {
+        async scheduled(controller) {
+            if (controller.cron === 'fail') throw new Error('it fails');
+            seen = `${controller.cron} at ${controller.scheduledTime}`;
+        },
+        fetch(request) { return new Response(seen + ' ' + new URL(request.url).pathname); },
+    };";
+    let mut config = config();
+    config.scheduled_endpoint = true;
+    config.isolates.max_per_version = 1;
+    let node = node(config, &engine, &[("app", code)]).await;
+    let ran = get(&node, "app", "/__scheduled?cron=*+*+*+*+*&time=7").await;
+    assert_eq!((ran.status.as_u16(), ran.body.as_str()), (200, "Ran scheduled event"));
+    assert_eq!(get(&node, "app", "/x").await.body, "* * * * * at 7 /x");
+    assert_eq!(get(&node, "app", "/cdn-cgi/handler/scheduled?cron=daily&time=8").await.body, "ok");
+    assert_eq!(get(&node, "app", "/x").await.body, "daily at 8 /x");
+    let failed = get(&node, "app", "/cdn-cgi/handler/scheduled?cron=fail").await;
+    assert_eq!((failed.status.as_u16(), failed.error()), (500, "handler-exception"));
+}
+
+/// Nobody but the operator of a node in development opens that door.
+pub async fn keeps_scheduled_handlers_to_itself(engine: Engine) {
+    let code = "export default { scheduled() {}, fetch() { return new Response('mine'); } };";
+    let node = node(config(), &engine, &[("app", code)]).await;
+    for path in ["/__scheduled", "/cdn-cgi/handler/scheduled"] {
+        assert_eq!(get(&node, "app", path).await.body, "mine");
+    }
+}

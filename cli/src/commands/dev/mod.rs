@@ -39,6 +39,7 @@ pub async fn run(args: DevArgs, engine: Engine) -> Result<(), CommandError> {
         name: "dev".into(),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)),
         expose_stacks: true,
+        scheduled_endpoint: true,
         ..Config::default()
     };
     config.isolates.warm = 2;
