@@ -26,6 +26,7 @@ mod wasm_cache;
 mod watchdog;
 mod worker;
 
+pub use atoll_web::BUILTINS;
 pub use atoll_web::event::*;
 pub use atoll_web::socket::{Close, Hold, LONGEST_MESSAGE, Message, Received, Socket};
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::errors::BuildError;
 use super::graph::shown_path;
+use super::link::LISTENS;
 use super::resolve::{CONDITIONS, EXTENSIONS, ResolveProblem, builtin_advice, builtin_scheme, flag_for};
 use super::source_map;
 use crate::project::Project;
@@ -160,6 +161,13 @@ pub fn build(
     check(&meta, &main, compatibility)?;
     let mut modules = Vec::new();
     collect(&out, &out, project, &mut modules).map_err(|error| unusable(error.to_string()))?;
+    let exports_nothing =
+        |(path, output): (&String, &Output)| Path::new(path).ends_with(ENTRY) && output.exports.is_empty();
+    let entry = modules.iter().find(|module| module.name == ENTRY);
+    let listens = entry.is_some_and(|module| String::from_utf8_lossy(&module.content).contains(LISTENS));
+    if meta.outputs.iter().any(exports_nothing) && !listens {
+        return Err(BuildError::NoDefaultExport(main));
+    }
     if requires_builtins(&meta) {
         modules.iter_mut().filter(|module| module.kind == ModuleKind::EsModule).for_each(give_require);
     }
@@ -191,7 +199,8 @@ fn check(meta: &Metafile, main: &str, compatibility: Compatibility) -> Result<()
     }
     for (path, output) in &meta.outputs {
         // What is imported on demand is an entry point to esbuild as well, but it has a name of its own.
-        if Path::new(path).ends_with(ENTRY) && !output.exports.iter().any(|name| name == "default") {
+        let incomplete = !output.exports.is_empty() && !output.exports.iter().any(|name| name == "default");
+        if Path::new(path).ends_with(ENTRY) && incomplete {
             return Err(BuildError::NoDefaultExport(main.to_owned()));
         }
     }

@@ -10,7 +10,7 @@ use super::commonjs::{self, Required};
 use super::errors::{BuildError, SourceProblem};
 use super::graph::{Content, Graph, Link, Node, relative_specifier};
 use super::module::Linkage;
-use super::resolve::ImportStyle;
+use super::resolve::{ImportStyle, platform_exports};
 use super::source_map;
 
 /// The handlers a worker can have.
@@ -117,7 +117,8 @@ fn exports(graph: &Graph, node: usize, name: &str, seen: &mut HashSet<usize>) ->
 
 /// Whether the built-in module exports `name`.
 fn exports_builtin(module: &str, name: &str) -> bool {
-    let names = module.strip_prefix("node:").and_then(atoll_node::exports).unwrap_or_default();
+    let node = || module.strip_prefix("node:").and_then(atoll_node::exports);
+    let names = platform_exports(module).or_else(node).unwrap_or_default();
     name == "default" || names.contains(&name)
 }
 

@@ -107,6 +107,9 @@ impl ModuleResolver {
 
     /// Where `specifier`, which stands in the file `from`, leads.
     pub fn resolve(&self, from: &Path, specifier: &str, style: ImportStyle) -> Result<Target, ResolveProblem> {
+        if platform_exports(specifier).is_some() {
+            return Ok(Target::Builtin(specifier.to_owned()));
+        }
         if let Some(name) = self.compatibility.module(specifier) {
             return Ok(Target::Builtin(format!("node:{name}")));
         }
@@ -137,10 +140,15 @@ impl ModuleResolver {
 pub fn builtin_scheme(specifier: &str) -> Option<ResolveProblem> {
     let flag = match specifier.split_once(':')? {
         ("node", name) => flag_for(name),
-        ("cloudflare", _) => None,
+        ("cloudflare", _) if platform_exports(specifier).is_none() => None,
         _ => return None,
     };
     Some(ResolveProblem::Builtin { name: specifier.to_owned(), flag })
+}
+
+/// What a module that every app has built in exports; `None` when there is no such module.
+pub fn platform_exports(specifier: &str) -> Option<&'static [&'static str]> {
+    atoll_runtime::BUILTINS.iter().find(|(name, _)| *name == specifier).map(|(_, exports)| *exports)
 }
 
 /// The compatibility flag that offers this module of Node.js, when one does.

@@ -336,3 +336,22 @@ fn modules_of_node_js_are_built_in_with_their_flag() {
     let error = report(&build(&["nodejs_compat"]).unwrap_err());
     assert!(error.contains("does not export \"nope\""), "{error}");
 }
+
+#[test]
+fn scripts_that_listen_need_no_default_export() {
+    let folder =
+        Folder::new(&[("index.js", "addEventListener('fetch', (event) => event.respondWith(new Response()));")]);
+    assert!(folder.build("index.js").is_ok());
+    let folder = Folder::new(&[("index.js", "export const a = 1; addEventListener('fetch', () => {});")]);
+    assert!(matches!(folder.build("index.js").unwrap_err(), BuildError::NoDefaultExport(_)));
+}
+
+#[test]
+fn the_platforms_own_modules_are_left_to_it() {
+    let class = "export default class extends WorkerEntrypoint { fetch() { return new Response(env.A); } }";
+    let code = format!("import {{ WorkerEntrypoint, env }} from 'cloudflare:workers';\n{class}");
+    assert!(Folder::new(&[("index.js", &code)]).build("index.js").is_ok());
+    let code = format!("import {{ DurableObject }} from 'cloudflare:workers';\n{HANDLER}");
+    let error = Folder::new(&[("index.js", &code)]).build("index.js").unwrap_err().to_string();
+    assert!(error.contains("does not export \"DurableObject\""), "{error}");
+}
