@@ -2,7 +2,8 @@
 //! measured from.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -12,22 +13,23 @@ use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// What to listen on and to answer.
+/// What to answer.
 #[derive(clap::Args)]
 pub struct Options {
+    /// A file that holds the body of every answer, as a JSON string.
     #[arg(long)]
-    listen: SocketAddr,
-    /// The body of every answer.
-    #[arg(long)]
-    answer: String,
+    program: PathBuf,
 }
 
-/// Serves HTTP/1.1 until it is ended, on one thread, as a server pinned to one core best does.
+/// Serves HTTP/1.1 until it is ended, on one thread, as a server pinned to one core best does. Prints its port.
+#[expect(clippy::print_stdout, reason = "a command-line program")]
 pub fn main(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = Bytes::copy_from_slice(options.answer.as_bytes());
+    let text: String = serde_json::from_slice(&std::fs::read(&options.program)?)?;
+    let answer = Bytes::from(text);
     runtime.block_on(async {
-        let listener = TcpListener::bind(options.listen).await?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        println!("port {}", listener.local_addr()?.port());
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;

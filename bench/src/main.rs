@@ -1,13 +1,15 @@
 //! Measures atoll against `workerd`, both on loopback, in one run: cold start, warm requests per second and core,
-//! memory per idle app.
+//! memory per idle app. Warm requests also against bare hyper, Deno, Bun and Node.js.
 //!
 //! The two take turns (A, B, A, B, …), each turn with fresh processes, so that a machine that gets slower in between
 //! cannot favour one. Every answer is compared with what it has to be; a run with a wrong one prints no figures.
 
 mod atoll;
 mod bare_hyper;
+mod hello;
 mod http;
 mod load;
+mod npm;
 mod peer;
 mod procfs;
 mod report;
@@ -74,12 +76,19 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         Some(path) => path.clone(),
         None => workerd::fetch(&out.join("npm"))?,
     })?;
-    let mut report = Report::new(&plan, [atoll.version(), workerd.version()]);
+    let hello = hello::all(&out.join("npm"))?;
+    let mut versions = vec![atoll.version(), workerd.version()];
+    versions.extend(hello.iter().map(|server| server.version.clone()));
+    let mut report = Report::new(&plan, versions);
     for round in 1..=plan.rounds {
         for peer in [&atoll as &dyn Peer, &workerd] {
             report::progress(&format!("round {round} of {}: {}", plan.rounds, peer.name()));
             let turn = turn::run(peer, &plan).with_context(|| format!("{}, round {round}", peer.name()))?;
             report.add(peer.name(), turn);
+        }
+        for server in &hello {
+            report::progress(&format!("round {round} of {}: {}", plan.rounds, server.name));
+            report.add_hello(server.name, turn::run_hello(server, &plan).context(server.name)?);
         }
     }
     report.print();

@@ -1,10 +1,12 @@
 //! One turn of one peer: cold starts, memory, warm load.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::ensure;
 use serde::Serialize;
 
+use crate::hello::HelloServer;
 use crate::http::Connection;
 use crate::load;
 use crate::peer::{HELLO, Peer, Running, SERVER_CORE, counting_answer};
@@ -60,14 +62,21 @@ pub struct Turn {
     pub bytes_per_app: f64,
     /// Resident memory before any app ran, bytes.
     pub base_bytes: u64,
-    /// Warm requests per second, the server on one core.
+    /// The hello app under load.
+    pub warm: Warm,
+}
+
+/// What the warm load measured, the server on one core.
+#[derive(Clone, Debug, Serialize)]
+pub struct Warm {
+    /// Requests per second.
     pub requests_per_second: f64,
-    /// CPU time of the server per warm request, microseconds.
+    /// CPU time of the server per request, microseconds.
     pub cpu_us_per_request: f64,
-    /// Median latency of the warm load, microseconds.
-    pub warm_p50_us: f64,
-    /// 99th percentile of the latency of the warm load, microseconds.
-    pub warm_p99_us: f64,
+    /// Median latency, microseconds.
+    pub p50_us: f64,
+    /// 99th percentile of the latency, microseconds.
+    pub p99_us: f64,
 }
 
 /// Measures `peer` once, with fresh processes.
@@ -77,17 +86,14 @@ pub fn run(peer: &dyn Peer, plan: &Plan) -> anyhow::Result<Turn> {
     let (cold_us, burst_us, base_bytes, bytes_per_app) = cold(&server, plan)?;
     drop(server);
     let server = peer.start(0, Some(SERVER_CORE))?;
-    let warm = warm(&server, plan)?;
-    Ok(Turn {
-        cold_us,
-        burst_us,
-        bytes_per_app,
-        base_bytes,
-        requests_per_second: warm.0.requests as f64 / warm.0.seconds,
-        cpu_us_per_request: warm.1.as_secs_f64() * 1e6 / warm.0.requests as f64,
-        warm_p50_us: warm.0.p50_us,
-        warm_p99_us: warm.0.p99_us,
-    })
+    let warm = warm(server.hello, &server.hello_host, server.process.id(), plan)?;
+    Ok(Turn { cold_us, burst_us, bytes_per_app, base_bytes, warm })
+}
+
+/// Measures a server that can only be warm, with a fresh process.
+pub fn run_hello(server: &HelloServer, plan: &Plan) -> anyhow::Result<Warm> {
+    let running = server.start(SERVER_CORE)?;
+    warm(running.address, "hello.localhost", running.process.id(), plan)
 }
 
 /// Calls every app once, then once more to see that it stayed.
@@ -133,13 +139,16 @@ fn rest(time: Duration) {
 }
 
 /// Loads the hello app from another core.
-fn warm(server: &Running, plan: &Plan) -> anyhow::Result<(load::Outcome, Duration)> {
-    let run = |milliseconds| {
-        load::run(server.hello, &server.hello_host, plan.connections, Duration::from_millis(milliseconds), HELLO)
-    };
+fn warm(address: SocketAddr, host: &str, process: u32, plan: &Plan) -> anyhow::Result<Warm> {
+    let run = |milliseconds| load::run(address, host, plan.connections, Duration::from_millis(milliseconds), HELLO);
     run(plan.warmup_ms)?;
-    let before = procfs::cpu_time(server.process.id())?;
+    let before = procfs::cpu_time(process)?;
     let outcome = run(plan.load_ms)?;
-    let used = procfs::cpu_time(server.process.id())?.saturating_sub(before);
-    Ok((outcome, used))
+    let used = procfs::cpu_time(process)?.saturating_sub(before);
+    Ok(Warm {
+        requests_per_second: outcome.requests as f64 / outcome.seconds,
+        cpu_us_per_request: used.as_secs_f64() * 1e6 / outcome.requests as f64,
+        p50_us: outcome.p50_us,
+        p99_us: outcome.p99_us,
+    })
 }

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
+use crate::npm;
 use crate::peer::{Peer, Process, Running, hello_source};
 
 /// The version of npm's `workerd` that is measured.
@@ -31,25 +32,8 @@ impl Workerd {
 
 /// Installs npm's `workerd` package into `directory` unless it is there, and returns the platform's binary.
 pub fn fetch(directory: &Path) -> anyhow::Result<PathBuf> {
-    std::fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-    let binary = directory.join("node_modules/@cloudflare/workerd-linux-64/bin/workerd");
-    if installed(directory).is_none_or(|version| version != VERSION) || !binary.exists() {
-        std::fs::write(directory.join("package.json"), "{\"private\": true}\n").context("package.json")?;
-        let package = format!("workerd@{VERSION}");
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", &package]);
-        let status = npm.current_dir(directory).stdout(std::process::Stdio::null()).status();
-        let status = status.context("cannot run npm; install Node.js, or name a workerd binary with --workerd")?;
-        ensure!(status.success(), "npm install {package} failed in {}", directory.display());
-    }
-    ensure!(binary.exists(), "npm's workerd package has no binary for this platform at {}", binary.display());
-    Ok(binary)
-}
-
-fn installed(directory: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(directory.join("node_modules/workerd/package.json")).ok()?;
-    let package: serde_json::Value = serde_json::from_str(&text).ok()?;
-    Some(package["version"].as_str()?.to_owned())
+    npm::install(directory, "workerd", VERSION, "@cloudflare/workerd-linux-64/bin/workerd")
+        .context("another workerd binary can be named with --workerd")
 }
 
 impl Peer for Workerd {
