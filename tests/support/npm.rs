@@ -27,6 +27,15 @@ pub fn install_locked(folder: &str) -> PathBuf {
     modules
 }
 
+/// Runs a script of `tests/npm` in Node.js, with the packages there, and gives back what it printed.
+pub fn run(script: &str, arguments: &[&str]) -> String {
+    let script = node_modules().with_file_name(script);
+    let ran = Command::new("node").arg(&script).args(arguments).output();
+    let ran = ran.expect("Node.js is needed for this test; install it (Debian: nodejs)");
+    assert!(ran.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
 /// Gives a project these packages in a `node_modules` of its own, as `npm install` would have put them there.
 pub fn install(project: &Project, packages: &[&str]) {
     for package in packages {

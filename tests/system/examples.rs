@@ -33,7 +33,7 @@ fn every_example_has_a_test_and_a_readme() {
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["hello", "hono-router", "itty-router", "json-api", "streaming", "wasm"]);
+    assert_eq!(names, ["chat", "hello", "hono-router", "itty-router", "json-api", "streaming", "wasm"]);
     for name in names {
         assert!(readme(&name).contains("atoll deploy"), "examples/{name}/README.md");
     }
@@ -45,6 +45,24 @@ fn hello() {
     up.deploy(example("hello").path());
     up.get("hello", "/?name=Ada").expect(200, "Hello, Ada!\n");
     up.get("hello", "/").expect(200, "Hello, world!\n");
+}
+
+/// By the npm package `ws`, in the Node.js of the machine.
+#[test]
+fn chat() {
+    let up = Up::start();
+    up.deploy(example("chat").path());
+    assert_eq!(up.get("chat", "/room").status, 426);
+    let said = npm::run("chat.mjs", &[&format!("ws://{}", up.edge)]);
+    let heard: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let expected = serde_json::json!([
+        "Bob is here, 2 in the room",
+        "Bob: hello Ada",
+        "still there?",
+        "Bob has left",
+        [1008, "say it in at most 1000 characters"],
+    ]);
+    assert_eq!(heard, expected);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::Up;
 use crate::support::apps::{App, Bundler, has_header};
+use crate::support::{Up, npm};
 
 #[test]
 fn hono() {
@@ -16,6 +16,7 @@ fn hono() {
         authentication(&app);
         cookies(&app);
         streams(&app);
+        sockets(&up, &app);
         pages(&app);
     }
 }
@@ -134,6 +135,13 @@ fn streams(app: &App) {
     let ticks: String = (0..3).map(|id| format!("event: tick\ndata: {{\"id\":{id}}}\nid: {id}\n\n")).collect();
     let failed = "event: failed\ndata: enough\n\nevent: error\ndata: enough\n\n";
     events.expect(200, &format!("{ticks}data: two\ndata: lines\n\n{failed}"));
+}
+
+fn sockets(up: &Up, app: &App) {
+    let url = format!("ws://{}/live/socket/ada", up.edge);
+    let heard = npm::run("dialogue.mjs", &[&url, "hono.localhost", "hello", "ünï", "protocol"]);
+    assert_eq!(heard.trim(), r#"["ada: hello","ada: ünï","",1000,"done"]"#);
+    assert_eq!(app.get("/live/socket/ada").status, 404);
 }
 
 fn pages(app: &App) {

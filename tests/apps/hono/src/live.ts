@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { upgradeWebSocket } from "hono/cloudflare-workers";
 import { compress } from "hono/compress";
 import { stream, streamSSE, streamText } from "hono/streaming";
 
@@ -11,6 +12,18 @@ live.get("/stream", (c) =>
     await out.write(new Uint8Array([0x61, 0x62]));
     await out.pipe(new Blob(["cd", "ef"]).stream());
     await out.write("gh");
+  }),
+);
+live.get(
+  "/socket/:name",
+  upgradeWebSocket((c) => {
+    const name = c.req.param("name");
+    return {
+      onMessage(event, socket) {
+        if (event.data === "protocol") socket.send(String(socket.protocol));
+        else socket.send(`${name}: ${event.data}`);
+      },
+    };
   }),
 );
 live.get("/text", (c) =>
