@@ -1,6 +1,8 @@
 //! Isolates run real code under real limits.
 
 mod node;
+#[path = "isolate/wasi.rs"]
+mod wasi;
 #[path = "isolate/wasm.rs"]
 mod wasm;
 

@@ -1,4 +1,4 @@
-// The modules under `cloudflare:` that the platform has.
+// The modules that the platform has built in.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -10,6 +10,9 @@ const { waitUntil } = core.loadExtScript("ext:atoll_web/execution.js");
 class RpcTarget {}
 
 function builtin(specifier) {
+  if (specifier === "atoll:wasi") {
+    return { __proto__: null, WASI: core.loadExtScript("ext:atoll_web/wasi.js").WASI };
+  }
   if (specifier === "cloudflare:workers") {
     return { __proto__: null, env: environment(), RpcTarget, waitUntil, WorkerEntrypoint };
   }

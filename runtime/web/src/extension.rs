@@ -127,6 +127,7 @@ deno_core::extension!(
         "websocket.js",
         "service_worker.js",
         "wasm_streaming.js",
+        "wasi.js",
     ],
     js = [dir "js", "main.js"],
     options = { meter: Meter },

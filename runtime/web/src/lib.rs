@@ -58,7 +58,7 @@ use crate::event::{Environment, Host};
 
 /// The modules that the platform has built in, and the names that each exports.
 pub const BUILTINS: &[(&str, &[&str])] =
-    &[("cloudflare:workers", &["RpcTarget", "WorkerEntrypoint", "env", "waitUntil"])];
+    &[("atoll:wasi", &["WASI"]), ("cloudflare:workers", &["RpcTarget", "WorkerEntrypoint", "env", "waitUntil"])];
 
 /// Which worker an isolate runs, as far as its web platform needs to know.
 pub struct IsolateContext {
