@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// Runs Workers projects: an edge function platform in one binary.
 #[derive(Debug, Parser)]
@@ -47,6 +47,8 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// Show an app's log lines as they come
     Tail(AppArgs),
+    /// Make nodes not use what they have cached of an app any more
+    Purge(PurgeArgs),
     /// Delete an app with its versions, routes and secrets
     Delete(DeleteArgs),
     /// Manage an app's secrets
@@ -224,6 +226,28 @@ pub struct AppArgs {
     pub client: ClientArgs,
 }
 
+/// Arguments of `purge`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").args(["everything", "tag", "prefix"]).required(true).multiple(true))]
+pub struct PurgeArgs {
+    /// The app [default: that of the project in this folder]
+    pub app: Option<String>,
+    /// All that is cached of it
+    #[arg(long, conflicts_with_all = ["tag", "prefix"])]
+    pub everything: bool,
+    /// What has this tag in Cache-Tag; may be given again
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    /// What has a URL that begins so, without scheme: shop.example/images/; may be given again
+    #[arg(long, value_name = "HOST/PATH")]
+    pub prefix: Vec<String>,
+    /// Use `[env.NAME]` of the project file
+    #[arg(long, value_name = "NAME")]
+    pub env: Option<String>,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
 /// Arguments of `rollback`.
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
@@ -354,6 +378,7 @@ impl Command {
             Self::Deploy(args) => args.client.json,
             Self::Versions(args) | Self::Tail(args) | Self::Routes(args) => args.client.json,
             Self::Rollback(args) => args.client.json,
+            Self::Purge(args) => args.client.json,
             Self::Delete(args) => args.client.json,
             Self::Secret(args) => match &args.command {
                 SecretCommand::Put { of, .. } | SecretCommand::List { of } | SecretCommand::Delete { of, .. } => {

@@ -184,6 +184,7 @@ fn state(plane: &Plane, key: &NodePublicKey, app: AppRecord) -> AppState {
         targets,
         versions: app.versions,
         secrets,
+        purges: app.purges,
     }
 }
 

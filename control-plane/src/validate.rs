@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use atoll_protocol::api::{NodeReport, Target};
-use atoll_protocol::config::{LimitOverrides, VersionConfig};
-use http::Uri;
+use atoll_protocol::api::{NodeReport, PurgeRequest, Target};
+use atoll_protocol::config::{CacheSettings, LimitOverrides, QuerySettings, VersionConfig};
+use atoll_protocol::sync::PurgeScope;
+use http::{HeaderName, Uri};
 
 use crate::error::ApiError;
 use crate::urls;
@@ -73,6 +74,68 @@ pub(crate) fn routes(patterns: &[String]) -> Result<Vec<String>, ApiError> {
     patterns.iter().map(canonical).collect()
 }
 
+/// The most tags and prefixes of one purge.
+const MAX_SCOPES: usize = 100;
+/// The most bytes of a tag or prefix.
+const MAX_SCOPE: usize = 1024;
+
+/// What a purge covers.
+pub(crate) fn purge(request: PurgeRequest) -> Result<Vec<PurgeScope>, ApiError> {
+    let wrong = |message: String| Err(ApiError::unprocessable("purge-invalid", message));
+    let count = request.tags.len() + request.prefixes.len();
+    if request.everything == (count > 0) {
+        return wrong("a purge is of everything, or names tags or prefixes".into());
+    }
+    if count > MAX_SCOPES {
+        return wrong(format!("there are {count} tags and prefixes; one purge takes at most {MAX_SCOPES}"));
+    }
+    if request.everything {
+        return Ok(vec![PurgeScope::Everything]);
+    }
+    let visible = |text: &str| (1..=MAX_SCOPE).contains(&text.len()) && !text.chars().any(char::is_control);
+    let mut scopes = Vec::with_capacity(count);
+    for tag in request.tags {
+        if !visible(&tag) || tag.contains(',') || tag.trim() != tag {
+            let message = "it is 1 to 1,024 bytes without commas, control characters and space around it";
+            return wrong(format!("{} is no cache tag: {message}", quoted(&tag)));
+        }
+        scopes.push(PurgeScope::Tag(tag));
+    }
+    for prefix in request.prefixes {
+        let (host, path) = prefix.find('/').map_or((prefix.as_str(), ""), |slash| prefix.split_at(slash));
+        if !visible(&prefix) || host.is_empty() || prefix.contains("://") || path.contains(['?', '#']) {
+            let message = "it is a host and the beginning of a path, such as shop.example/images/, without a scheme";
+            return wrong(format!("{} is no prefix: {message}", quoted(&prefix)));
+        }
+        scopes.push(PurgeScope::Prefix(format!("{}{path}", host.to_ascii_lowercase())));
+    }
+    Ok(scopes)
+}
+
+/// What an app says of the cache in front of it.
+fn cache(settings: &CacheSettings) -> Result<(), ApiError> {
+    let wrong = |message: String| Err(ApiError::unprocessable("cache-settings-invalid", message));
+    let query = match &settings.key.query {
+        QuerySettings::All | QuerySettings::None => 0,
+        QuerySettings::Only(names) | QuerySettings::Except(names) => names.len(),
+    };
+    let most = [settings.rules.len(), query, settings.key.headers.len(), settings.key.cookies.len()];
+    if most.iter().any(|count| *count > MAX_SCOPES) {
+        return wrong(format!("the cache's settings have a list of more than {MAX_SCOPES} entries"));
+    }
+    for rule in &settings.rules {
+        let path = rule.path.strip_suffix('*').unwrap_or(&rule.path);
+        if !path.starts_with('/') || path.contains(['*', '?', '#']) || rule.path.len() > MAX_SCOPE {
+            let message = "it is a path such as /about, or the beginning of paths such as /api/*";
+            return wrong(format!("{} is no path of a cache rule: {message}", quoted(&rule.path)));
+        }
+    }
+    if let Some(name) = settings.key.headers.iter().find(|name| HeaderName::from_bytes(name.as_bytes()).is_err()) {
+        return wrong(format!("{} in the cache's key is no name of a header", quoted(name)));
+    }
+    Ok(())
+}
+
 /// The rules of `wrangler.toml`'s route patterns.
 fn route(pattern: &str) -> Result<String, &'static str> {
     if pattern.len() > 1024 {
@@ -139,6 +202,7 @@ pub(crate) fn version(config: &VersionConfig, message: Option<&str>) -> Result<(
         }
     }
     limits(&config.limits)?;
+    cache(&config.cache)?;
     if let Some(origin) = &config.origin
         && !is_origin(origin)
     {

@@ -160,6 +160,7 @@ mod tests {
             deployment: None,
             versions: BTreeMap::new(),
             secrets: vec![StoredSecret { name: "KEY".into(), version: 4, sealed: sealed.value }],
+            purges: Vec::new(),
             data_key: Some(sealed.data_key),
             deleted: false,
         }

@@ -43,6 +43,9 @@ pub struct Record {
     /// Whether its isolate was started for the request: `cold` or `warm`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<&'static str>,
+    /// What the front cache did with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<&'static str>,
     /// The error's code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'static str>,
@@ -152,6 +155,7 @@ mod tests {
             app: Some("hello".into()),
             version: Some(1),
             start: Some("cold"),
+            cache: Some("hit"),
             error: None,
         });
         let text = String::from_utf8(written.recv_timeout(Duration::from_secs(10)).unwrap()).unwrap();

@@ -100,6 +100,11 @@ impl Outgoing {
         };
         Self { body, owed }
     }
+
+    /// The body as it was given. Whoever reads it minds the announced length.
+    pub fn into_body(self) -> Body {
+        self.body
+    }
 }
 
 impl HttpBody for Outgoing {

@@ -51,6 +51,8 @@ pub struct Config {
     pub bundles: BundleConfig,
     /// What apps put into `caches`.
     pub cache: CacheConfig,
+    /// The cache in front of isolates.
+    pub front_cache: FrontCacheConfig,
 }
 
 /// Which control plane to follow.
@@ -197,6 +199,42 @@ impl Default for CacheConfig {
     }
 }
 
+/// The cache in front of isolates.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FrontCacheConfig {
+    /// Whether there is one. Default true.
+    pub enabled: bool,
+    /// Memory for stored responses of all apps together, MiB. Default 256.
+    pub memory_mb: u64,
+    /// The largest body that is stored, MiB. Bodies over 8 MiB, or an eighth of the memory, are kept on disk alone.
+    /// Default 64.
+    pub object_mb: u64,
+    /// Memory for bodies that are on their way into the cache, MiB; above it they pass through. Default 256.
+    pub fill_mb: u64,
+    /// Disk for large and long-lived responses, MiB, in the data directory. Default 0: none.
+    pub disk_mb: u64,
+    /// Whether `Cache-Control` of requests counts (RFC 9111 §5.2.1), by which any client can send every request to the
+    /// app. `only-if-cached` always counts. Default false.
+    pub client_directives: bool,
+    /// Whether answers say in `Cache-Status` (RFC 9211) what the cache did. Default true.
+    pub status_header: bool,
+}
+
+impl Default for FrontCacheConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            memory_mb: 256,
+            object_mb: 64,
+            fill_mb: 256,
+            disk_mb: 0,
+            client_directives: false,
+            status_header: true,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -217,6 +255,7 @@ impl Default for Config {
             websocket: WebSocketConfig::default(),
             bundles: BundleConfig::default(),
             cache: CacheConfig::default(),
+            front_cache: FrontCacheConfig::default(),
         }
     }
 }

@@ -91,6 +91,11 @@ impl DataDir {
         self.path.join("bundles")
     }
 
+    /// Where the front cache keeps responses.
+    pub fn cache(&self) -> PathBuf {
+        self.path.join("cache")
+    }
+
     /// The node's key, made at the first start. Only its owner can read the file.
     pub fn node_key(&self) -> Result<NodeKey, DiskError> {
         let path = self.path.join("node.key");

@@ -78,6 +78,9 @@ pub enum EdgeError {
     /// An extended CONNECT for something else than a WebSocket (RFC 8441 §4).
     #[error("the protocol {0:?} is not supported; websocket is")]
     ProtocolUnknown(String),
+    /// The client takes a stored answer only, and there is none (RFC 9111 §5.2.1.7).
+    #[error("nothing is stored that answers the request, which asks for stored answers only")]
+    OnlyIfCached,
     /// The origin of an app that passes through did not answer.
     #[error("the app failed and its origin could not be reached: {0}")]
     OriginUnreachable(String),
@@ -101,6 +104,7 @@ impl EdgeError {
             Self::WebSocketVersion => "websocket-version",
             Self::WebSocketLimit { .. } => "websocket-limit",
             Self::ProtocolUnknown(_) => "protocol-unknown",
+            Self::OnlyIfCached => "only-if-cached",
             Self::OriginUnreachable(_) => "origin-unreachable",
         }
     }
@@ -120,6 +124,7 @@ impl EdgeError {
             | Self::BundleUnavailable { .. }
             | Self::WebSocketLimit { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::LoopDetected { .. } => StatusCode::LOOP_DETECTED,
+            Self::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
             Self::OriginUnreachable(_) => StatusCode::BAD_GATEWAY,
         }
     }

@@ -8,6 +8,7 @@ mod access_log;
 mod answer;
 mod body;
 mod bundles;
+mod cache;
 mod cache_api;
 mod config;
 mod disk;
@@ -32,8 +33,8 @@ mod state;
 mod websocket;
 
 pub use config::{
-    BundleConfig, CacheConfig, Config, ConfigError, ControlPlaneConfig, EgressConfig, IsolateConfig, Secret,
-    WebSocketConfig,
+    BundleConfig, CacheConfig, Config, ConfigError, ControlPlaneConfig, EgressConfig, FrontCacheConfig, IsolateConfig,
+    Secret, WebSocketConfig,
 };
 pub use disk::DiskError;
 pub use egress::connector::{ConnectError, Connector, Stream};

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::bundles::BundleStore;
+use crate::cache::FrontCache;
 use crate::config::{Config, ConfigError, ControlPlaneConfig};
 use crate::disk::{DataDir, DiskError};
 use crate::dispatch::Dispatcher;
@@ -114,6 +115,17 @@ impl EdgeNode {
         let pool = Pool::new(&engine, PoolOptions { warm: config.isolates.warm });
         let dispatcher = Arc::new(Dispatcher::new(pool, bundles.clone(), &config.isolates));
         let status = watch::Sender::new(Status { ready: config.control_plane.is_none(), ..Status::default() });
+        let cache_dir = disk.as_ref().map(|disk| disk.cache());
+        let cache = FrontCache::new(&config.front_cache, cache_dir.as_deref());
+        let cache = cache.map_err(|source| StartError::File {
+            key: "data_dir",
+            path: cache_dir.clone().unwrap_or_default(),
+            source,
+        })?;
+        if config.front_cache.disk_mb > 0 && cache_dir.is_some() {
+            let cache = cache.clone();
+            tokio::task::spawn_blocking(move || cache.scan());
+        }
         let node = Self {
             address,
             serving: serving.clone(),
@@ -145,6 +157,7 @@ impl EdgeNode {
         let service = Service {
             serving: node.serving.clone(),
             dispatcher: dispatcher.clone(),
+            cache,
             egress,
             logs,
             access_log,

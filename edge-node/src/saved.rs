@@ -155,6 +155,7 @@ pub(crate) mod tests {
                 VersionState { bundle: BundleHash::of(b"1"), config: Default::default() },
             )]),
             secrets: vec![],
+            purges: vec![],
         }
     }
 

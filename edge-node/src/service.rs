@@ -1,12 +1,14 @@
-//! A request's way through the node: route, version, dispatch, answer.
+//! A request's way through the node: route, version, front cache, dispatch, answer.
 
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
 use atoll_runtime::{Body, FetchEvent, FetchResponse, HandlerError, OutboundRequest};
+use http::header::UPGRADE;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, Response, Version};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -15,6 +17,7 @@ use url::Url;
 use crate::access_log::{AccessLog, Record};
 use crate::answer::{self, Answer, Ticket};
 use crate::body::{Outgoing, limited};
+use crate::cache::{self, Asked, Asking, Begin, Concluded, FrontCache, Hold, Step};
 use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Start, copy};
 use crate::egress::Egress;
 use crate::errors::EdgeError;
@@ -23,7 +26,8 @@ use crate::logs::{Logs, now};
 use crate::request::{self, Client, RequestIds};
 use crate::routing::normalize_host;
 use crate::scheduled::Trigger;
-use crate::state::{Serving, VersionEntry};
+use crate::state::{AppEntry, Serving, VersionEntry};
+use crate::websocket::handshake::Handshake;
 use crate::websocket::{Granted, WebSockets, handshake};
 
 /// A client that sends this is recognised by its value instead of its address when a deployment has two versions.
@@ -48,6 +52,8 @@ pub struct Service {
     pub serving: Arc<Serving>,
     /// Who runs it.
     pub dispatcher: Arc<Dispatcher>,
+    /// The cache in front of them.
+    pub cache: Arc<FrontCache>,
     /// For requests that pass through to an origin.
     pub egress: Arc<Egress>,
     /// The apps' logs.
@@ -62,12 +68,32 @@ pub struct Service {
     pub ids: RequestIds,
 }
 
+/// Where a request goes, and from whom it comes.
+struct Way<'a> {
+    app: &'a AppEntry,
+    version: &'a Arc<VersionEntry>,
+    authority: &'a Authority,
+    client: &'a Client,
+    id: &'a str,
+    http: Version,
+}
+
+impl Way<'_> {
+    /// What the app is given, with the fields that say where it comes from.
+    fn event(&self, method: Method, url: String, mut headers: HeaderMap, body: Body) -> FetchEvent {
+        request::add_forwarding(&mut headers, self.authority, self.client);
+        let cf = Some(self.client.cf(self.http).to_owned());
+        FetchEvent { method, url, headers, body, request_id: self.id.to_owned(), cf }
+    }
+}
+
 /// What is learnt of a request on its way, for headers and logs.
 #[derive(Default)]
 struct Trace {
     host: String,
     version: Option<Arc<VersionEntry>>,
     start: Option<Start>,
+    cache: Option<&'static str>,
     error: Option<&'static str>,
     ticket: Ticket,
     granted: Option<Granted>,
@@ -120,6 +146,7 @@ impl Service {
                 app: trace.version.as_ref().map(|version| version.app.clone()),
                 version: trace.version.as_ref().map(|version| version.number),
                 start: trace.start.map(Start::as_str),
+                cache: trace.cache,
                 error: trace.error,
             };
             trace.ticket.log = Some((log.clone(), record, started));
@@ -152,7 +179,7 @@ impl Service {
             return Err(EdgeError::LoopDetected { depth }.into());
         }
         let path = request::path(&parts);
-        let (version, permit) = {
+        let (app, version) = {
             let snapshot = self.serving.current();
             let app = snapshot
                 .routes
@@ -166,46 +193,125 @@ impl Service {
                     std::net::IpAddr::V6(address) => app.version_for(&address.octets()),
                 },
             };
-            let version = version.ok_or_else(not_deployed)?.clone();
-            let name = || app.name.to_string();
-            let permit = if upgrade.is_some() {
-                let limit = self.websockets.max_per_app();
-                app.admit_websocket(limit).ok_or_else(|| EdgeError::WebSocketLimit { app: name(), limit })
-            } else {
-                let limit = version.limits.concurrency;
-                app.admit(limit).ok_or_else(|| EdgeError::AppOverloaded { app: name(), limit })
-            };
-            (version, permit)
+            (app.clone(), version.ok_or_else(not_deployed)?.clone())
         };
         trace.version = Some(version.clone());
-        trace.ticket.permit = Some(permit?);
         if self.options.scheduled_endpoint
             && let Some(trigger) = Trigger::of(&parts)
         {
+            let limit = version.limits.concurrency;
+            let overloaded = || EdgeError::AppOverloaded { app: app.name.to_string(), limit };
+            trace.ticket.permit = Some(app.admit(limit).ok_or_else(overloaded)?);
             return self.schedule(&version, &trigger, id, trace).await;
         }
+        let url = request::url(&parts, &authority);
+        let upgrades = handshake.is_some() || parts.headers.contains_key(UPGRADE);
+        remove_hop_by_hop(&mut parts.headers);
+        let way = Way { app: &app, version: &version, authority: &authority, client, id, http: parts.version };
+        let asked = cache::Request {
+            method: &parts.method,
+            url: &url,
+            headers: &parts.headers,
+            has_body: !body.is_end_stream(),
+            upgrade: upgrades,
+            looped: depth > 0,
+        };
+        let why = match self.cache.begin(&version.cache, app.purges(), &asked) {
+            Begin::Answer(response, outcome) => {
+                trace.cache = Some(outcome.as_str());
+                return Ok(response);
+            }
+            Begin::Ask(asked) => return self.through_cache(&way, asked, trace).await,
+            Begin::Pass(why) => why,
+        };
+        let invalidation = self.cache.invalidation(&version.cache, &asked);
         let limit = version.limits.request_body_bytes;
         if body.size_hint().lower() > limit {
             return Err(EdgeError::BodyTooLarge { limit }.into());
         }
-        let url = request::url(&parts, &authority);
-        remove_hop_by_hop(&mut parts.headers);
         if let Some(handshake) = &handshake {
             handshake.show(&mut parts);
         }
-        request::add_forwarding(&mut parts.headers, &authority, client);
         let (body, overflow) = limited(body, limit);
-        let method = parts.method.clone();
-        let event = FetchEvent {
-            method: parts.method,
-            url,
-            headers: parts.headers,
-            body,
-            request_id: id.to_owned(),
-            cf: Some(client.cf(parts.version).to_owned()),
+        let event = way.event(parts.method, url, parts.headers, body);
+        let mut response = match self.forward(&way, event, (handshake, upgrade), trace).await {
+            Err(_) if overflow.happened() => return Err(EdgeError::BodyTooLarge { limit }.into()),
+            result => result?,
         };
+        trace.cache = Some(self.cache.passed(&version.cache, why, invalidation, &mut response).as_str());
+        Ok(response)
+    }
+
+    /// A request that the cache has a part in, but no answer at hand.
+    async fn through_cache(
+        &self,
+        way: &Way<'_>,
+        asked: Asked,
+        trace: &mut Trace,
+    ) -> Result<Response<Outgoing>, DispatchError> {
+        let mut asking = match asked.next().await {
+            Step::Answer(response, outcome, refresh) => {
+                trace.cache = Some(outcome.as_str());
+                if let Some(asking) = refresh {
+                    self.refresh(way, asking);
+                }
+                return Ok(response);
+            }
+            Step::Failed(error) => return Err(error),
+            Step::Ask(asking) => asking,
+        };
+        loop {
+            let event = way.event(asking.method().clone(), asking.url().to_owned(), asking.headers(), Body::Empty);
+            let result = self.forward(way, event, (None, None), trace).await;
+            let ticket = &mut trace.ticket;
+            let hold = || Hold { permit: ticket.permit.take(), instance: ticket.instance.clone() };
+            match asking.conclude(&way.version.cache, result, hold).await {
+                Concluded::Answer(response, outcome) => {
+                    trace.cache = Some(outcome.as_str());
+                    return Ok(response);
+                }
+                Concluded::Failed(error) => return Err(error),
+                Concluded::Again(again) => asking = again,
+            }
+        }
+    }
+
+    /// Has a stale response validated in the background, when the app may have one more request.
+    fn refresh(&self, way: &Way<'_>, asking: Box<Asking>) {
+        let permit = way.app.admit(way.version.limits.concurrency);
+        if permit.is_none() {
+            return;
+        }
+        let event = way.event(Method::GET, asking.url().to_owned(), asking.headers(), Body::Empty);
+        let (dispatcher, version) = (self.dispatcher.clone(), way.version.clone());
+        tokio::spawn(async move {
+            let Dispatched { result, instance, .. } = dispatcher.send(&version, event).await;
+            let answered = |answer| answer::from_app(&Method::GET, answer).map_err(DispatchError::Handler);
+            asking.conclude(&version.cache, result.and_then(answered), || Hold { permit, instance }).await;
+        });
+    }
+
+    /// Asks the app.
+    async fn forward(
+        &self,
+        way: &Way<'_>,
+        event: FetchEvent,
+        (handshake, upgrade): (Option<Handshake>, Option<OnUpgrade>),
+        trace: &mut Trace,
+    ) -> Result<Response<Outgoing>, DispatchError> {
+        let version = way.version;
+        let name = || way.app.name.to_string();
+        let permit = if upgrade.is_some() {
+            let limit = self.websockets.max_per_app();
+            way.app.admit_websocket(limit).ok_or_else(|| EdgeError::WebSocketLimit { app: name(), limit })
+        } else {
+            let limit = version.limits.concurrency;
+            way.app.admit(limit).ok_or_else(|| EdgeError::AppOverloaded { app: name(), limit })
+        };
+        trace.ticket.permit = Some(permit?);
+        let method = event.method.clone();
         let spare = if version.origin.is_some() { copy(&event) } else { None };
-        let Dispatched { result, start, instance } = self.dispatcher.send(&version, event).await;
+        let Dispatched { result, start, instance } = self.dispatcher.send(version, event).await;
         trace.start = start;
         trace.ticket.instance = instance;
         let result = match (result, handshake, upgrade) {
@@ -219,13 +325,11 @@ impl Service {
             }
             (result, ..) => result,
         };
-        let result = result.and_then(|answer| answer::from_app(&method, answer).map_err(DispatchError::Handler));
-        let error = match result {
+        let error = match result.and_then(|answer| answer::from_app(&method, answer).map_err(DispatchError::Handler)) {
             Ok(response) => return Ok(response),
-            Err(_) if overflow.happened() => return Err(EdgeError::BodyTooLarge { limit }.into()),
             Err(error) => error,
         };
-        self.log_failure(&version, &error, id);
+        self.log_failure(version, &error, way.id);
         match (&error, spare, &version.origin) {
             (DispatchError::Handler(HandlerError::Exception { pass_through: true, .. }), Some(event), Some(origin)) => {
                 trace.error = Some(error.code());

@@ -2,18 +2,21 @@
 //! one revision.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use atoll_bundle::{Bundle, BundleHash};
-use atoll_protocol::sync::{AppState, VersionState};
+use atoll_http_cache::key::Namespace;
+use atoll_http_cache::purge::{Purges, Scope};
+use atoll_protocol::sync::{AppState, PurgeScope, VersionState};
 use atoll_runtime::{Binding, Environment, Host};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::cache::VersionCache;
 use crate::cache_api::CacheStore;
 use crate::config::Config;
 use crate::dispatch::Instances;
@@ -42,6 +45,8 @@ pub struct VersionEntry {
     pub origin: Option<Url>,
     /// What its isolates may ask of the node.
     pub host: Arc<dyn Host>,
+    /// Its part of the front cache.
+    pub cache: VersionCache,
     /// Its isolates.
     pub instances: Arc<Instances>,
     /// Cancelled when nothing refers to the version any more.
@@ -71,11 +76,17 @@ pub struct AppEntry {
     pub name: Arc<str>,
     source: AppState,
     versions: BTreeMap<u64, Arc<VersionEntry>>,
+    purges: Purges,
     in_flight: Arc<AtomicU32>,
     websockets: Arc<AtomicU32>,
 }
 
 impl AppEntry {
+    /// What of its cached responses is not to be used any more.
+    pub fn purges(&self) -> &Purges {
+        &self.purges
+    }
+
     /// The version for a client; `None` when nothing is deployed.
     pub fn version_for(&self, client: &[u8]) -> Option<&Arc<VersionEntry>> {
         self.versions.get(&rollout::choose(&self.name, &self.source.targets, client)?)
@@ -124,6 +135,7 @@ pub struct Serving {
     egress: Arc<Egress>,
     logs: Arc<Logs>,
     caches: CacheStore,
+    installs: AtomicU64,
 }
 
 #[derive(Default)]
@@ -146,6 +158,7 @@ impl Serving {
             egress,
             logs,
             caches: CacheStore::new(&config.cache),
+            installs: AtomicU64::new(0),
         }
     }
 
@@ -230,7 +243,7 @@ impl Serving {
             None => state.name.as_str().into(),
         };
         let versions = state.versions.iter().map(|(&number, version)| {
-            let fresh = self.version(&name, number, version, secrets, bundle.clone());
+            let fresh = self.version(&name, number, version, state, secrets, bundle.clone());
             let kept = previous.and_then(|previous| previous.versions.get(&number)).filter(|old| old.same_as(&fresh));
             (number, kept.cloned().unwrap_or_else(|| Arc::new(fresh)))
         });
@@ -238,6 +251,7 @@ impl Serving {
             versions: versions.collect(),
             in_flight: previous.map(|previous| previous.in_flight.clone()).unwrap_or_default(),
             websockets: previous.map(|previous| previous.websockets.clone()).unwrap_or_default(),
+            purges: purges(state),
             source: state.clone(),
             name,
         }
@@ -248,6 +262,7 @@ impl Serving {
         app: &Arc<str>,
         number: u64,
         version: &VersionState,
+        state: &AppState,
         secrets: &BTreeMap<String, String>,
         bundle: Option<Arc<Bundle>>,
     ) -> VersionEntry {
@@ -259,6 +274,11 @@ impl Serving {
             logs: self.logs.clone(),
             caches: self.caches.clone(),
         };
+        let namespace = match &bundle {
+            // What is served from memory has no name that lasts.
+            Some(_) => Namespace::of(&[b"installed", &self.installs.fetch_add(1, Ordering::Relaxed).to_le_bytes()]),
+            None => namespace(app, number, version, state),
+        };
         VersionEntry {
             app: app.clone(),
             number,
@@ -268,6 +288,7 @@ impl Serving {
             env: environment(&config.vars, secrets),
             origin: config.origin.as_deref().and_then(|origin| origin.parse().ok()),
             host: Arc::new(host),
+            cache: VersionCache::new(namespace, &config.cache),
             instances: Arc::default(),
             retired: Retired::default(),
         }
@@ -283,7 +304,33 @@ impl VersionEntry {
     fn same_as(&self, other: &Self) -> bool {
         (self.number, self.hash, &self.limits, &self.env, &self.origin)
             == (other.number, other.hash, &other.limits, &other.env, &other.origin)
+            && self.cache.same_settings(&other.cache)
     }
+}
+
+/// What tells a version's cached responses from all others, now and after a restart: a response of other code or other
+/// settings is another one. Secrets count by their numbers.
+fn namespace(app: &str, number: u64, version: &VersionState, state: &AppState) -> Namespace {
+    let config = serde_json::to_vec(&version.config).unwrap_or_default();
+    let hash = version.bundle.to_string();
+    let mut parts: Vec<Vec<u8>> = vec![app.into(), number.to_le_bytes().into(), hash.into(), config];
+    for secret in &state.secrets {
+        parts.push(secret.name.as_str().into());
+        parts.push(secret.version.to_le_bytes().into());
+    }
+    Namespace::of(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+fn purges(state: &AppState) -> Purges {
+    let (mut floor, mut rules) = (0, Vec::new());
+    for purge in &state.purges {
+        match &purge.scope {
+            PurgeScope::Everything => floor = purge.revision.max(floor),
+            PurgeScope::Tag(tag) => rules.push((purge.revision, Scope::Tag(tag.as_str().into()))),
+            PurgeScope::Prefix(prefix) => rules.push((purge.revision, Scope::Prefix(prefix.as_str().into()))),
+        }
+    }
+    Purges::new(floor, rules)
 }
 
 /// `env`, sorted by name; a secret takes the place of a variable of the same name.

@@ -26,6 +26,7 @@ fn app(name: &str, versions: &[(u64, &str)]) -> AppState {
             })
             .collect(),
         secrets: vec![],
+        purges: vec![],
     }
 }
 

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use ::http::{Method, StatusCode};
 use atoll_bundle::BundleHash;
 use atoll_protocol::api::{
-    App, DeployRequest, DeployResponse, Deployment, DeploymentRequest, ErrorBody, Node, RevisionStatus, RoutesRequest,
-    SecretInfo, SecretRequest, TokenCreated, TokenInfo, TokenRequest, Version,
+    App, Changed, DeployRequest, DeployResponse, Deployment, DeploymentRequest, ErrorBody, Node, PurgeRequest,
+    RevisionStatus, RoutesRequest, SecretInfo, SecretRequest, TokenCreated, TokenInfo, TokenRequest, Version,
 };
 use bytes::Bytes;
 use serde::Serialize;
@@ -185,6 +185,11 @@ impl Client {
     /// An app's routes.
     pub async fn routes(&self, app: &str) -> Result<RoutesRequest, ClientError> {
         self.get(&format!("/v1/apps/{}/routes", segment(app))).await
+    }
+
+    /// Makes nodes not use what they have cached of an app.
+    pub async fn purge(&self, app: &str, request: &PurgeRequest) -> Result<Changed, ClientError> {
+        self.send(Method::POST, &format!("/v1/apps/{}/purge", segment(app)), request).await
     }
 
     /// An app's secrets, without their values.

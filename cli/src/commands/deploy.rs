@@ -45,8 +45,8 @@ impl Prepared {
 
     /// The version's settings.
     fn config(&self) -> VersionConfig {
-        let Project { vars, limits, origin, .. } = &self.project;
-        VersionConfig { vars: vars.clone(), limits: limits.clone(), origin: origin.clone() }
+        let Project { vars, limits, origin, cache, .. } = &self.project;
+        VersionConfig { vars: vars.clone(), limits: limits.clone(), origin: origin.clone(), cache: cache.clone() }
     }
 
     /// Writes the modules below `folder`.

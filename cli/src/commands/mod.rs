@@ -8,6 +8,7 @@ mod deploy;
 mod dev;
 mod edge_node;
 mod init;
+mod purge;
 mod rollback;
 mod secret;
 mod tail;
@@ -38,6 +39,7 @@ pub async fn run(command: Command, engine: Option<Engine>) -> Result<(), Command
         Command::Versions(args) => versions::run(args).await,
         Command::Rollback(args) => rollback::run(args).await,
         Command::Tail(args) => tail::run(args).await,
+        Command::Purge(args) => purge::run(args).await,
         Command::Delete(args) => delete::run(args).await,
         Command::Secret(args) => secret::run(args).await,
         Command::Token(args) => token::run(args).await,

@@ -11,7 +11,7 @@ mod triggers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use atoll_protocol::config::LimitOverrides;
+use atoll_protocol::config::{CacheSettings, LimitOverrides};
 use document::{Format, Node, Value};
 use reader::TableReader;
 pub use reader::WrongValue;
@@ -52,6 +52,8 @@ pub struct Project {
     pub crons: Vec<String>,
     /// Where `passThroughOnException` sends requests.
     pub origin: Option<String>,
+    /// The cache in front of the app: `[atoll.cache]`.
+    pub cache: CacheSettings,
     /// Expressions that are replaced in the code, and by what.
     pub define: BTreeMap<String, String>,
     /// Never use esbuild, and leave the modules apart.
@@ -233,6 +235,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     let limits = read_limits(&mut table, file, &mut warnings)?;
     let crons = triggers::read(&mut table, file, &mut warnings)?;
     let origin = table.string("origin")?;
+    let cache = read_cache(&mut table, &mut warnings)?;
     let define = table.string_table("define")?.unwrap_or_default();
     let no_bundle = table.boolean("no_bundle")?.unwrap_or(false);
     let tsconfig = table.string("tsconfig")?.map(PathBuf::from);
@@ -265,6 +268,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
         limits,
         crons,
         origin,
+        cache,
         define,
         no_bundle,
         tsconfig,
@@ -346,6 +350,20 @@ fn read_routes(table: &mut TableReader<'_>) -> Result<Vec<String>, WrongValue> {
         }
     }
     Ok(routes)
+}
+
+/// `[atoll.cache]`. Other platforms' tools pass over the table `atoll`.
+fn read_cache(table: &mut TableReader<'_>, warnings: &mut Vec<String>) -> Result<CacheSettings, WrongValue> {
+    let Some(mut own) = table.table("atoll")? else { return Ok(CacheSettings::default()) };
+    let settings = match own.take("cache") {
+        None => CacheSettings::default(),
+        Some(node) => serde_json::from_value(node.to_json())
+            .map_err(|error| own.wrong("cache", node, &format!("settings of the cache ({error})")))?,
+    };
+    for (key, line) in own.rest() {
+        warnings.push(format!("line {line}: `{key}` is not a key this version knows; it is ignored"));
+    }
+    Ok(settings)
 }
 
 fn read_rules(table: &mut TableReader<'_>, warnings: &mut Vec<String>) -> Result<Rules, WrongValue> {

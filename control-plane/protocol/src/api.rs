@@ -20,6 +20,7 @@
 //! | `GET /v1/apps/{app}/secrets` | | `[SecretInfo]` | read |
 //! | `PUT /v1/apps/{app}/secrets/{name}` | [`SecretRequest`] | [`Changed`] | deploy |
 //! | `DELETE /v1/apps/{app}/secrets/{name}` | | [`Changed`] | deploy |
+//! | `POST /v1/apps/{app}/purge` | [`PurgeRequest`] | [`Changed`] | deploy |
 //! | `GET /v1/apps/{app}/tail` | | stream of [`LogLine`] | deploy |
 //! | `GET /v1/tokens` | | `[TokenInfo]` | admin |
 //! | `POST /v1/tokens` | [`TokenRequest`] | [`TokenCreated`] | admin |
@@ -230,6 +231,19 @@ pub struct RoutesRequest {
 pub struct SecretRequest {
     /// The value, at most 64 KiB.
     pub value: String,
+}
+
+/// `POST /v1/apps/{app}/purge`: cached responses of the app that nodes are not to use any more. A node that reports the
+/// revision of the answer, or a later one, uses none of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PurgeRequest {
+    /// All of them.
+    pub everything: bool,
+    /// Those with one of these tags in `Cache-Tag`, whatever the case; 1 to 1,024 bytes each, without commas.
+    pub tags: Vec<String>,
+    /// Those whose URL begins so: host and path without scheme and query, for example `shop.example/images/`.
+    pub prefixes: Vec<String>,
 }
 
 /// A secret without its value.

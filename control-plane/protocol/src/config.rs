@@ -46,4 +46,76 @@ pub struct VersionConfig {
     /// Where `passThroughOnException` sends a request whose handler threw: an `http(s)://host[:port]` base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// The cache in front of the app.
+    #[serde(default, skip_serializing_if = "CacheSettings::is_default")]
+    pub cache: CacheSettings,
+}
+
+/// An app's part of the cache in front of it (`[atoll.cache]` of a project file). What is stored and for how long, the
+/// headers of its answers say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheSettings {
+    /// Where no rule says otherwise: true stores all that RFC 9111 allows a shared cache to, false nothing. Default
+    /// neither: what says that it is for shared caches (`public`, `s-maxage`, `CDN-Cache-Control`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The same by path; the first that matches decides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<CacheRule>,
+    /// What tells requests apart.
+    pub key: CacheKeySettings,
+}
+
+impl CacheSettings {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What is stored for some paths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CacheRule {
+    /// A path such as `/about`, or the beginning of paths such as `/api/*`.
+    pub path: String,
+    /// Whether all that may be stored is, or nothing.
+    pub enabled: bool,
+}
+
+/// What tells requests apart besides the path: only requests that agree in all of it share an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheKeySettings {
+    /// Scheme, host and port. Default true.
+    pub host: bool,
+    /// Parameters of the query. Default all.
+    pub query: QuerySettings,
+    /// Values of these request headers. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<String>,
+    /// Values of these cookies. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<String>,
+}
+
+impl Default for CacheKeySettings {
+    fn default() -> Self {
+        Self { host: true, query: QuerySettings::All, headers: Vec::new(), cookies: Vec::new() }
+    }
+}
+
+/// Which parameters of the query tell requests apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuerySettings {
+    /// All of them, in the order in which they are written.
+    #[default]
+    All,
+    /// None.
+    None,
+    /// These and no others.
+    Only(Vec<String>),
+    /// All but these.
+    Except(Vec<String>),
 }

@@ -36,6 +36,30 @@ pub struct AppState {
     /// Secrets, sealed for the receiving node.
     #[serde(default)]
     pub secrets: Vec<SealedSecret>,
+    /// Purges of its cached responses that can matter still, by revision.
+    #[serde(default)]
+    pub purges: Vec<Purge>,
+}
+
+/// What is cached of an app from before a revision is not to be used any more, as far as the scope goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purge {
+    /// The revision of the change that this is.
+    pub revision: u64,
+    /// What it covers.
+    pub scope: PurgeScope,
+}
+
+/// What a purge covers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PurgeScope {
+    /// Everything of the app.
+    Everything,
+    /// Responses with this `Cache-Tag`.
+    Tag(String),
+    /// Responses whose host and path begin so.
+    Prefix(String),
 }
 
 /// Reads a map whose keys are numbers. JSON has them as strings, and within a tagged enum such as [`Frame`] serde has
@@ -134,6 +158,11 @@ mod tests {
             targets: vec![Target { version: 2, weight: 100 }],
             versions: BTreeMap::from([(2, version)]),
             secrets: vec![SealedSecret { name: "KEY".into(), version: 6, sealed: "AAAA".into() }],
+            purges: vec![
+                Purge { revision: 3, scope: PurgeScope::Everything },
+                Purge { revision: 5, scope: PurgeScope::Tag("news".into()) },
+                Purge { revision: 7, scope: PurgeScope::Prefix("shop.example/img/".into()) },
+            ],
         };
         for frame in [
             Frame::Snapshot { history: "h".into(), revision: 7, apps: vec![app.clone()] },

@@ -4,6 +4,7 @@ mod apps;
 mod bundles;
 mod nodes;
 pub(crate) mod openapi;
+pub(crate) mod purges;
 mod secrets;
 mod tokens;
 mod versions;
@@ -27,6 +28,7 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route("/v1/apps/{app}", get(apps::get).delete(apps::delete))
         .route("/v1/apps/{app}/deploy", post(apps::deploy))
         .route("/v1/apps/{app}/routes", get(apps::routes).put(apps::set_routes))
+        .route("/v1/apps/{app}/purge", post(purges::purge))
         .route("/v1/apps/{app}/tail", get(apps::tail))
         .route("/v1/apps/{app}/versions", get(versions::list).post(versions::create))
         .route("/v1/apps/{app}/deployments", get(versions::deployments).post(versions::deploy))

@@ -16,7 +16,7 @@ use utoipa::{Modify, OpenApi};
     modifiers(&Tokens),
     paths(
         super::apps::list, super::apps::get, super::apps::delete, super::apps::deploy, super::apps::routes,
-        super::apps::set_routes, super::apps::tail,
+        super::apps::set_routes, super::apps::tail, super::purges::purge,
         super::versions::list, super::versions::create, super::versions::deployments, super::versions::deploy,
         super::secrets::list, super::secrets::set, super::secrets::delete,
         super::bundles::get, super::bundles::head, super::bundles::put,

@@ -19,6 +19,7 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 
 use atoll_bundle::BundleHash;
 use atoll_protocol::api::{Deployment, SecretInfo, Target, UnixMillis, Version};
+use atoll_protocol::sync::PurgeScope;
 use std::collections::HashSet;
 use tokio::sync::watch;
 
@@ -27,6 +28,9 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 
 /// The most secrets an app may have.
 pub const MAX_SECRETS: usize = 256;
+
+/// The most purges of an app that are kept apart. The oldest beyond them become one of everything that came before.
+pub const MAX_PURGES: usize = 256;
 
 /// The control plane's state. Methods that change it return when the change is durable; a change whose future is
 /// dropped may or may not happen, but never in part. `now` is the caller's clock.
@@ -77,6 +81,9 @@ pub trait Store: Send + Sync + 'static {
         default_route: bool,
         now: UnixMillis,
     ) -> StoreFuture<'_, AppRecord>;
+
+    /// Purges what nodes have cached of an app; gives the revision.
+    fn purge(&self, app: String, scopes: Vec<PurgeScope>, now: UnixMillis) -> StoreFuture<'_, u64>;
 
     /// An app's secrets by name, without their values.
     fn secrets(&self, app: String) -> StoreFuture<'_, Vec<SecretInfo>>;

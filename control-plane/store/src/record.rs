@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use atoll_bundle::BundleHash;
 use atoll_protocol::api::{Deployment, TokenInfo, UnixMillis};
 use atoll_protocol::config::VersionConfig;
-use atoll_protocol::sync::VersionState;
+use atoll_protocol::sync::{Purge, VersionState};
 
 /// An app with everything that serving it needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,9 @@ pub struct AppRecord {
     pub versions: BTreeMap<u64, VersionState>,
     /// Its secrets by name.
     pub secrets: Vec<StoredSecret>,
+    /// Purges of its cached responses by revision, at most [`MAX_PURGES`](crate::MAX_PURGES) besides the last that covers
+    /// everything.
+    pub purges: Vec<Purge>,
     /// The key of its secrets, sealed under the master key.
     pub data_key: Option<Vec<u8>>,
     /// It has been deleted: this is its tombstone.

@@ -6,9 +6,10 @@ use std::path::Path;
 use atoll_bundle::BundleHash;
 use atoll_protocol::api::{Scope, Target, TokenInfo};
 use atoll_protocol::config::VersionConfig;
+use atoll_protocol::sync::{Purge, PurgeScope};
 use atoll_store::{
-    MAX_SECRETS, NewDeploy, NewVersion, OpenError, SealFailed, Sealed, Sealer, SqliteOptions, SqliteStore, Store,
-    StoreError, StoredToken,
+    MAX_PURGES, MAX_SECRETS, NewDeploy, NewVersion, OpenError, SealFailed, Sealed, Sealer, SqliteOptions, SqliteStore,
+    Store, StoreError, StoredToken,
 };
 
 fn version(code: &str, vars: &[&str]) -> NewVersion {
@@ -61,6 +62,33 @@ async fn deploys_make_versions_and_revisions(store: &dyn Store) {
     assert_eq!(versions[1].message.as_deref(), Some("says one"));
     assert_eq!(store.bundles().await.unwrap(), HashSet::from([BundleHash::of(b"one"), BundleHash::of(b"two")]));
     assert_eq!(*store.watch().borrow(), 2);
+}
+
+async fn purges_are_changes_and_never_too_many(store: &dyn Store) {
+    store.deploy("shop".into(), deploy("one", &[]), 1).await.unwrap();
+    let tag = |name: &str| PurgeScope::Tag(name.into());
+    let scopes = vec![tag("a"), PurgeScope::Prefix("shop.example/".into())];
+    assert_eq!(store.purge("shop".into(), scopes, 2).await.unwrap(), 2);
+    assert_eq!(store.purge("shop".into(), vec![tag("a")], 3).await.unwrap(), 3);
+    let app = store.changes(2).await.unwrap().apps.remove(0);
+    let known = |purge: &Purge| (purge.revision, purge.scope.clone());
+    let prefix = PurgeScope::Prefix("shop.example/".into());
+    assert_eq!(app.purges.iter().map(known).collect::<Vec<_>>(), [(2, prefix), (3, tag("a"))]);
+    store.purge("shop".into(), vec![PurgeScope::Everything], 4).await.unwrap();
+    let all = Purge { revision: 4, scope: PurgeScope::Everything };
+    assert_eq!(store.app("shop".into()).await.unwrap().purges, std::slice::from_ref(&all));
+    for number in 0..MAX_PURGES {
+        store.purge("shop".into(), vec![tag(&number.to_string())], 5).await.unwrap();
+    }
+    let purges = store.app("shop".into()).await.unwrap().purges;
+    assert_eq!((purges.len(), &purges[0]), (MAX_PURGES + 1, &all));
+    // The oldest one becomes a purge of everything that came before it.
+    store.purge("shop".into(), vec![tag("one more")], 6).await.unwrap();
+    let purges = store.app("shop".into()).await.unwrap().purges;
+    assert_eq!((purges.len(), known(&purges[0])), (MAX_PURGES + 1, (5, PurgeScope::Everything)));
+    assert_eq!(known(&purges[1]), (6, tag("1")));
+    let error = store.purge("blog".into(), vec![tag("a")], 7).await.unwrap_err();
+    assert_eq!(error, StoreError::AppNotFound { app: "blog".into() });
 }
 
 async fn rollback_is_another_deployment(store: &dyn Store) {
@@ -223,6 +251,7 @@ macro_rules! conformance {
 mod sqlite {
     conformance! {
         deploys_make_versions_and_revisions
+        purges_are_changes_and_never_too_many
         rollback_is_another_deployment
         a_version_serves_nothing_until_deployed
         routes_belong_to_one_app

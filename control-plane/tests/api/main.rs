@@ -4,5 +4,6 @@ mod bad_input;
 mod crashes;
 mod deploys;
 mod lifecycle;
+mod purges;
 mod streams;
 mod support;

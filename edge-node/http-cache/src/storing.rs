@@ -18,6 +18,8 @@ pub enum Refusal {
     NoStore,
     /// `private`.
     Private,
+    /// Nothing says that it is for shared caches, and the app has not asked for more to be stored.
+    NotShared,
     /// It sets a cookie.
     SetCookie,
     /// The request had `Authorization`, and nothing says that the answer is for others too (RFC 9111 §3.5).
@@ -44,6 +46,7 @@ impl Refusal {
             Self::Status => "status",
             Self::NoStore => "no-store",
             Self::Private => "private",
+            Self::NotShared => "not-shared",
             Self::SetCookie => "set-cookie",
             Self::Authorization => "authorization",
             Self::NoFreshness => "no-freshness",
@@ -65,6 +68,8 @@ pub struct Storable {
     pub vary: Vec<HeaderName>,
     /// Fields that it is stored without.
     pub withheld: Vec<HeaderName>,
+    /// It says that it is for shared caches: by `public`, `s-maxage` or a targeted field.
+    pub for_shared: bool,
 }
 
 /// The most request fields that `Vary` may name.
@@ -136,6 +141,7 @@ pub fn judge(
             stale_if_error: directives.stale_if_error.unwrap_or(0),
         },
         vary,
+        for_shared: directives.public || directives.s_maxage.is_some() || is_targeted,
         withheld: directives.withheld,
     })
 }

@@ -40,7 +40,7 @@ impl Start {
 }
 
 /// Why an app gave no answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum DispatchError {
     /// The node has no isolate for it.
     Edge(EdgeError),

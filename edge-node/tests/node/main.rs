@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "the report of the tests")]
 
+mod cache;
 mod egress;
 mod following;
 mod plane;
@@ -41,6 +42,11 @@ const TESTS: &[Test] = tests! {
     scaling: starts_more_isolates_when_one_is_busy, ends_idle_isolates, keeps_to_the_number_of_isolates,
         caps_the_requests_of_an_app, replaces_an_isolate_that_broke_a_limit, remembers_that_code_does_not_start;
     egress: reaches_only_what_is_allowed, streams_both_ways, passes_through_to_the_origin, cuts_loops;
+    cache: answers_from_what_is_stored, says_why_it_does_not_store, keeps_apart_what_differs, is_not_poisoned,
+        validates_what_is_stale, serves_stale_as_the_app_allows, forgets_what_a_change_makes_old,
+        streams_to_all_who_ask_and_asks_once, stores_nothing_that_breaks_off, obeys_the_app_and_the_operator,
+        stores_by_default_what_is_for_shared_caches,
+        is_purged_by_the_control_plane, finds_on_disk_what_a_killed_node_stored;
     websocket: carries_messages, refuses_wrong_handshakes, refuses_hostile_frames, outlives_the_limits_of_requests,
         closes_when_the_isolate_dies, gives_up_a_client_that_does_not_read, says_that_it_goes, reaches_other_hosts,
         speaks_over_http2;

@@ -51,6 +51,7 @@ pub fn app(name: &str, version: u64, code: &str) -> AppState {
         targets: vec![Target { version, weight: 100 }],
         versions: [(version, VersionState { bundle: hash(code), config: VersionConfig::default() })].into(),
         secrets: vec![],
+        purges: vec![],
     }
 }
 

@@ -175,6 +175,7 @@ impl Session {
             vars: project.vars.clone(),
             limits: project.limits.clone(),
             origin: project.origin.clone(),
+            cache: project.cache.clone(),
         };
         let hash = BundleHash::of(&bundle.encode());
         let next = Installed { hash, config, secrets };
@@ -195,6 +196,7 @@ impl Session {
             targets: vec![Target { version: self.version, weight: 100 }],
             versions: BTreeMap::from([(self.version, version)]),
             secrets: Vec::new(),
+            purges: Vec::new(),
         };
         edge.install(state, Bundle::clone(&bundle), &next.secrets);
         self.installed = Some(next);

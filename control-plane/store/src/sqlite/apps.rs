@@ -8,7 +8,7 @@ use atoll_protocol::sync::VersionState;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::changes::{self, Kind};
-use super::{parse, secrets, to_json};
+use super::{parse, purges, secrets, to_json};
 use crate::{AppRecord, Deployed, NewDeploy, NewVersion, StoreError};
 
 /// A row of the table of apps.
@@ -99,6 +99,7 @@ pub(super) fn load(tx: &Transaction<'_>, app: &AppRow) -> Result<AppRecord, Stor
         deployment,
         versions,
         secrets: secrets::stored(tx, app)?,
+        purges: purges::of(tx, app)?,
         data_key: app.data_key.clone(),
         deleted: app.deleted,
     })
@@ -115,7 +116,7 @@ pub(super) fn all(tx: &Transaction<'_>) -> Result<Vec<AppRecord>, StoreError> {
 pub(super) fn delete(tx: &Transaction<'_>, app: &str, now: UnixMillis) -> Result<u64, StoreError> {
     let app = find(tx, app)?;
     // Deployments take their targets along, and these refer to versions: so deployments go first.
-    for table in ["deployments", "versions", "routes", "secrets"] {
+    for table in ["deployments", "versions", "routes", "secrets", "purges"] {
         tx.execute(&format!("DELETE FROM {table} WHERE app = ?1"), [app.id])?;
     }
     tx.execute("UPDATE apps SET deleted = 1, data_key = NULL WHERE id = ?1", [app.id])?;

@@ -14,6 +14,7 @@ pub(super) enum Kind {
     Deployment,
     Routes,
     Secret,
+    Purge,
     Delete,
 }
 
@@ -25,6 +26,7 @@ impl Kind {
             Self::Deployment => "deployment",
             Self::Routes => "routes",
             Self::Secret => "secret",
+            Self::Purge => "purge",
             Self::Delete => "delete",
         }
     }

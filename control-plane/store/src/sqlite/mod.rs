@@ -3,6 +3,7 @@
 
 mod apps;
 mod changes;
+mod purges;
 mod schema;
 mod secrets;
 mod tokens;
@@ -15,6 +16,7 @@ use std::thread::JoinHandle;
 
 use atoll_bundle::BundleHash;
 use atoll_protocol::api::{Deployment, SecretInfo, Target, UnixMillis, Version};
+use atoll_protocol::sync::PurgeScope;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -289,6 +291,10 @@ impl Store for SqliteStore {
         now: UnixMillis,
     ) -> StoreFuture<'_, AppRecord> {
         self.write(move |tx| apps::set_routes(tx, &app, &routes, default_route, now))
+    }
+
+    fn purge(&self, app: String, scopes: Vec<PurgeScope>, now: UnixMillis) -> StoreFuture<'_, u64> {
+        self.write(move |tx| purges::purge(tx, &app, &scopes, now))
     }
 
     fn secrets(&self, app: String) -> StoreFuture<'_, Vec<SecretInfo>> {

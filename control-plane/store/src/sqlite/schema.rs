@@ -90,6 +90,17 @@ CREATE TABLE changes (
 ) STRICT;
 ";
 
+/// Tables that a database of this format may lack, because a program from before them made it.
+const ADDED: &str = "
+-- The scope is JSON. Those of one revision are one change.
+CREATE TABLE IF NOT EXISTS purges (
+    app INTEGER NOT NULL REFERENCES apps,
+    scope TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    PRIMARY KEY (app, scope)
+) STRICT, WITHOUT ROWID;
+";
+
 /// What a database file turns out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -111,13 +122,17 @@ pub(super) fn prepare(connection: &mut Connection, history: &str) -> rusqlite::R
     if tables > 0 || format != 0 || application != 0 {
         return Ok(match format {
             _ if application != APPLICATION_ID => Found::Foreign,
-            FORMAT => Found::Ready,
+            FORMAT => {
+                connection.execute_batch(ADDED)?;
+                Found::Ready
+            }
             newer if newer > FORMAT => Found::Newer(newer),
             _ => Found::Foreign,
         });
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(TABLES)?;
+    transaction.execute_batch(ADDED)?;
     transaction.execute("INSERT INTO meta (key, value) VALUES ('history', ?1)", [history])?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;

@@ -1,0 +1,101 @@
+//! An app's answer on its way into the cache.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use atoll_http_cache::entry::{Content, Entry, Head};
+use atoll_http_cache::fill::{Lead, Writer};
+use atoll_http_cache::key::Key;
+use atoll_http_cache::storing::Refusal;
+use atoll_runtime::BodyStream;
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::time::timeout;
+
+use super::FrontCache;
+use crate::dispatch::{DispatchError, Instance};
+use crate::state::Permit;
+
+/// How long the app may be silent in the middle of an answer that nobody waits for.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// What a request holds as long as its app's answer comes.
+#[allow(dead_code, reason = "it is held, not read")]
+pub struct Hold {
+    /// Its place among the app's requests.
+    pub permit: Option<Permit>,
+    /// Its isolate.
+    pub instance: Option<Arc<Instance>>,
+}
+
+/// Says whether a response may be stored still when it is complete.
+pub(super) enum Place {
+    /// It leads a flight.
+    Lead(Lead<DispatchError>),
+    /// It came beside one, when there had been so many invalidations.
+    Beside(u64),
+}
+
+impl FrontCache {
+    pub(super) fn holds(&self, place: &Place) -> bool {
+        match place {
+            Place::Lead(lead) => lead.holds(),
+            Place::Beside(count) => self.invalidations.load(Ordering::Acquire) == *count,
+        }
+    }
+
+    /// Stores a response that is complete.
+    pub(super) fn keep(self: &Arc<Self>, key: &Key, head: &Arc<Head>, content: Bytes) -> bool {
+        let length = content.len() as u64;
+        let on_disk = self.store.wants_disk(head, length);
+        self.store.note_cacheable(key);
+        let entry = Entry { head: head.clone(), content: Content::in_memory(content.clone()) };
+        let in_memory = self.store.insert(key, entry);
+        if on_disk {
+            let (cache, key, head) = (self.clone(), key.clone(), head.clone());
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = cache.store.persist(&key, &head, &content) {
+                    tracing::warn!(%error, "a response could not be written to the cache on disk");
+                }
+            });
+        }
+        in_memory || on_disk
+    }
+
+    /// Reads an answer to its end, for all who read along and for the store.
+    pub(super) async fn drive(
+        self: Arc<Self>,
+        mut stream: BodyStream,
+        mut writer: Writer,
+        head: Arc<Head>,
+        key: Key,
+        place: Place,
+        hold: Hold,
+    ) {
+        loop {
+            writer.room().await;
+            let read = writer.is_read();
+            if writer.kept().is_err() && !read {
+                // Nobody wants it. Dropping the stream tells the app.
+                return;
+            }
+            let next = if read { Ok(stream.next().await) } else { timeout(SILENCE, stream.next()).await };
+            match next {
+                Ok(Some(Ok(chunk))) => writer.push(chunk),
+                Ok(Some(Err(error))) => return writer.fail(&error.to_string()),
+                Ok(None) => break,
+                Err(_) => return writer.fail("the app fell silent"),
+            }
+        }
+        drop(hold);
+        if !self.holds(&place) {
+            writer.abandon(Refusal::Invalidated);
+        }
+        if let Ok(content) = writer.finish() {
+            self.keep(&key, &head, content);
+        }
+        // The place is given up only now, so that whoever comes finds either the flight or what it brought.
+        drop(place);
+    }
+}

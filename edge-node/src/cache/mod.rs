@@ -1,0 +1,299 @@
+//! The front cache on a request's way: after the version is chosen, before an isolate is.
+//!
+//! A hit in memory is answered within the call, without waiting for anything. All else is a state of [`Asked`]: what is on
+//! disk is read, what is under way is read along, what is stale is validated, and what is missing is asked of the app,
+//! by one request for all that want the same. The decisions are those of `atoll-http-cache`.
+
+mod ask;
+mod content;
+mod fill;
+mod settings;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use atoll_http_cache::answer::{self, Surroundings};
+use atoll_http_cache::cache_control::{self, RequestDirectives};
+use atoll_http_cache::entry::{Entry, Head};
+use atoll_http_cache::fill::{Budget, Flights};
+use atoll_http_cache::freshness::{Use, assess};
+use atoll_http_cache::key::Key;
+use atoll_http_cache::purge::Purges;
+use atoll_http_cache::status::{Bypass, CACHE_STATUS, Detail, Forwarded, Outcome};
+use atoll_http_cache::store::{Store, StoreOptions};
+use atoll_http_cache::storing::{Refusal, Storable};
+use atoll_http_cache::{UnixMillis, safety};
+use http::header::{CACHE_CONTROL, PRAGMA};
+use http::{HeaderMap, Method, Response};
+
+pub use self::ask::{Asked, Asking, Concluded, Step};
+pub use self::fill::Hold;
+use self::settings::Mode;
+pub use self::settings::VersionCache;
+use crate::body::Outgoing;
+use crate::config::FrontCacheConfig;
+use crate::dispatch::DispatchError;
+use crate::logs::now;
+
+/// The front cache of a node.
+pub struct FrontCache {
+    store: Store,
+    flights: Arc<Flights<DispatchError>>,
+    budget: Arc<Budget>,
+    /// Counts invalidations, for responses that no flight holds a place for.
+    invalidations: AtomicU64,
+    boundary: String,
+    inline: u64,
+    config: FrontCacheConfig,
+}
+
+/// A request as the cache sees it.
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The absolute URL as the client wrote it.
+    pub url: &'a str,
+    /// The fields that the app would see, without what the node adds.
+    pub headers: &'a HeaderMap,
+    /// It has a body.
+    pub has_body: bool,
+    /// It asks for another protocol.
+    pub upgrade: bool,
+    /// It has passed this platform before.
+    pub looped: bool,
+}
+
+/// What is wanted of the cache for a request.
+struct Wants {
+    mode: Mode,
+    /// It may wait for another request that asks for the same.
+    share: bool,
+    directives: RequestDirectives,
+}
+
+/// What a request invalidates if it succeeds.
+pub struct Invalidation {
+    url: String,
+    headers: HeaderMap,
+}
+
+/// What the cache makes of a request at once.
+pub enum Begin {
+    /// The answer.
+    Answer(Response<Outgoing>, Outcome),
+    /// The cache has no part in it but for what [`FrontCache::passed`] does.
+    Pass(Forwarded),
+    /// It takes more than a look.
+    Ask(Asked),
+}
+
+impl FrontCache {
+    /// A cache, with its disk tier in a directory when there is one.
+    pub fn new(config: &FrontCacheConfig, directory: Option<&Path>) -> std::io::Result<Arc<Self>> {
+        let megabytes = |mb: u64| mb.saturating_mul(1 << 20);
+        let memory_object = megabytes(config.object_mb).min(megabytes(config.memory_mb) / 8).min(8 << 20);
+        let options = StoreOptions { memory: megabytes(config.memory_mb), memory_object, ..StoreOptions::default() };
+        let mut store = Store::new(options);
+        if let Some(directory) = directory.filter(|_| config.enabled && config.disk_mb > 0) {
+            store = store.with_disk(directory, megabytes(config.disk_mb))?;
+        }
+        let mut random = [0; 16];
+        // Without randomness a boundary can be guessed, which harms only who reads an answer of several ranges.
+        let _ = aws_lc_rs::rand::fill(&mut random);
+        let boundary = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Arc::new(Self {
+            store,
+            flights: Arc::default(),
+            budget: Budget::new(megabytes(config.fill_mb)),
+            invalidations: AtomicU64::new(0),
+            boundary,
+            inline: memory_object,
+            config: config.clone(),
+        }))
+    }
+
+    /// Counts what is on disk and drops what is torn. Blocks; to be called once, beside the serving.
+    pub fn scan(&self) {
+        let Some(disk) = self.store.disk() else { return };
+        match disk.scan() {
+            Ok(dropped) => tracing::info!(dropped, bytes = disk.used(), "the cache on disk is counted"),
+            Err(error) => tracing::warn!(%error, "the cache on disk could not be counted; it stays as it is"),
+        }
+    }
+
+    /// Looks a request up. Does not wait.
+    pub fn begin(self: &Arc<Self>, version: &VersionCache, purges: &Purges, request: &Request<'_>) -> Begin {
+        let mode = if self.config.enabled { version.mode_for(request.url) } else { Mode::Off };
+        if mode == Mode::Off {
+            return Begin::Pass(Forwarded::Bypass(Bypass::Off));
+        }
+        if let Err(why) = safety::admit(request.method, request.headers, request.has_body) {
+            return Begin::Pass(why);
+        }
+        if request.upgrade {
+            return Begin::Pass(Forwarded::Bypass(Bypass::Upgrade));
+        }
+        if mode == Mode::Shared && !version.is_active() {
+            return Begin::Pass(Forwarded::Bypass(Bypass::Inactive));
+        }
+        let Some(key) = version.key(request.url, request.headers) else {
+            return Begin::Pass(Forwarded::Bypass(Bypass::KeyTooLong));
+        };
+        let now = now();
+        let directives = self.directives(request.headers);
+        let known = self.store.lookup(&key);
+        // What the app asks of itself must not wait for the request that asks.
+        let share = !request.looped && (mode == Mode::All || version.is_proven());
+        let asked = |key, why| {
+            let wants = Wants { mode, share, directives: directives.clone() };
+            Begin::Ask(Asked::new(self.clone(), request, key, purges, wants, why))
+        };
+        let Some(variants) = known else {
+            return asked(key, Forwarded::UriMiss);
+        };
+        let Some(entry) = variants.select(request.headers, purges) else {
+            let unpurged = variants.entries().iter().any(|entry| entry.head.allowed(purges));
+            return asked(key, if unpurged { Forwarded::VaryMiss } else { Forwarded::UriMiss });
+        };
+        let detail = match self.assess(&entry.head, &directives, now) {
+            Use::Fresh => None,
+            Use::Stale => Some(Detail::MaxStale),
+            Use::WhileRevalidating | Use::Validate => {
+                let why = if entry.head.policy.is_fresh(now) { Forwarded::Request } else { Forwarded::Stale };
+                return asked(key, why);
+            }
+        };
+        let outcome = Outcome::Hit { ttl: entry.head.policy.ttl(now), detail };
+        match self.answer(request.method, request.headers, entry, outcome, now) {
+            Some(response) => Begin::Answer(response, outcome),
+            None => asked(key, Forwarded::UriMiss),
+        }
+    }
+
+    /// The directives of a request that count. A client's word on freshness does only where the operator says so: else
+    /// anyone could send every request to the app.
+    fn directives(&self, headers: &HeaderMap) -> RequestDirectives {
+        if !headers.contains_key(CACHE_CONTROL) && !headers.contains_key(PRAGMA) {
+            return RequestDirectives::default();
+        }
+        let read = cache_control::of_request(headers);
+        if self.config.client_directives {
+            return read;
+        }
+        RequestDirectives { only_if_cached: read.only_if_cached, ..RequestDirectives::default() }
+    }
+
+    fn assess(&self, head: &Head, directives: &RequestDirectives, now: UnixMillis) -> Use {
+        assess(&head.policy, directives, now)
+    }
+
+    /// The use of a response that has just come.
+    fn assess_new(&self, storable: &Storable) -> Use {
+        assess(&storable.policy, &RequestDirectives::default(), now())
+    }
+
+    /// The largest object, bytes.
+    fn largest(&self) -> u64 {
+        self.config.object_mb.saturating_mul(1 << 20)
+    }
+
+    /// Bodies up to this size that come whole are stored at once, bytes.
+    fn store_inline(&self) -> u64 {
+        self.inline
+    }
+
+    /// Puts an entry with a renewed head in the place of the one it was.
+    fn renew(self: &Arc<Self>, key: &Key, entry: Entry) {
+        let on_disk = entry.content.disk.is_some();
+        self.store.insert(key, entry);
+        if on_disk {
+            let (cache, key) = (self.clone(), key.clone());
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = cache.store.persist_heads(&key) {
+                    tracing::warn!(%error, "a renewed response could not be written to the cache on disk");
+                }
+            });
+        }
+    }
+
+    /// The answer from an entry with its content in memory; `None` when it is not there.
+    fn answer(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        entry: &Entry,
+        outcome: Outcome,
+        now: UnixMillis,
+    ) -> Option<Response<Outgoing>> {
+        let bytes = entry.content.memory.as_ref()?;
+        let around = self.around(outcome, now, Some(bytes.len() as u64));
+        let ready = answer::answer(method, headers, &entry.head, &around);
+        Some(content::response(ready.status, ready.headers, content::from_memory(bytes, ready.bytes)))
+    }
+
+    fn around(&self, outcome: Outcome, now: UnixMillis, length: Option<u64>) -> Surroundings<'_> {
+        let outcome = self.config.status_header.then_some(outcome);
+        Surroundings { now, outcome, boundary: &self.boundary, length }
+    }
+
+    /// What a request invalidates if it succeeds; `None` when its method is safe.
+    pub fn invalidation(&self, version: &VersionCache, request: &Request<'_>) -> Option<Invalidation> {
+        if !self.config.enabled || safety::is_safe(request.method) {
+            return None;
+        }
+        let headers = if version.key_has_headers() { request.headers.clone() } else { HeaderMap::new() };
+        Some(Invalidation { url: request.url.to_owned(), headers })
+    }
+
+    /// Takes note of an answer that passed by the cache, and says so in it. An unsafe method that succeeded invalidates
+    /// what is stored for its URL and for those that the answer names on the same host (RFC 9111 §4.4).
+    pub fn passed(
+        self: &Arc<Self>,
+        version: &VersionCache,
+        why: Forwarded,
+        invalidation: Option<Invalidation>,
+        response: &mut Response<Outgoing>,
+    ) -> Outcome {
+        if let Some(invalidation) = invalidation
+            && (200..400).contains(&response.status().as_u16())
+        {
+            self.invalidate(version, &invalidation, response.headers());
+        }
+        if why == Forwarded::Bypass(Bypass::Inactive) {
+            version.note_response(response.status(), response.headers());
+        }
+        let outcome = Outcome::Forward { why, stored: Err(Refusal::Method) };
+        self.mark(response, outcome);
+        outcome
+    }
+
+    fn invalidate(self: &Arc<Self>, version: &VersionCache, what: &Invalidation, response: &HeaderMap) {
+        let mut keys: Vec<Key> = version.key(&what.url, &what.headers).into_iter().collect();
+        let named = [http::header::LOCATION, http::header::CONTENT_LOCATION];
+        let named: Vec<&str> = named.iter().filter_map(|name| response.get(name)?.to_str().ok()).collect();
+        if !named.is_empty()
+            && let Ok(url) = what.url.parse::<url::Url>()
+        {
+            let targets = named.iter().filter_map(|target| url.join(target).ok());
+            let same = targets.filter(|target| target.origin() == url.origin());
+            keys.extend(same.filter_map(|target| version.key(target.as_str(), &what.headers)));
+        }
+        self.invalidations.fetch_add(1, Ordering::AcqRel);
+        for key in keys {
+            self.flights.invalidate(key.as_bytes());
+            if self.store.remove(&key) {
+                let cache = self.clone();
+                tokio::task::spawn_blocking(move || cache.store.remove_from_disk(&key));
+            }
+        }
+    }
+
+    /// Says in an answer what the cache did.
+    fn mark(&self, response: &mut Response<Outgoing>, outcome: Outcome) {
+        if self.config.status_header {
+            // The app's own field, or that of a cache behind it, comes first (RFC 9211 §2).
+            response.headers_mut().append(CACHE_STATUS, outcome.header());
+        }
+    }
+}
