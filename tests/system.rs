@@ -20,6 +20,7 @@ mod system {
     mod settings;
     mod streaming;
     mod types;
+    mod upgrade;
     mod vectors;
     mod wasm;
 }

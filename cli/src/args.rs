@@ -96,6 +96,15 @@ pub struct UpArgs {
     /// Address for the apps' clients
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
+    /// Serve TLS there, with this certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Serve HTTP/3 beside TLS
+    #[arg(long, requires = "tls_cert")]
+    pub http3: bool,
     /// Address for the control plane's API
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
     pub api: SocketAddr,

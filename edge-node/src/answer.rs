@@ -8,15 +8,21 @@ use std::time::Instant;
 use atoll_protocol::api::ERROR_HEADER;
 use atoll_runtime::{Body, BodyError, FetchResponse, HandlerError};
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::access_log::{AccessLog, Record};
 use crate::body::Outgoing;
+use crate::client::InFlight;
 use crate::dispatch::{DispatchError, Instance};
 use crate::errors::EdgeError;
 use crate::headers::remove_hop_by_hop;
+use crate::listeners;
 use crate::state::Permit;
 
 const ATOLL_ERROR: HeaderName = HeaderName::from_static(ERROR_HEADER);
@@ -98,6 +104,20 @@ pub fn from_error(method: &Method, error: &DispatchError, stacks: bool) -> Respo
     response
 }
 
+/// The same URL at `https:` and this port. 308 keeps method and body (RFC 9110 §15.4.9).
+pub fn to_https(parts: &Parts, authority: &Authority, port: u16) -> Response<Outgoing> {
+    let host = authority.host();
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = if target.starts_with('/') { target } else { "/" };
+    let url = if port == 443 { format!("https://{host}{target}") } else { format!("https://{host}:{port}{target}") };
+    let mut response = Response::new(Outgoing::new(Body::Empty));
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    if let Ok(url) = HeaderValue::from_str(&url) {
+        response.headers_mut().insert(LOCATION, url);
+    }
+    response
+}
+
 impl DispatchError {
     /// A stable word for headers, logs and metrics.
     pub fn code(&self) -> &'static str {
@@ -145,6 +165,8 @@ impl From<EdgeError> for DispatchError {
 pub struct Ticket {
     /// Its place among the app's requests.
     pub permit: Option<Permit>,
+    /// Its place among the requests of its connection and of the node.
+    pub in_flight: Option<InFlight>,
     /// Its isolate.
     pub instance: Option<Arc<Instance>>,
     /// Its line for the access log, complete but for bytes and duration.
@@ -182,7 +204,9 @@ impl HttpBody for Answer {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        listeners::note(polled.is_ready());
+        let frame = std::task::ready!(polled);
         if let Some(Ok(frame)) = &frame {
             self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
         }

@@ -9,15 +9,14 @@ use atoll_runtime::{Body, BodyError};
 use bytes::Bytes;
 use futures::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 
 /// What arrived over HTTP, for an isolate.
-pub fn incoming(body: Incoming) -> Body {
+pub fn incoming<B: HttpBody<Data = Bytes> + Send + Unpin + 'static>(body: B) -> Body {
     limited(body, u64::MAX).0
 }
 
 /// The same, but at most `limit` bytes, then [`BodyError::TooLarge`]. The mark says whether it has come to that.
-pub fn limited(body: Incoming, limit: u64) -> (Body, Overflow) {
+pub fn limited<B: HttpBody<Data = Bytes> + Send + Unpin + 'static>(body: B, limit: u64) -> (Body, Overflow) {
     let overflow = Overflow::default();
     if body.is_end_stream() {
         return (Body::Empty, overflow);
@@ -39,15 +38,15 @@ impl Overflow {
     }
 }
 
-struct Limited {
-    body: Incoming,
+struct Limited<B> {
+    body: B,
     left: u64,
     limit: u64,
     ended: bool,
     overflow: Arc<AtomicBool>,
 }
 
-impl Stream for Limited {
+impl<B: HttpBody<Data = Bytes> + Unpin> Stream for Limited<B> {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

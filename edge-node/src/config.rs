@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use crate::limits::LimitSettings;
+use crate::listeners::{ConnectionConfig, ListenerConfig};
 
 /// An edge node's configuration. Unknown keys are errors; every key but those of `[control_plane]` has a default.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,8 +17,15 @@ use crate::limits::LimitSettings;
 pub struct Config {
     /// The node's name, as the control plane lists it: 1 to 63 letters, digits, `-`, `_` or `.`. Default `edge`.
     pub name: String,
-    /// Where HTTP/1.1 and HTTP/2 in clear text are served. Port 0 takes any free one. Default `127.0.0.1:8080`.
-    pub listen: SocketAddr,
+    /// Where HTTP/1.1 and HTTP/2 in clear text are served. Port 0 takes any free one. Default `127.0.0.1:8080` without
+    /// `[[listeners]]`, else none.
+    pub listen: Option<SocketAddr>,
+    /// Further listeners.
+    pub listeners: Vec<ListenerConfig>,
+    /// What connections may take.
+    pub connections: ConnectionConfig,
+    /// Where `/healthz` and `/readyz` answer, in clear text; not for the world. Default none.
+    pub private_listen: Option<SocketAddr>,
     /// Where the last good state, bundles and the node's key are kept. Needed with a control plane. Default none.
     pub data_dir: Option<PathBuf>,
     /// Domain under which every app answers by its name. Default `localhost`.
@@ -239,7 +247,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             name: "edge".into(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen: None,
+            listeners: Vec::new(),
+            connections: ConnectionConfig::default(),
+            private_listen: None,
             data_dir: None,
             default_domain: "localhost".into(),
             edge_url: None,
@@ -285,8 +296,19 @@ impl Config {
         toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))
     }
 
+    /// All listeners, that of `listen` first.
+    pub fn all_listeners(&self) -> Vec<ListenerConfig> {
+        let plain = match (self.listen, self.listeners.as_slice()) {
+            (None, []) => Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            (listen, _) => listen,
+        };
+        plain.map(ListenerConfig::plain).into_iter().chain(self.listeners.iter().cloned()).collect()
+    }
+
     /// Checks what types cannot say.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.listeners.iter().try_for_each(ListenerConfig::validate)?;
+        self.connections.validate()?;
         let wrong = |key, value: &str, problem: &str| {
             Err(ConfigError::Value { key, value: value.into(), problem: problem.into() })
         };
@@ -343,7 +365,7 @@ mod tests {
     #[test]
     fn an_empty_file_takes_the_defaults() {
         let config = Config::from_toml("").unwrap();
-        assert_eq!(config.listen.port(), 8080);
+        assert_eq!(config.all_listeners()[0].address.to_string(), "127.0.0.1:8080");
         assert_eq!(config.isolates.max_live, 1024);
         assert_eq!(config.limits.cpu_ms, 50);
         assert!(config.ceilings.cpu_ms > 50);

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -51,12 +52,12 @@ pub struct DataDir {
     path: PathBuf,
     journal: Mutex<Journal>,
     /// Keeps the lock until the directory is given up.
-    _lock: File,
+    lock: File,
 }
 
 impl DataDir {
-    /// Opens or makes the directory, checks its format and locks it.
-    pub fn open(path: &Path) -> Result<Self, DiskError> {
+    /// Opens or makes the directory, checks its format and locks it; with the lock of the process before, shares that.
+    pub fn open(path: &Path, inherited: Option<File>) -> Result<Self, DiskError> {
         let failed = |what, path: &Path| {
             let path = path.to_owned();
             move |source| DiskError::Io { what, path, source }
@@ -64,7 +65,11 @@ impl DataDir {
         let bundles = path.join("bundles");
         fs::create_dir_all(&bundles).map_err(failed("created", &bundles))?;
         let lock_path = path.join("lock");
-        let lock = File::create(&lock_path).map_err(failed("created", &lock_path))?;
+        let lock = match inherited {
+            Some(lock) => lock,
+            None => File::create(&lock_path).map_err(failed("created", &lock_path))?,
+        };
+        // On an inherited lock this changes nothing: it belongs to the open file.
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DiskError::Locked(path.to_owned())),
@@ -83,7 +88,12 @@ impl DataDir {
             }
             Err(source) => return Err(failed("read", &format_path)(source)),
         }
-        Ok(Self { path: path.to_owned(), journal: Mutex::new(Journal::new(path)), _lock: lock })
+        Ok(Self { path: path.to_owned(), journal: Mutex::new(Journal::new(path)), lock })
+    }
+
+    /// The lock, to be handed to the process after this one.
+    pub fn share_lock(&self) -> io::Result<OwnedFd> {
+        self.lock.as_fd().try_clone_to_owned()
     }
 
     /// Where bundles are kept.
@@ -181,12 +191,12 @@ mod tests {
         let mut state = SavedState::default();
         (state.history, state.revision) = ("h".into(), 7);
         let public = {
-            let data = DataDir::open(dir.path()).unwrap();
+            let data = DataDir::open(dir.path(), None).unwrap();
             assert!(data.load().is_none());
             data.save(&state).unwrap();
             data.node_key().unwrap().public_key()
         };
-        let data = DataDir::open(dir.path()).unwrap();
+        let data = DataDir::open(dir.path(), None).unwrap();
         assert_eq!(data.load(), Some(state));
         assert_eq!(data.node_key().unwrap().public_key(), public);
         let mode = fs::metadata(dir.path().join("node.key")).unwrap().permissions().mode();
@@ -196,7 +206,7 @@ mod tests {
     #[test]
     fn a_damaged_state_is_put_aside() {
         let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::open(dir.path()).unwrap();
+        let data = DataDir::open(dir.path(), None).unwrap();
         fs::write(dir.path().join("state.json"), b"{\"history\":").unwrap();
         assert_eq!(data.load(), None);
         assert!(dir.path().join("state.json.damaged").exists());
@@ -206,13 +216,13 @@ mod tests {
     #[test]
     fn a_newer_format_a_second_process_and_a_damaged_key_are_named() {
         let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::open(dir.path()).unwrap();
-        assert!(matches!(DataDir::open(dir.path()), Err(DiskError::Locked(_))));
+        let data = DataDir::open(dir.path(), None).unwrap();
+        assert!(matches!(DataDir::open(dir.path(), None), Err(DiskError::Locked(_))));
         fs::write(dir.path().join("node.key"), b"short").unwrap();
         assert!(matches!(data.node_key(), Err(DiskError::Key(_))));
         drop(data);
         fs::write(dir.path().join("format"), "2\n").unwrap();
-        let message = DataDir::open(dir.path()).err().unwrap().to_string();
+        let message = DataDir::open(dir.path(), None).err().unwrap().to_string();
         assert!(message.contains("format 2") && message.contains("up to 1"), "{message}");
     }
 }

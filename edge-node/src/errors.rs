@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use crate::listeners::Rule;
+
 /// Why the node answered in an app's stead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EdgeError {
@@ -44,6 +46,15 @@ pub enum EdgeError {
         /// The limit.
         limit: usize,
     },
+    /// The connection refused the request before it was one.
+    #[error("{0}; the connection ends")]
+    Refused(Rule),
+    /// The node has as many requests in flight, or uses as much memory, as it may.
+    #[error("this node is too busy to take the request; try again")]
+    NodeBusy,
+    /// The certificate of the connection is not one for this host (RFC 9110 §15.5.20).
+    #[error("the certificate of this connection is not for {0}; ask on a connection of its own")]
+    Misdirected(String),
     /// The request passed this platform too often (RFC 8586).
     #[error("the request passed this platform {depth} times: apps fetch each other in a loop")]
     LoopDetected {
@@ -97,6 +108,9 @@ impl EdgeError {
             Self::BodyTooLarge { .. } => "body-too-large",
             Self::AppOverloaded { .. } => "app-overloaded",
             Self::NodeOverloaded { .. } => "node-overloaded",
+            Self::Refused(rule) => rule.code(),
+            Self::NodeBusy => "node-busy",
+            Self::Misdirected(_) => "misdirected-request",
             Self::LoopDetected { .. } => "loop-detected",
             Self::NotDeployed(_) => "not-deployed",
             Self::BundleUnavailable { .. } => "bundle-unavailable",
@@ -121,11 +135,20 @@ impl EdgeError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::AppOverloaded { .. }
             | Self::NodeOverloaded { .. }
+            | Self::NodeBusy
             | Self::BundleUnavailable { .. }
             | Self::WebSocketLimit { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Refused(rule) => rule.status(),
+            Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::LoopDetected { .. } => StatusCode::LOOP_DETECTED,
             Self::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
             Self::OriginUnreachable(_) => StatusCode::BAD_GATEWAY,
         }
+    }
+
+    /// Whether an HTTP/1 connection ends with this answer, because what follows cannot be trusted or is not worth
+    /// reading.
+    pub fn ends_connection(&self) -> bool {
+        matches!(self, Self::BodyTooLarge { .. } | Self::Refused(_) | Self::NodeBusy)
     }
 }

@@ -10,6 +10,7 @@ mod body;
 mod bundles;
 mod cache;
 mod cache_api;
+mod client;
 mod config;
 mod disk;
 mod dispatch;
@@ -20,9 +21,11 @@ mod headers;
 mod host;
 mod journal;
 mod limits;
-mod listener;
+mod listeners;
+mod load;
 mod logs;
 mod node;
+mod private;
 mod request;
 mod rollout;
 mod routing;
@@ -30,6 +33,7 @@ mod saved;
 mod scheduled;
 mod service;
 mod state;
+mod upgrade;
 mod websocket;
 
 pub use config::{
@@ -40,4 +44,8 @@ pub use disk::DiskError;
 pub use egress::connector::{ConnectError, Connector, Stream};
 pub use follow::Status;
 pub use limits::LimitSettings;
+pub use listeners::{
+    CertificateFiles, ClientAuth, ConnectionConfig, ListenAddress, ListenerConfig, TlsConfig, TlsVersion,
+};
 pub use node::{EdgeNode, StartError};
+pub use upgrade::{Inheritance, UPGRADE_VARIABLE, UpgradeError};

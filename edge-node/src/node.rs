@@ -1,9 +1,12 @@
 //! An edge node, assembled.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +14,6 @@ use atoll_bundle::{Bundle, BundleHash};
 use atoll_protocol::api::LogLine;
 use atoll_protocol::sync::AppState;
 use atoll_runtime::{Engine, Pool, PoolOptions};
-use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,18 +24,24 @@ use crate::bundles::BundleStore;
 use crate::cache::FrontCache;
 use crate::config::{Config, ConfigError, ControlPlaneConfig};
 use crate::disk::{DataDir, DiskError};
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, resident_memory};
 use crate::egress::Egress;
 use crate::follow::client::ControlPlaneClient;
 use crate::follow::{Follower, Status, forward_logs, report};
-use crate::listener::Listener;
+use crate::listeners::{Bound, Certificates, ListenAddress, NamedSocket, OnName, Shared, TlsFileError};
+use crate::load::{Load, memory_ceiling};
 use crate::logs::Logs;
+use crate::private::{self, Private};
 use crate::request::RequestIds;
 use crate::saved::SavedState;
 use crate::service::{Options, Service};
 use crate::state::Serving;
+use crate::upgrade::{self, Inheritance, UpgradeError};
 use crate::websocket::{self, WebSockets};
 
+/// The names by which another process knows what is no listener.
+const LOCK: &str = "lock";
+const PRIVATE: &str = "private";
 /// How often idle isolates are looked for.
 const TIDY: Duration = Duration::from_secs(1);
 /// For all isolates to end when the node does.
@@ -54,10 +62,16 @@ pub enum StartError {
     #[error("cannot listen on {address}: {source}; {}", remedy(.source))]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why not.
         source: io::Error,
     },
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFileError),
+    /// There are no file descriptors left.
+    #[error("a listening socket cannot be kept for the process after this one: {0}")]
+    Duplicate(#[source] io::Error),
     /// A file that the configuration names cannot be used.
     #[error("{path}, which {key} names, cannot be used: {source}")]
     File {
@@ -81,7 +95,14 @@ fn remedy(error: &io::Error) -> &'static str {
 
 /// A running edge node. Dropping it without [`shutdown`](Self::shutdown) ends it at once.
 pub struct EdgeNode {
-    address: SocketAddr,
+    addresses: Vec<Option<SocketAddr>>,
+    disk: Option<Arc<DataDir>>,
+    /// The listening sockets, to be handed to another process; closed when this one takes no more connections.
+    sockets: Vec<NamedSocket>,
+    /// Which of them speak TLS.
+    secure: Vec<bool>,
+    private: Option<SocketAddr>,
+    certificates: Option<Certificates>,
     serving: Arc<Serving>,
     dispatcher: Arc<Dispatcher>,
     logs: Arc<Logs>,
@@ -97,14 +118,34 @@ impl EdgeNode {
     /// Starts a node on the current tokio runtime: binds the listener, serves the last good state if there is one, and
     /// begins to follow the control plane.
     pub async fn start(config: Config, engine: Engine) -> Result<Self, StartError> {
+        Self::take_over(config, engine, None).await
+    }
+
+    /// The same in the place of the process before, with what it has sent.
+    pub async fn take_over(
+        config: Config,
+        engine: Engine,
+        inheritance: Option<&mut Inheritance>,
+    ) -> Result<Self, StartError> {
         config.validate()?;
-        let disk = config.data_dir.as_deref().map(DataDir::open).transpose()?.map(Arc::new);
+        let mut inherited = inheritance.map(|before| std::mem::take(&mut before.sockets)).unwrap_or_default();
+        let mut inherit = |name: &str| {
+            let at = inherited.iter().position(|(known, _)| known == name)?;
+            Some(inherited.swap_remove(at).1)
+        };
+        let lock = inherit(LOCK).map(File::from);
+        let private = inherit(PRIVATE);
+        let disk = config.data_dir.as_deref().map(|path| DataDir::open(path, lock)).transpose()?.map(Arc::new);
         let client = config.control_plane.as_ref().map(|plane| client(plane, &config.name)).transpose()?;
         let access_log = config.access_log.as_deref().map(open_access_log).transpose()?;
-        let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.map_err(|source| StartError::Listen { address: config.listen, source })?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
-
+        let private = match config.private_listen {
+            None => None,
+            Some(address) => Some(
+                private::bind(address, private)
+                    .await
+                    .map_err(|source| StartError::Listen { address: ListenAddress::Tcp(address), source })?,
+            ),
+        };
         let websocket = websocket::settings(&config.websocket);
         let egress = Arc::new(Egress::new(&config.egress, websocket.clone()));
         let (logs, log_queue) = Logs::new(&config.name);
@@ -114,6 +155,19 @@ impl EdgeNode {
         let bundles = Arc::new(BundleStore::new(bundle_dir, client.clone(), bundle_memory));
         let pool = Pool::new(&engine, PoolOptions { warm: config.isolates.warm });
         let dispatcher = Arc::new(Dispatcher::new(pool, bundles.clone(), &config.isolates));
+        let on_name: OnName = {
+            let (serving, dispatcher) = (serving.clone(), dispatcher.clone());
+            Arc::new(move |name| warm(&serving, &dispatcher, name))
+        };
+        let listeners = config.all_listeners();
+        let bound = Bound::open(&listeners, &mut inherited, &on_name)?;
+        let mut sockets = bound.duplicate().map_err(StartError::Duplicate)?;
+        if let Some(listener) = &private {
+            sockets.push((PRIVATE.into(), listener.as_fd().try_clone_to_owned().map_err(StartError::Duplicate)?));
+        }
+        let addresses = bound.addresses();
+        let shed = config.connections.shed_mb.map_or_else(memory_ceiling, |mb| mb.saturating_mul(1 << 20));
+        let load = Arc::new(Load::new(config.connections.max_requests, shed));
         let status = watch::Sender::new(Status { ready: config.control_plane.is_none(), ..Status::default() });
         let cache_dir = disk.as_ref().map(|disk| disk.cache());
         let cache = FrontCache::new(&config.front_cache, cache_dir.as_deref());
@@ -126,8 +180,12 @@ impl EdgeNode {
             let cache = cache.clone();
             tokio::task::spawn_blocking(move || cache.scan());
         }
-        let node = Self {
-            address,
+        let mut node = Self {
+            secure: listeners.iter().map(|listener| listener.tls.is_some()).collect(),
+            addresses,
+            disk: disk.clone(),
+            sockets,
+            private: private.as_ref().and_then(|listener| listener.local_addr().ok()),
             serving: serving.clone(),
             dispatcher: dispatcher.clone(),
             logs: logs.clone(),
@@ -137,6 +195,7 @@ impl EdgeNode {
             background: CancellationToken::new(),
             tasks: TaskTracker::new(),
             connections: TaskTracker::new(),
+            certificates: None,
         };
 
         if let (Some(plane), Some(client), Some(disk)) = (&config.control_plane, client, disk) {
@@ -176,18 +235,24 @@ impl EdgeNode {
             ),
             ids: RequestIds::new(),
         };
+        let tokens = [node.drain.clone(), node.kill.clone()];
         let connections = node.connections.clone();
-        let accepting = Listener::new(Arc::new(service), node.drain.clone(), node.kill.clone(), connections);
-        node.tasks.spawn(accepting.accept(listener));
-        node.tasks.spawn(tidy(dispatcher, node.background.clone()));
-        tracing::info!(%address, node = config.name, "edge node listening");
+        let shared = Shared::new(Arc::new(service), load.clone(), &config.connections, tokens, connections);
+        node.certificates = Some(bound.run(&shared, &node.tasks, &node.background));
+        if let Some(listener) = private {
+            let private = Private { status: node.status(), drain: node.drain.clone(), load: load.clone() };
+            node.tasks.spawn(private.run(listener, node.background.clone()));
+        }
+        node.tasks.spawn(tidy(dispatcher, load, node.background.clone()));
+        let listening: Vec<String> = node.addresses.iter().flatten().map(SocketAddr::to_string).collect();
+        tracing::info!(addresses = listening.join(" "), node = config.name, "edge node listening");
         Ok(node)
     }
 
     fn follow(&self, follower: Follower, config: &Config, log_queue: mpsc::Receiver<LogLine>) {
         let (cancel, tasks) = (&self.background, &self.tasks);
         let saved = follower.resume();
-        let edge_url = config.edge_url.clone().unwrap_or_else(|| format!("http://{}", self.address));
+        let edge_url = config.edge_url.clone().unwrap_or_else(|| self.base_url());
         let (client, status) = (follower.client.clone(), follower.status.subscribe());
         tasks.spawn(report(client.clone(), status, edge_url, config.default_domain.clone(), cancel.clone()));
         tasks.spawn(forward_logs(client, self.logs.clone(), log_queue, cancel.clone()));
@@ -202,9 +267,51 @@ impl EdgeNode {
         tasks.spawn(follower.run(saved, cancel.clone()));
     }
 
-    /// Where the node listens.
+    /// Where the node listens: the first listener with an IP address; port 0 of the unspecified one when there is none.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.addresses.iter().flatten().next().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// The URL at which clients of this machine reach that listener.
+    pub fn base_url(&self) -> String {
+        let first = self.addresses.iter().position(Option::is_some).unwrap_or_default();
+        let scheme = if self.secure.get(first) == Some(&true) { "https" } else { "http" };
+        format!("{scheme}://{}", self.local_addr())
+    }
+
+    /// Where each listener listens, in the order of the configuration; none for Unix sockets.
+    pub fn addresses(&self) -> &[Option<SocketAddr>] {
+        &self.addresses
+    }
+
+    /// Where the private listener listens.
+    pub fn private_addr(&self) -> Option<SocketAddr> {
+        self.private
+    }
+
+    /// Starts `program` in the place of this process: hands it the listening sockets and waits until it serves, at most
+    /// `patience`. Returns its process id; [shut down](Self::shutdown) is then what is left to do here. When it fails,
+    /// this node goes on as if nothing had been.
+    pub async fn hand_over(
+        &self,
+        program: &Path,
+        arguments: &[OsString],
+        patience: Duration,
+    ) -> Result<u32, UpgradeError> {
+        let copy = |(name, socket): &NamedSocket| Ok((name.clone(), socket.try_clone()?));
+        let sockets = self.sockets.iter().map(copy).collect::<io::Result<Vec<_>>>();
+        let mut sockets = sockets.map_err(UpgradeError::HandOver)?;
+        if let Some(disk) = &self.disk {
+            sockets.push((LOCK.into(), disk.share_lock().map_err(UpgradeError::HandOver)?));
+        }
+        upgrade::hand_over(program, arguments, sockets, patience).await
+    }
+
+    /// Reads certificates and keys again. One that cannot be used is named in the log, and the old one goes on.
+    pub fn reload_certificates(&self) {
+        if let Some(certificates) = &self.certificates {
+            certificates.reload();
+        }
     }
 
     /// Waits until the node serves a state: that of the disk, or the first one from the control plane.
@@ -247,8 +354,9 @@ impl EdgeNode {
 
     /// Takes no more connections, finishes the requests under way, and ends; after `deadline` without waiting for them
     /// any longer. Says whether all were finished.
-    pub async fn shutdown(self, deadline: Duration) -> bool {
+    pub async fn shutdown(mut self, deadline: Duration) -> bool {
         self.drain.cancel();
+        self.sockets.clear();
         self.connections.close();
         let drained = timeout(deadline, self.connections.wait()).await.is_ok();
         self.kill.cancel();
@@ -294,12 +402,18 @@ fn open_access_log(target: &str) -> Result<AccessLog, StartError> {
     AccessLog::open(target).map_err(failed)
 }
 
-async fn tidy(dispatcher: Arc<Dispatcher>, cancel: CancellationToken) {
+async fn tidy(dispatcher: Arc<Dispatcher>, load: Arc<Load>, cancel: CancellationToken) {
     let mut every = interval(TIDY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = every.tick() => dispatcher.tidy(),
+            _ = every.tick() => {
+                dispatcher.tidy();
+                if load.observe(resident_memory()) {
+                    let shedding = load.is_shedding();
+                    tracing::warn!(shedding, "requests are refused while the memory is used up");
+                }
+            }
             () = cancel.cancelled() => return,
         }
     }
@@ -321,5 +435,17 @@ async fn warm_up(bundles: Arc<BundleStore>, disk: Arc<DataDir>, saved: SavedStat
         if let Ok(Some(state)) = tasks.spawn_blocking(move || disk.load()).await {
             bundles.sweep(state.bundles()).await;
         }
+    }
+}
+
+/// Starts an isolate of the app behind a name that a TLS client has just asked for, so that the request finds it there.
+fn warm(serving: &Serving, dispatcher: &Arc<Dispatcher>, name: &str) {
+    let snapshot = serving.current();
+    let Some(version) = snapshot.routes.find(name, "/").and_then(|app| app.version_for(name.as_bytes())) else {
+        return;
+    };
+    if version.instances.is_empty() {
+        let (dispatcher, version) = (dispatcher.clone(), version.clone());
+        tokio::spawn(async move { dispatcher.warm(&version).await });
     }
 }

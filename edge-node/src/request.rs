@@ -1,51 +1,24 @@
 //! From an HTTP request to what an app is given: host, URL, forwarding headers, the facts about the client.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::{HOST, HeaderName};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method};
 
+use crate::client::Client;
 use crate::errors::EdgeError;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
 
 /// More header fields get 431; over HTTP/1 the parser stops there itself.
 const MAX_HEADERS: usize = 100;
-
-/// The other end of a connection, with all that is told of it made once.
-pub struct Client {
-    /// Its address; of an IPv4-mapped one the IPv4 address.
-    pub address: IpAddr,
-    header: HeaderValue,
-    cf_http1: String,
-    cf_http2: String,
-}
-
-impl Client {
-    /// The client at this address.
-    pub fn new(address: IpAddr) -> Self {
-        let address = address.to_canonical();
-        let text = address.to_string();
-        let cf = |protocol: &str| format!("{{\"httpProtocol\":\"{protocol}\",\"clientAddress\":\"{text}\"}}");
-        Self {
-            address,
-            header: HeaderValue::from_str(&text).expect("an address has only visible ASCII"),
-            cf_http1: cf("HTTP/1.1"),
-            cf_http2: cf("HTTP/2"),
-        }
-    }
-
-    /// `request.cf`: only what is truly known.
-    pub fn cf(&self, version: Version) -> &str {
-        if version == Version::HTTP_2 { &self.cf_http2 } else { &self.cf_http1 }
-    }
-}
 
 /// Refuses what no app is given.
 pub fn check(parts: &Parts) -> Result<(), EdgeError> {
@@ -83,12 +56,13 @@ pub fn path(parts: &Parts) -> &str {
 }
 
 /// The URL as the client addressed it.
-pub fn url(parts: &Parts, authority: &Authority) -> String {
+pub fn url(parts: &Parts, authority: &Authority, scheme: &str) -> String {
     let path = path(parts);
     let query = parts.uri.query();
-    let length = 7 + authority.as_str().len() + path.len() + query.map_or(0, |query| query.len() + 1);
+    let length = scheme.len() + 3 + authority.as_str().len() + path.len() + query.map_or(0, |query| query.len() + 1);
     let mut url = String::with_capacity(length);
-    url.push_str("http://");
+    url.push_str(scheme);
+    url.push_str("://");
     url.push_str(authority.as_str());
     url.push_str(path);
     if let Some(query) = query {
@@ -114,9 +88,15 @@ pub fn add_forwarding(headers: &mut HeaderMap, authority: &Authority, client: &C
         None => client.header.clone(),
     };
     headers.insert(X_FORWARDED_FOR, forwarded);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme()));
     headers.insert(X_REAL_IP, client.header.clone());
     headers.insert(CF_CONNECTING_IP, client.header.clone());
+    // RFC 9440 §2.4: only the one that ends TLS may say this.
+    headers.remove(CLIENT_CERT);
+    headers.remove(CLIENT_CERT_CHAIN);
+    if let Some(certificate) = client.transport.tls.as_ref().and_then(|tls| tls.client_cert.clone()) {
+        headers.insert(CLIENT_CERT, certificate);
+    }
 }
 
 /// Makes ids for requests: unique in this process, and not to be confused with those of others.
@@ -145,10 +125,13 @@ impl RequestIds {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::sync::Arc;
 
     use http::Request;
 
     use super::*;
+    use crate::client::Transport;
+    use crate::load::Load;
 
     fn parts(uri: &str, hosts: &[&str]) -> Parts {
         let mut request = Request::builder().uri(uri);
@@ -162,11 +145,11 @@ mod tests {
     fn the_target_names_the_host_before_the_header_does() {
         let request = parts("http://a.com:81/x?y", &["b.com"]);
         let named = authority(&request).unwrap();
-        assert_eq!(url(&request, &named), "http://a.com:81/x?y");
+        assert_eq!(url(&request, &named, "https"), "https://a.com:81/x?y");
         let request = parts("/x", &["b.com:8080"]);
-        assert_eq!(url(&request, &authority(&request).unwrap()), "http://b.com:8080/x");
+        assert_eq!(url(&request, &authority(&request).unwrap(), "http"), "http://b.com:8080/x");
         let request = parts("*", &["b.com"]);
-        assert_eq!(url(&request, &authority(&request).unwrap()), "http://b.com/");
+        assert_eq!(url(&request, &authority(&request).unwrap(), "http"), "http://b.com/");
     }
 
     #[test]
@@ -182,14 +165,15 @@ mod tests {
         headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("1.1.1.1"));
         headers.insert(X_REAL_IP, HeaderValue::from_static("1.1.1.1"));
         headers.insert(CF_CONNECTING_IP, HeaderValue::from_static("1.1.1.1"));
-        let client = Client::new("::ffff:9.9.9.9".parse().unwrap());
+        headers.insert(CLIENT_CERT, HeaderValue::from_static(":AA==:"));
+        let load = Arc::new(Load::new(1, u64::MAX));
+        let client = Client::new("::ffff:9.9.9.9".parse().unwrap(), Transport::default(), load);
         add_forwarding(&mut headers, &"a.com".parse().unwrap(), &client);
         assert_eq!(headers[X_FORWARDED_FOR], "1.1.1.1, 9.9.9.9");
         assert_eq!(headers[X_REAL_IP], "9.9.9.9");
         assert_eq!(headers[CF_CONNECTING_IP], "9.9.9.9");
         assert_eq!(headers[HOST], "a.com");
-        let cf: serde_json::Value = serde_json::from_str(client.cf(Version::HTTP_2)).unwrap();
-        assert_eq!((cf["httpProtocol"].as_str(), cf["clientAddress"].as_str()), (Some("HTTP/2"), Some("9.9.9.9")));
+        assert!(!headers.contains_key(CLIENT_CERT));
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use atoll_runtime::{Body, FetchEvent, FetchResponse, HandlerError, OutboundRequest};
-use http::header::UPGRADE;
+use bytes::Bytes;
+use http::header::{ALT_SVC, UPGRADE};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body::Body as HttpBody;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use url::Url;
 
@@ -18,12 +18,14 @@ use crate::access_log::{AccessLog, Record};
 use crate::answer::{self, Answer, Ticket};
 use crate::body::{Outgoing, limited};
 use crate::cache::{self, Asked, Asking, Begin, Concluded, FrontCache, Hold, Step};
+use crate::client::Client;
 use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Start, copy};
 use crate::egress::Egress;
 use crate::errors::EdgeError;
 use crate::headers::{loop_depth, remove_hop_by_hop};
+use crate::listeners::Rule;
 use crate::logs::{Logs, now};
-use crate::request::{self, Client, RequestIds};
+use crate::request::{self, RequestIds};
 use crate::routing::normalize_host;
 use crate::scheduled::Trigger;
 use crate::state::{AppEntry, Serving, VersionEntry};
@@ -100,26 +102,45 @@ struct Trace {
 }
 
 impl Service {
-    /// Answers one request, whatever happens.
-    pub async fn answer(&self, request: Request<Incoming>, client: &Client) -> Response<Answer> {
+    /// Answers one request, whatever happens. With a `refusal`, the request only stands in the place of one that the
+    /// client's connection refused.
+    pub async fn answer<B>(&self, request: Request<B>, client: &Arc<Client>, refusal: Option<Rule>) -> Response<Answer>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    {
         let started = Instant::now();
         let id = self.ids.next();
         let (parts, body) = request.into_parts();
         let (method, uri, version) = (parts.method.clone(), parts.uri.clone(), parts.version);
         let mut trace = Trace::default();
-        let mut response = match self.route(parts, body, client, &id, &mut trace).await {
+        trace.ticket.in_flight = client.begin();
+        let routed = match (refusal, &trace.ticket.in_flight) {
+            (Some(rule), _) => Err(EdgeError::Refused(rule).into()),
+            (None, None) => Err(EdgeError::NodeBusy.into()),
+            (None, Some(_)) => self.route(parts, body, client, &id, &mut trace).await,
+        };
+        let routed = match client.body_refusal() {
+            Some(rule) => Err(EdgeError::Refused(rule).into()),
+            None => routed,
+        };
+        let mut response = match routed {
             Ok(response) => response,
             Err(error) => {
                 trace.error = Some(error.code());
                 let mut response = answer::from_error(&method, &error, self.options.expose_stacks);
                 set(&mut response, "atoll-request-id", &id);
                 // Whatever is left of the request is not worth reading.
-                if version < Version::HTTP_2 && matches!(error, DispatchError::Edge(EdgeError::BodyTooLarge { .. })) {
+                if version < Version::HTTP_2 && matches!(&error, DispatchError::Edge(error) if error.ends_connection())
+                {
+                    client.set_closing();
                     response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 response
             }
         };
+        if let Some(value) = &client.transport.alt_svc {
+            response.headers_mut().insert(ALT_SVC, value.clone());
+        }
         if self.options.debug_headers {
             add_debug_headers(&mut response, &trace, &id, started);
         }
@@ -129,7 +150,8 @@ impl Service {
         {
             let took = started.elapsed().as_secs_f64() * 1e3;
             let error = trace.error.map(|code| format!(" {code}")).unwrap_or_default();
-            let line = format!("{method} http://{}{} {status}{error} {took:.2} ms", trace.host, uri.path());
+            let line =
+                format!("{method} {}://{}{} {status}{error} {took:.2} ms", client.scheme(), trace.host, uri.path());
             self.logs.write(&version.app, version.number, "request", line, Some(id.clone()));
         }
         if let Some(log) = &self.access_log {
@@ -158,14 +180,17 @@ impl Service {
         response.map(|body| Answer::new(body, trace.ticket))
     }
 
-    async fn route(
+    async fn route<B>(
         &self,
         mut parts: Parts,
-        body: Incoming,
+        body: B,
         client: &Client,
         id: &str,
         trace: &mut Trace,
-    ) -> Result<Response<Outgoing>, DispatchError> {
+    ) -> Result<Response<Outgoing>, DispatchError>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    {
         let handshake = handshake::detect(&parts)?;
         let upgrade = handshake.as_ref().and_then(|handshake| {
             handshake.show(&mut parts);
@@ -174,6 +199,12 @@ impl Service {
         request::check(&parts)?;
         let authority = request::authority(&parts)?;
         authority.as_str().clone_into(&mut trace.host);
+        if let Some(port) = client.transport.redirect_https {
+            return Ok(answer::to_https(&parts, &authority, port));
+        }
+        if !client.may_ask_for(authority.host()) {
+            return Err(EdgeError::Misdirected(authority.host().to_owned()).into());
+        }
         let depth = loop_depth(&parts.headers);
         if depth >= self.options.loop_limit {
             return Err(EdgeError::LoopDetected { depth }.into());
@@ -204,7 +235,7 @@ impl Service {
             trace.ticket.permit = Some(app.admit(limit).ok_or_else(overloaded)?);
             return self.schedule(&version, &trigger, id, trace).await;
         }
-        let url = request::url(&parts, &authority);
+        let url = request::url(&parts, &authority, client.scheme());
         let upgrades = handshake.is_some() || parts.headers.contains_key(UPGRADE);
         remove_hop_by_hop(&mut parts.headers);
         let way = Way { app: &app, version: &version, authority: &authority, client, id, http: parts.version };

@@ -19,11 +19,13 @@ pub struct Program {
 }
 
 /// What the tests need.
-pub const FOR_TESTS: [Program; 5] = [
+pub const FOR_TESTS: [Program; 7] = [
     Program { name: "cc", package: "gcc libc6-dev", purpose: "C code in dependencies" },
     Program { name: "c++", package: "g++", purpose: "linking V8" },
     Program { name: "node", package: "nodejs", purpose: "npm, and projects that bundle with esbuild" },
     Program { name: "npm", package: "npm", purpose: "the npm packages that the system tests deploy" },
+    Program { name: "curl", package: "curl", purpose: "the client that the tests of listeners ask with" },
+    Program { name: "openssl", package: "openssl", purpose: "certificates for tests, and a look at TLS handshakes" },
     Program { name: "wrk", package: "wrk", purpose: "the load under which the system tests deploy" },
 ];
 

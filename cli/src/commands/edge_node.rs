@@ -1,34 +1,68 @@
 //! `atoll edge-node`: an edge node alone; and what starting a node takes wherever it is started.
 
+use std::path::Path;
 use std::time::Duration;
 
-use atoll_edge_node::{Config, ControlPlaneConfig, EdgeNode, Secret};
+use atoll_edge_node::{Config, ControlPlaneConfig, EdgeNode, Inheritance, Secret};
 use atoll_runtime::Engine;
 
 use crate::args::EdgeNodeArgs;
 use crate::error::CommandError;
 use crate::output;
-use crate::signals::Stop;
+use crate::signals::{Stop, Told};
 
 /// How long requests under way may take to finish when the node is told to stop.
 pub const DRAIN: Duration = Duration::from_secs(30);
 
-/// Runs until it is told to stop.
+/// How long a process that takes over may need until it serves.
+const TAKE_OVER: Duration = Duration::from_secs(60);
+
+/// Runs until it is told to stop, or another process has taken over.
 pub async fn run(args: EdgeNodeArgs, engine: Engine) -> Result<(), CommandError> {
     let mut stop = Stop::listen()?;
+    let failed = |error: &dyn std::error::Error| CommandError::new("start-failed", error.to_string());
+    // Found before anything replaces the file.
+    let program = std::env::current_exe().map_err(|error| failed(&error))?;
+    let mut before = Inheritance::receive().map_err(|error| failed(&error))?;
     let config = configure(args)?;
     let data = config.data_dir.as_ref().map(|dir| format!(" data={}", dir.display())).unwrap_or_default();
-    let edge = start(config, engine).await?;
+    let edge = EdgeNode::take_over(config, engine, before.as_mut()).await.map_err(|error| failed(&error))?;
     tokio::select! {
-        () = edge.ready() => {
-            output::line(format!("ready edge=http://{}{data}", edge.local_addr()));
-            stop.told().await;
-            tracing::info!("stopping: requests under way are finished first; a second signal ends at once");
+        () = edge.ready() => {}
+        () = stop.told() => {
+            drain(edge, &mut stop).await;
+            return Ok(());
         }
-        () = stop.told() => {}
     }
+    output::line(format!("ready edge={}{data}", edge.base_url()));
+    if let Some(before) = before {
+        before.ready();
+    }
+    serve(&edge, &program, &mut stop).await;
+    tracing::info!("stopping: requests under way are finished first; a second signal ends at once");
     drain(edge, &mut stop).await;
     Ok(())
+}
+
+/// Does what it is told until there is nothing left to do but to drain.
+async fn serve(edge: &EdgeNode, program: &Path, stop: &mut Stop) {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    loop {
+        match stop.anything().await {
+            Told::Stop => return,
+            Told::Reload => edge.reload_certificates(),
+            Told::Upgrade => {
+                tracing::info!(program = %program.display(), "another process is started to take over");
+                match edge.hand_over(program, &arguments, TAKE_OVER).await {
+                    Ok(pid) => {
+                        tracing::info!(pid, "process {pid} has taken over");
+                        return;
+                    }
+                    Err(error) => tracing::error!(%error, "not taken over: this process goes on"),
+                }
+            }
+        }
+    }
 }
 
 /// The configuration of the file with the arguments over it.
@@ -43,7 +77,7 @@ fn configure(args: EdgeNodeArgs) -> Result<Config, CommandError> {
         }
     };
     if let Some(listen) = args.role.listen {
-        config.listen = listen;
+        config.listen = Some(listen);
     }
     if let Some(data_dir) = args.role.data_dir {
         config.data_dir = Some(data_dir);

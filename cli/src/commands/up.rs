@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use atoll_control_plane::{Config as ControlPlaneConfig, ControlPlane};
-use atoll_edge_node::{Config as EdgeConfig, EdgeNode};
+use atoll_edge_node::{CertificateFiles, Config as EdgeConfig, EdgeNode, ListenerConfig, TlsConfig};
 use atoll_runtime::Engine;
 
 use super::edge_node::{self, DRAIN};
@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::client::target::{Target, default_data_dir};
 use crate::error::CommandError;
 use crate::output::{self, Progress};
-use crate::signals::Stop;
+use crate::signals::{Stop, Told};
 
 /// How long the control plane may take to end its connections.
 pub const CONTROL_PLANE_DRAIN: Duration = Duration::from_secs(5);
@@ -43,7 +43,8 @@ async fn serve(
         control_plane.node_token().await.map_err(|error| CommandError::new("start-failed", error.to_string()))?;
     let mut config = EdgeConfig {
         name: "local".into(),
-        listen: args.listen,
+        listen: args.tls_cert.is_none().then_some(args.listen),
+        listeners: secure_listener(args).into_iter().collect(),
         data_dir: Some(data_dir.join("edge")),
         debug_headers: args.debug_headers,
         access_log: args.access_log.as_ref().map(|path| path.display().to_string()),
@@ -65,16 +66,31 @@ async fn serve(
     };
     if deployed.is_ok() {
         output::line(format!(
-            "ready edge=http://{} api=http://{} data={}",
-            edge.local_addr(),
+            "ready edge={} api=http://{} data={}",
+            edge.base_url(),
             control_plane.local_addr(),
             data_dir.display()
         ));
-        stop.told().await;
+        loop {
+            match stop.anything().await {
+                Told::Stop => break,
+                Told::Reload => edge.reload_certificates(),
+                Told::Upgrade => {
+                    tracing::warn!("`atoll up` cannot be taken over while it runs: run the roles apart for that");
+                }
+            }
+        }
         tracing::info!("stopping: requests under way are finished first; a second signal ends at once");
     }
     edge_node::drain(edge, stop).await;
     deployed
+}
+
+/// The listener with TLS, when there is a certificate.
+fn secure_listener(args: &UpArgs) -> Option<ListenerConfig> {
+    let (cert, key) = (args.tls_cert.clone()?, args.tls_key.clone()?);
+    let tls = TlsConfig { certificates: vec![CertificateFiles { cert, key }], ..TlsConfig::default() };
+    Some(ListenerConfig { tls: Some(tls), http3: args.http3, ..ListenerConfig::plain(args.listen) })
 }
 
 /// Deploys the projects named on the command line, one after another, until the node here runs each.

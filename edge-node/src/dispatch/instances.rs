@@ -37,6 +37,11 @@ pub struct Instances {
 }
 
 impl Instances {
+    /// Whether no isolate has been started, or all have ended.
+    pub fn is_empty(&self) -> bool {
+        lock(&self.list).is_empty()
+    }
+
     /// Chooses the isolate for a request, or says that another is to be started. Forgets those that were stopped.
     pub fn choose(&self, max: usize) -> Selected {
         Self::choose_in(&mut lock(&self.list), max)

@@ -15,6 +15,7 @@ use http::Method;
 use self::evict::Room;
 pub use self::instances::{Instance, Instances};
 use self::instances::{Register, Selected};
+pub use self::machine::resident_memory;
 use crate::bundles::{BundleStore, BundleUnavailable};
 use crate::config::IsolateConfig;
 use crate::errors::EdgeError;
@@ -135,6 +136,14 @@ impl Dispatcher {
         Dispatched { result, start: Some(start), instance: Some(instance) }
     }
 
+    /// Starts an isolate of a version that has none, when there is room without ending another.
+    pub async fn warm(&self, version: &Arc<VersionEntry>) {
+        if self.register.len() < self.max_live {
+            // Why it cannot be started, the request that follows is told.
+            let _ = self.acquire(version).await;
+        }
+    }
+
     async fn acquire(&self, version: &Arc<VersionEntry>) -> Result<(Arc<Instance>, Start), DispatchError> {
         let instances = &version.instances;
         let otherwise = match instances.choose(self.max_per_version) {
@@ -186,7 +195,7 @@ impl Dispatcher {
     pub fn tidy(&self) {
         self.evict(&self.room);
         let Some(ceiling) = self.rss else { return };
-        let resident = machine::resident_memory();
+        let resident = resident_memory();
         if resident > ceiling {
             let used = self.register.views().iter().map(|view| view.memory).sum::<u64>();
             self.evict(&Room { memory: used.saturating_sub(resident - ceiling), ..self.room });

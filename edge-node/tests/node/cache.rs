@@ -400,7 +400,7 @@ pub async fn finds_on_disk_what_a_killed_node_stored(engine: Engine) {
     let first = EdgeNode::start(config.clone(), engine.clone()).await.unwrap();
     first.applied(1).await;
     // The port is part of the URL, and so of the key.
-    config.listen = first.local_addr();
+    config.listen = Some(first.local_addr());
     let (large, tagged) = ("/l?cache-control=max-age=60&x_size=300000", "/t?cache-control=max-age=7200&cache-tag=t");
     for path in [large, tagged] {
         ask(&first, path).await;

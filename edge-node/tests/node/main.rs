@@ -5,8 +5,10 @@
 mod cache;
 mod egress;
 mod following;
+mod listeners;
 mod plane;
 mod platform;
+mod refusals;
 mod scaling;
 mod serving;
 mod support;
@@ -51,6 +53,12 @@ const TESTS: &[Test] = tests! {
         closes_when_the_isolate_dies, gives_up_a_client_that_does_not_read, says_that_it_goes, reaches_other_hosts,
         speaks_over_http2;
     platform: keeps_what_apps_cache, sets_off_scheduled_handlers, keeps_scheduled_handlers_to_itself;
+    listeners: serves_tls, chooses_certificates_by_name, reloads_certificates, watches_certificates,
+        tells_of_client_certificates, refuses_misdirected_requests, redirects_to_https, believes_trusted_proxies_only,
+        listens_on_every_kind_of_address, tells_health_on_a_private_listener,
+        serves_http3, finishes_http3_requests_when_draining, starts_isolates_at_the_client_hello;
+    refusals: refuses_ambiguous_requests_and_closes, takes_bodies_in_any_pieces, gives_slow_clients_up, ends_idle_connections,
+        limits_connections_per_client, sheds_load, ends_http2_floods;
     following: serves_what_it_is_told, refuses_what_is_not_signed, keeps_the_old_version_when_a_bundle_is_wrong,
         serves_from_disk_and_catches_up, opens_secrets, forwards_tailed_logs, survives_a_damaged_state,
         asks_again_when_frames_go_back;

@@ -192,7 +192,7 @@ pub async fn finishes_requests_when_draining(engine: Engine) {
 pub async fn names_a_port_in_use(engine: Engine) {
     let first = node(config(), &engine, &[]).await;
     let mut second = config();
-    second.listen = first.local_addr();
+    second.listen = Some(first.local_addr());
     let error = EdgeNode::start(second, engine).await.err().expect("the port is taken");
     assert!(matches!(error, StartError::Listen { .. }));
     let message = error.to_string();

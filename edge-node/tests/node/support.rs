@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 
 /// A configuration for a test's node: any free port, few isolates.
 pub fn config() -> Config {
-    let mut config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+    let mut config = Config { listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..Config::default() };
     config.isolates.warm = 1;
     config
 }

@@ -37,7 +37,7 @@ pub async fn run(args: DevArgs, engine: Engine) -> Result<(), CommandError> {
     let mut stop = Stop::listen()?;
     let mut config = Config {
         name: "dev".into(),
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)),
+        listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))),
         expose_stacks: true,
         scheduled_endpoint: true,
         ..Config::default()

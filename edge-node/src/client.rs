@@ -1,0 +1,278 @@
+//! The other end of a connection: what is told of it to apps, and what the connection and the service tell each other.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use http::{HeaderValue, Version};
+
+use crate::listeners::Rule;
+use crate::load::Load;
+
+/// The other end of a connection, with all that is told of it made once.
+pub struct Client {
+    /// Its address; of an IPv4-mapped one the IPv4 address.
+    pub address: IpAddr,
+    /// The address as header fields carry it.
+    pub header: HeaderValue,
+    /// What the transport adds; nothing in clear text.
+    pub transport: Transport,
+    /// Everything in `request.cf` but the protocol, which comes first.
+    cf: String,
+    load: Arc<Load>,
+    /// Requests under way.
+    active: AtomicUsize,
+    /// When the last of them ended, milliseconds after `since`.
+    last: AtomicU64,
+    since: Instant,
+    refusal: OnceLock<Refusal>,
+    upgraded: AtomicBool,
+    closing: AtomicBool,
+    draining: AtomicBool,
+    http2: AtomicBool,
+}
+
+/// What a connection's listener and TLS say of it.
+#[derive(Clone, Default)]
+pub struct Transport {
+    /// TLS, when it is spoken.
+    pub tls: Option<TlsFacts>,
+    /// The port of `https:` that requests are sent to instead of being answered.
+    pub redirect_https: Option<u16>,
+    /// `Alt-Svc` for every answer (RFC 7838 §3).
+    pub alt_svc: Option<HeaderValue>,
+}
+
+/// What a TLS handshake agreed on.
+#[derive(Clone)]
+pub struct TlsFacts {
+    /// For `request.cf.tlsVersion`, for example `TLSv1.3`.
+    pub version: &'static str,
+    /// For `request.cf.tlsCipher`: the suite's name in IANA's registry. Unknown over QUIC.
+    pub cipher: Option<String>,
+    /// The name the client asked for, in lower case.
+    pub sni: Option<String>,
+    /// DNS names of the certificate that the client was shown.
+    pub names: Arc<[String]>,
+    /// For `request.cf.tlsClientAuth`: a JSON object.
+    pub client_auth: String,
+    /// The client's certificate as `Client-Cert` carries it (RFC 9440), when apps are to see it.
+    pub client_cert: Option<HeaderValue>,
+}
+
+/// A request that was refused before it was one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub rule: Rule,
+    /// Which request of the connection stands in its place; `None` when the body of one under way broke the rule.
+    pub request: Option<u64>,
+}
+
+impl Client {
+    /// The client at this address.
+    pub fn new(address: IpAddr, transport: Transport, load: Arc<Load>) -> Self {
+        let address = address.to_canonical();
+        let text = address.to_string();
+        let mut cf = format!("\"clientAddress\":\"{text}\"");
+        if let Some(tls) = &transport.tls {
+            cf.push_str(&format!(",\"tlsVersion\":\"{}\",\"tlsClientAuth\":{}", tls.version, tls.client_auth));
+            if let Some(cipher) = &tls.cipher {
+                cf.push_str(&format!(",\"tlsCipher\":\"{cipher}\""));
+            }
+        }
+        Self {
+            address,
+            header: HeaderValue::from_str(&text).expect("an address has only visible ASCII"),
+            transport,
+            cf,
+            load,
+            active: AtomicUsize::new(0),
+            last: AtomicU64::new(0),
+            since: Instant::now(),
+            refusal: OnceLock::new(),
+            upgraded: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            http2: AtomicBool::new(false),
+        }
+    }
+
+    /// `request.cf`: only what is truly known.
+    pub fn cf(&self, version: Version) -> String {
+        let protocol = match version {
+            Version::HTTP_2 => "HTTP/2",
+            Version::HTTP_3 => "HTTP/3",
+            Version::HTTP_10 => "HTTP/1.0",
+            _ => "HTTP/1.1",
+        };
+        let mut json = String::with_capacity(self.cf.len() + 28);
+        json.push_str("{\"httpProtocol\":\"");
+        json.push_str(protocol);
+        json.push_str("\",");
+        json.push_str(&self.cf);
+        json.push('}');
+        json
+    }
+
+    /// The scheme of its requests' URLs.
+    pub fn scheme(&self) -> &'static str {
+        if self.transport.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Whether this connection may carry requests for `host`: over TLS, the host of the handshake, or one that the
+    /// certificate which was shown is for (RFC 9110 §7.4). Without SNI there is nothing to compare.
+    pub fn may_ask_for(&self, host: &str) -> bool {
+        let Some(TlsFacts { sni: Some(sni), names, .. }) = &self.transport.tls else { return true };
+        let host = host.strip_suffix('.').unwrap_or(host);
+        sni.eq_ignore_ascii_case(host)
+            || names.iter().any(|name| match name.strip_prefix("*.") {
+                Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
+                None => name.eq_ignore_ascii_case(host),
+            })
+    }
+
+    /// Begins a request, unless the node has as many as it may.
+    pub fn begin(self: &Arc<Self>) -> Option<InFlight> {
+        if !self.load.begin() {
+            return None;
+        }
+        self.active.fetch_add(1, Ordering::Relaxed);
+        Some(InFlight(self.clone()))
+    }
+
+    /// For how long no request has been under way, milliseconds.
+    pub fn idle_ms(&self) -> u64 {
+        if self.active.load(Ordering::Relaxed) > 0 {
+            return 0;
+        }
+        self.age_ms().saturating_sub(self.last.load(Ordering::Relaxed))
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Remembers why the connection takes no more requests.
+    pub fn refuse(&self, rule: Rule, request: Option<u64>) {
+        // Only the first counts; after it nothing is read.
+        let _ = self.refusal.set(Refusal { rule, request });
+    }
+
+    /// Why the request with this number stands in the place of one that was refused.
+    pub fn refusal_of(&self, request: u64) -> Option<Rule> {
+        self.refusal.get().filter(|refusal| refusal.request == Some(request)).map(|refusal| refusal.rule)
+    }
+
+    /// Why the body of the request under way cannot be read to its end.
+    pub fn body_refusal(&self) -> Option<Rule> {
+        self.refusal.get().filter(|refusal| refusal.request.is_none()).map(|refusal| refusal.rule)
+    }
+
+    /// From now on the connection's bytes are those of another protocol.
+    pub fn set_upgraded(&self) {
+        self.upgraded.store(true, Ordering::Release);
+    }
+
+    /// Whether that has been said.
+    pub fn has_upgraded(&self) -> bool {
+        self.upgraded.load(Ordering::Acquire)
+    }
+
+    /// The node takes no more connections: the next answer over HTTP/1 is the last.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an answer to a request of this version is the connection's last.
+    pub fn is_last(&self, version: Version) -> bool {
+        version < Version::HTTP_2 && self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Remembers a request's version.
+    pub fn note(&self, version: Version) {
+        if version == Version::HTTP_2 {
+            self.http2.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether requests came over HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
+    /// The connection ends after this answer, although the client may still be sending.
+    pub fn set_closing(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that has been said.
+    pub fn must_close(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+}
+
+/// A request under way; keeps its connection from counting as idle.
+pub struct InFlight(Arc<Client>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.last.store(self.0.age_ms(), Ordering::Relaxed);
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.0.load.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tls(sni: Option<&str>) -> Transport {
+        let facts = TlsFacts {
+            version: "TLSv1.3",
+            cipher: Some("TLS_AES_128_GCM_SHA256".into()),
+            sni: sni.map(str::to_owned),
+            names: ["a.com".to_owned(), "*.b.com".to_owned()].into(),
+            client_auth: "{\"certPresented\":\"0\"}".into(),
+            client_cert: None,
+        };
+        Transport { tls: Some(facts), ..Transport::default() }
+    }
+
+    fn client(address: &str, transport: Transport) -> Arc<Client> {
+        Arc::new(Client::new(address.parse().unwrap(), transport, Arc::new(Load::new(1, u64::MAX))))
+    }
+
+    #[test]
+    fn what_is_told_is_json() {
+        for transport in [Transport::default(), tls(None)] {
+            let client = client("::ffff:9.9.9.9", transport);
+            let cf: serde_json::Value = serde_json::from_str(&client.cf(Version::HTTP_2)).unwrap();
+            assert_eq!((cf["httpProtocol"].as_str(), cf["clientAddress"].as_str()), (Some("HTTP/2"), Some("9.9.9.9")));
+            assert_eq!(cf.get("tlsVersion").is_some(), client.scheme() == "https");
+        }
+    }
+
+    #[test]
+    fn a_connection_carries_the_hosts_of_its_certificate() {
+        let shown = client("9.9.9.9", tls(Some("x.com")));
+        for (host, may) in
+            [("x.com", true), ("A.com.", true), ("c.b.com", true), ("d.c.b.com", false), ("y.com", false)]
+        {
+            assert_eq!(shown.may_ask_for(host), may, "{host}");
+        }
+        assert!(client("9.9.9.9", tls(None)).may_ask_for("y.com"));
+        assert!(client("9.9.9.9", Transport::default()).may_ask_for("y.com"));
+    }
+
+    #[test]
+    fn requests_are_counted_until_they_end() {
+        let client = client("9.9.9.9", Transport::default());
+        let first = client.begin();
+        assert!(first.is_some() && client.begin().is_none());
+        assert_eq!(client.idle_ms(), 0);
+        drop(first);
+        assert!(client.begin().is_some());
+    }
+}

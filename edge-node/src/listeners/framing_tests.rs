@@ -1,0 +1,160 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn framing() -> Framing {
+    Framing::new(64 << 10)
+}
+
+fn refusal(text: &str) -> Option<Rule> {
+    framing().advance(text.as_bytes()).broken
+}
+
+fn head(fields: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+}
+
+#[test]
+fn good_requests_pass_whole() {
+    for (text, heads) in [
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1),
+        ("\r\nGET / HTTP/1.0\r\n\r\nGET /b HTTP/1.1\r\n\r\n", 2),
+        ("POST / HTTP/1.1\r\ncontent-LENGTH:  3 \r\nExpect: 100-Continue\r\n\r\nabcGET / HTTP/1.1\r\n\r\n", 2),
+        (
+            "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n3;a=\"b c\"\r\nabc\r\n0A\r\n0123456789\r\n0\r\n\
+             T: 1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            2,
+        ),
+    ] {
+        let mut framing = framing();
+        assert_eq!(framing.advance(text.as_bytes()), Progress { good: text.len(), broken: None }, "{text:?}");
+        assert_eq!((framing.heads(), framing.is_between_requests()), (heads, true), "{text:?}");
+    }
+    let mut framing = framing();
+    let text = [PREFACE, b"\0\0\0\x04\0\0\0\0\0"].concat();
+    assert_eq!(framing.advance(&text[..20]).good, 0);
+    assert_eq!(framing.advance(&text), Progress { good: text.len(), broken: None });
+    assert!(framing.is_http2());
+}
+
+#[test]
+fn every_rule_has_its_refusal() {
+    let long = "a".repeat(17 << 10);
+    let many: String = (0..101).map(|at| format!("x-{at}: 1\r\n")).collect();
+    let chunked = |body: &str| format!("{}{body}", head("Transfer-Encoding: chunked\r\n"));
+    let extensions = format!("1;{}\r\na\r\n", "x".repeat(400)).repeat(11);
+    for (text, rule) in [
+        ("\x16\x03\x01".to_owned(), Rule::RequestLine),
+        ("NONSENSE\r\n\r\n".into(), Rule::RequestLine),
+        ("GET  / HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET /a b HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("G\u{e4}T / HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET / http/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET / HTTP/2.0\r\n\r\n".into(), Rule::Version),
+        ("GET / HTTP/1.2\r\n\r\n".into(), Rule::Version),
+        (format!("GET /{long} HTTP/1.1\r\n\r\n"), Rule::TargetTooLong),
+        (format!("GET /{long}"), Rule::TargetTooLong),
+        (head(&format!("x: {}\r\n", "a".repeat(64 << 10))), Rule::HeadTooLarge),
+        (head(&many), Rule::TooManyHeaders),
+        ("GET / HTTP/1.1\nHost: a\n\n".into(), Rule::LineEnd),
+        ("\nGET / HTTP/1.1\r\n\r\n".into(), Rule::LineEnd),
+        (head("x: a\rb\r\n"), Rule::LineEnd),
+        (head("x: a\0b\r\n"), Rule::LineEnd),
+        (head("x: a\r\r\n"), Rule::LineEnd),
+        (head("x: a\nContent-Length: 3\r\n"), Rule::LineEnd),
+        (head("x: a\r\n folded\r\n"), Rule::Folded),
+        (head("x: a\r\n\tfolded\r\n"), Rule::Folded),
+        (head("Content-Length : 3\r\n"), Rule::Header),
+        (head("no colon\r\n"), Rule::Header),
+        (head(": empty\r\n"), Rule::Header),
+        (head("x: \x01\r\n"), Rule::Header),
+        (head("Content-Length: 3\r\nContent-Length: 3\r\n"), Rule::Length),
+        (head("Content-Length: 3, 3\r\n"), Rule::Length),
+        (head("Content-Length: +3\r\n"), Rule::Length),
+        (head("Content-Length: -1\r\n"), Rule::Length),
+        (head("Content-Length: 0x3\r\n"), Rule::Length),
+        (head("Content-Length:\r\n"), Rule::Length),
+        (head("Content-Length: 99999999999999999999\r\n"), Rule::Length),
+        (head("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), Rule::LengthAndChunked),
+        (head("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n"), Rule::LengthAndChunked),
+        (head("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), Rule::Coding),
+        (head("Transfer-Encoding: gzip, chunked\r\n"), Rule::Coding),
+        (head("Transfer-Encoding: xchunked\r\n"), Rule::Coding),
+        (head("Transfer-Encoding: identity\r\n"), Rule::Coding),
+        ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".into(), Rule::Coding),
+        (head("Expect: 200-ok\r\n"), Rule::Expectation),
+        (chunked("x\r\n"), Rule::Chunk),
+        (chunked("-1\r\n"), Rule::Chunk),
+        (chunked("0x3\r\nabc\r\n"), Rule::Chunk),
+        (chunked("3 \r\nabc\r\n"), Rule::Chunk),
+        (chunked("ffffffffffffffff\r\n"), Rule::Chunk),
+        (chunked("00000000000000000003\r\nabc\r\n"), Rule::Chunk),
+        (chunked("3\r\nabcd\r\n"), Rule::Chunk),
+        (chunked("3\nabc\r\n"), Rule::LineEnd),
+        (chunked("3;a\x01\r\nabc\r\n"), Rule::Chunk),
+        (chunked("3;a\nabc\r\n"), Rule::LineEnd),
+        (chunked(&format!("3;{}", "a".repeat(600))), Rule::ChunkExtension),
+        (chunked(&extensions), Rule::ChunkExtension),
+        (chunked("0\r\nbad trailer\r\n\r\n"), Rule::Header),
+        (chunked("0\r\na: b\r\n folded\r\n\r\n"), Rule::Folded),
+        (chunked(&format!("0\r\na: {}\r\n\r\n", "a".repeat(20 << 10))), Rule::HeadTooLarge),
+    ] {
+        let shown: String = text.chars().take(100).collect();
+        assert_eq!(refusal(&text), Some(rule), "{shown:?}");
+    }
+}
+
+#[test]
+fn nothing_of_a_refused_request_is_good() {
+    let text = format!("GET / HTTP/1.1\r\n\r\n{}", head("x: a\r\n b\r\n"));
+    assert_eq!(framing().advance(text.as_bytes()), Progress { good: 18, broken: Some(Rule::Folded) });
+}
+
+/// A stream of requests, good or not.
+fn streams() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "GET / HTTP/1.1\r\n",
+        "POST /x HTTP/1.1\r\n",
+        "Host: a\r\n",
+        "Content-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "\r\n",
+        "hello",
+        "5\r\nhello\r\n",
+        "0\r\n\r\n",
+        "x: y\r\n",
+        " ",
+        "\n",
+        "\r",
+        "5;a=b\r\n",
+    ]);
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    /// However the bytes are cut, the outcome is the same.
+    #[test]
+    fn cuts_make_no_difference(text in streams(), cuts in prop::collection::vec(1usize..9, 1..40)) {
+        let whole = framing().advance(text.as_bytes());
+        let mut framing = framing();
+        let (mut good, mut shown, mut broken) = (0, 0, None);
+        let mut cuts = cuts.iter().cycle();
+        while shown < text.len() && broken.is_none() {
+            shown = (shown + cuts.next().unwrap()).min(text.len());
+            let progress = framing.advance(&text.as_bytes()[good..shown]);
+            good += progress.good;
+            broken = progress.broken;
+        }
+        prop_assert_eq!(broken, whole.broken);
+        if broken.is_none() {
+            prop_assert_eq!(good, whole.good);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let mut framing = framing();
+        let progress = framing.advance(&bytes);
+        prop_assert!(progress.good <= bytes.len());
+    }
+}

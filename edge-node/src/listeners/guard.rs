@@ -1,0 +1,289 @@
+//! What stands between a socket and hyper: passes on the bytes of requests whose framing is beyond doubt, limits how
+//! long a slow client is waited for, and turns what is refused into a request that the service knows to refuse.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::config::ConnectionConfig;
+use super::frames::Frames;
+use super::framing::Framing;
+use super::patience::Patience;
+use super::rules::Rule;
+use crate::client::Client;
+
+/// Stands in the place of a request that was refused, so that its answer comes in its turn and ends the connection.
+const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
+/// Bytes read at once while a head is not complete.
+const PIECE: usize = 4096;
+/// What a refused client may still send, so that closing does not take the answer from it, and for how long.
+const LINGER: (usize, Duration) = (256 << 10, Duration::from_secs(2));
+
+/// A guarded stream.
+pub struct Guard<S> {
+    stream: S,
+    client: Arc<Client>,
+    framing: Framing,
+    frames: Option<Frames>,
+    /// Bytes that have been read and not been handed on: first `ready` good ones, then an unfinished head.
+    held: Vec<u8>,
+    ready: usize,
+    head: Patience,
+    body: Patience,
+    write: Patience,
+    lingering: Option<(usize, Patience)>,
+    refused: Option<Refused>,
+}
+
+/// What a refusal leaves to read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// The request in the place of the refused one, then nothing.
+    Request,
+    /// An error in the place of the rest of a body.
+    Body,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
+    /// A guard for a new connection.
+    pub fn new(stream: S, client: Arc<Client>, config: &ConnectionConfig) -> Self {
+        let patience = |ms| Patience::new(Duration::from_millis(ms), config.min_rate);
+        Self {
+            stream,
+            client,
+            framing: Framing::new(config.header_bytes as usize),
+            frames: None,
+            held: Vec::new(),
+            ready: 0,
+            // A head is due at a fixed time, however its bytes arrive.
+            head: Patience::new(Duration::from_millis(config.header_timeout_ms), u32::MAX),
+            body: patience(config.body_timeout_ms),
+            write: patience(config.write_timeout_ms),
+            lingering: None,
+            refused: None,
+        }
+    }
+
+    /// Whether the bytes from here on are not HTTP/1.
+    fn is_opaque(&self) -> bool {
+        self.framing.is_http2() || self.client.has_upgraded()
+    }
+
+    /// Follows new bytes of an HTTP/2 connection.
+    fn count_frames(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.client.has_upgraded() {
+            return Ok(());
+        }
+        let frames = self.frames.get_or_insert_with(|| Frames::new(Instant::now()));
+        frames.advance(bytes, Instant::now).map_err(|flood| {
+            tracing::info!(client = %self.client.address, rule = flood.as_str(), "connection refused");
+            io::Error::new(io::ErrorKind::InvalidData, flood.as_str())
+        })
+    }
+
+    /// Refuses what comes next. In the place of a head comes a request to be refused; a body ends with an error.
+    fn refuse(&mut self, rule: Rule) -> io::Result<()> {
+        tracing::info!(client = %self.client.address, rule = rule.code(), "request refused");
+        self.held.truncate(self.ready);
+        if self.framing.is_in_body() {
+            self.refused = Some(Refused::Body);
+            self.client.refuse(rule, None);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, rule.code()));
+        }
+        self.refused = Some(Refused::Request);
+        self.client.refuse(rule, Some(self.framing.heads()));
+        self.held.extend_from_slice(REFUSED);
+        self.ready = self.held.len();
+        Ok(())
+    }
+
+    /// Reads the framing of `held` beyond what is known to be good.
+    fn judge_held(&mut self) -> io::Result<()> {
+        let progress = self.framing.advance(&self.held[self.ready..]);
+        self.ready += progress.good;
+        self.settle(progress.good);
+        let Some(rule) = progress.broken else { return Ok(()) };
+        let refusal = self.refuse(rule);
+        // What is good first; the error, if it is one, shows with the next read.
+        if self.ready > 0 { Ok(()) } else { refusal }
+    }
+
+    /// Bytes arrived, `good` of which moved a request on.
+    fn settle(&mut self, good: usize) {
+        if good > 0 {
+            self.head.restore();
+        }
+        self.body.moved(good);
+    }
+
+    /// Nothing arrived: how long may that last?
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_opaque() {
+            return Poll::Pending;
+        }
+        if self.framing.is_in_body() {
+            ready!(self.body.wait(cx));
+            return Poll::Ready(self.refuse(Rule::BodyTimeout));
+        }
+        if self.framing.is_between_requests() && self.held.is_empty() {
+            // An idle connection is the listener's to end.
+            return Poll::Pending;
+        }
+        ready!(self.head.wait(cx));
+        Poll::Ready(self.refuse(Rule::HeadTimeout))
+    }
+
+    fn hand_over(&mut self, buf: &mut ReadBuf<'_>) {
+        let taken = self.ready.min(buf.remaining());
+        buf.put_slice(&self.held[..taken]);
+        self.held.drain(..taken);
+        self.ready -= taken;
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.ready > 0 {
+                this.hand_over(buf);
+                return Poll::Ready(Ok(()));
+            }
+            match this.refused {
+                // What the client sends after a refusal is read only to let the answer arrive.
+                Some(Refused::Request) => return Poll::Pending,
+                Some(Refused::Body) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                None => {}
+            }
+            if !this.held.is_empty() {
+                if this.client.has_upgraded() {
+                    this.ready = this.held.len();
+                    continue;
+                }
+                // The rest of a head that has not come whole.
+                let start = this.held.len();
+                this.held.resize(start + PIECE, 0);
+                let mut piece = ReadBuf::new(&mut this.held[start..]);
+                let read = Pin::new(&mut this.stream).poll_read(cx, &mut piece);
+                let filled = piece.filled().len();
+                this.held.truncate(start + filled);
+                match read {
+                    Poll::Ready(Ok(())) if filled == 0 => return Poll::Ready(Ok(())),
+                    Poll::Ready(Ok(())) => this.judge_held()?,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => ready!(this.wait(cx))?,
+                }
+                continue;
+            }
+            let before = buf.filled().len();
+            match Pin::new(&mut this.stream).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    ready!(this.wait(cx))?;
+                    continue;
+                }
+            }
+            let new = &buf.filled()[before..];
+            if new.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if this.is_opaque() {
+                this.count_frames(new)?;
+                return Poll::Ready(Ok(()));
+            }
+            let progress = this.framing.advance(new);
+            this.settle(progress.good);
+            let rest = &new[progress.good..];
+            if let Some(rule) = progress.broken {
+                let refusal = this.refuse(rule);
+                buf.set_filled(before + progress.good);
+                if progress.good == 0 {
+                    refusal?;
+                    continue;
+                }
+                // What is good first; the error, if it is one, shows with the next read.
+                return Poll::Ready(Ok(()));
+            }
+            if !rest.is_empty() {
+                this.held.extend_from_slice(rest);
+                buf.set_filled(before + progress.good);
+                if progress.good == 0 {
+                    continue;
+                }
+            }
+            return Poll::Ready(Ok(()));
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
+    fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(bytes)) => self.write.moved(bytes),
+            Poll::Pending => {
+                ready!(self.write.wait(cx));
+                tracing::info!(client = %self.client.address, rule = "write-timeout", "connection given up");
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            Poll::Ready(Err(_)) => {}
+        }
+        written
+    }
+
+    /// Reads and forgets what a refused client still sends, until it stops or there is no patience left.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (left, patience) = self.lingering.get_or_insert_with(|| (LINGER.0, Patience::new(LINGER.1, u32::MAX)));
+        let mut buffer = [0; PIECE];
+        loop {
+            let mut piece = ReadBuf::new(&mut buffer);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut piece) {
+                Poll::Ready(Ok(())) if !piece.filled().is_empty() && *left >= piece.filled().len() => {
+                    *left -= piece.filled().len();
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => return patience.wait(cx).map(|()| Ok(())),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.written(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.written(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.written(cx, flushed.map_ok(|()| 0)).map_ok(|_| ())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        }
+        if this.refused.is_some() || this.client.must_close() { this.linger(cx) } else { Poll::Ready(Ok(())) }
+    }
+}
