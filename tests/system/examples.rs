@@ -33,7 +33,7 @@ fn every_example_has_a_test_and_a_readme() {
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["chat", "hello", "hono-router", "itty-router", "json-api", "streaming", "wasm"]);
+    assert_eq!(names, ["chat", "hello", "hono-router", "itty-router", "json-api", "streaming", "wasi", "wasm"]);
     for name in names {
         assert!(readme(&name).contains("atoll deploy"), "examples/{name}/README.md");
     }
@@ -82,6 +82,15 @@ fn streaming() {
     let text = readme("streaming");
     up.post("streaming", "/upper", text.as_bytes()).expect(200, &text.to_uppercase());
     assert_eq!(up.get("streaming", "/upper").status, 400);
+}
+
+#[test]
+fn wasi() {
+    let up = Up::start();
+    up.deploy(example("wasi").path());
+    up.post("wasi", "/", b"hello").expect(200, "HELLO");
+    up.post("wasi", "/?file=notes/hello.txt", b"").expect(200, "HELLO FROM A FILE\n");
+    up.post("wasi", "/?file=missing", b"").expect(404, "cannot open missing\n");
 }
 
 #[test]

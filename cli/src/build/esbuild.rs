@@ -123,6 +123,7 @@ pub fn build(
         .args([
             "--external:node:*",
             "--external:cloudflare:*",
+            "--external:atoll:*",
             "--entry-names=index",
             "--asset-names=assets/[name]-[hash]",
         ])

@@ -32,7 +32,7 @@ pub enum Content {
 pub enum Link {
     /// To another node.
     Node(usize),
-    /// To a module that the platform has built in: its name with `node:`.
+    /// To a module that the platform has built in: its name with its prefix.
     Builtin(String),
     /// Nowhere, which is found out when the code runs: the message.
     Missing(String),

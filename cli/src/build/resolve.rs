@@ -19,7 +19,7 @@ pub const EXTENSIONS: [&str; 8] = [".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs",
 pub enum Target {
     /// A file.
     File(ResolvedFile),
-    /// A module that the platform has built in: its name with `node:`.
+    /// A module that the platform has built in: its name with its prefix.
     Builtin(String),
     /// The package's `browser` field says that there is nothing: an empty module.
     Empty,
@@ -140,7 +140,7 @@ impl ModuleResolver {
 pub fn builtin_scheme(specifier: &str) -> Option<ResolveProblem> {
     let flag = match specifier.split_once(':')? {
         ("node", name) => flag_for(name),
-        ("cloudflare", _) if platform_exports(specifier).is_none() => None,
+        ("atoll" | "cloudflare", _) if platform_exports(specifier).is_none() => None,
         _ => return None,
     };
     Some(ResolveProblem::Builtin { name: specifier.to_owned(), flag })

@@ -225,12 +225,25 @@ fn an_import_that_does_not_resolve_says_where_it_stands_and_what_was_tried() {
 
 #[test]
 fn built_in_modules_are_named() {
-    for specifier in ["node:fs", "fs", "cloudflare:sockets"] {
+    for specifier in ["node:fs", "fs", "cloudflare:sockets", "atoll:nothing"] {
         let folder = Folder::new(&[("index.js", &format!("import x from '{specifier}';\n{HANDLER}"))]);
         let error = folder.build("index.js").unwrap_err();
         assert_eq!(error.code(), "import-not-available");
         assert!(error.to_string().starts_with("index.js:1:15: the built-in module"), "{error}");
     }
+}
+
+#[test]
+fn modules_of_the_platform_stay_imports() {
+    let code = "import { WASI } from 'atoll:wasi';\nimport { env } from 'cloudflare:workers';\n\
+        export default { fetch() { return new Response(typeof WASI + env) } }\n";
+    let folder = Folder::new(&[("index.js", code)]);
+    let modules = folder.build("index.js").unwrap();
+    let built = format!("{modules:?}");
+    assert!(built.contains("atoll:wasi") && built.contains("cloudflare:workers"), "{built}");
+    let folder = Folder::new(&[("index.js", &format!("import {{ Wasi }} from 'atoll:wasi';\n{HANDLER}"))]);
+    let error = folder.build("index.js").unwrap_err();
+    assert_eq!(error.to_string(), "index.js:1:10: \"atoll:wasi\" does not export \"Wasi\" here");
 }
 
 #[test]

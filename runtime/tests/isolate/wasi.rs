@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A command made of `upper.wat`: standard input in upper case, then the files that its arguments name.
-const UPPER: &[u8] = include_bytes!("upper.wasm");
+/// The command of `examples/wasi`: standard input in upper case, then the files that its arguments name.
+const UPPER: &[u8] = include_bytes!("../../../examples/wasi/src/upper.wasm");
 
 async fn run(wasm: &[u8], handler: &str) -> String {
     let code = format!(
