@@ -91,7 +91,6 @@ impl Core {
             })),
             ..Default::default()
         });
-        atoll_web::rehearse(&mut runtime);
         let functions = take_functions(&mut runtime, &builtins, &platform_modules);
         let state = runtime.op_state();
         let meter = Meter::of_this_thread();

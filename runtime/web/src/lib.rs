@@ -51,7 +51,7 @@ use deno_core::OpState;
 
 pub use extension::{extensions, residual_scripts};
 pub use memory::off_heap;
-pub use warm_up::{rehearse, warm_up};
+pub use warm_up::warm_up;
 
 use crate::connections::Connections;
 use crate::event::{Environment, Host};

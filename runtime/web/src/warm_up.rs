@@ -1,6 +1,5 @@
-//! Runs what nearly every worker runs: before the snapshot is taken, so that the functions it calls are compiled then and not
-//! in every isolate; and once in every restored isolate that waits in the pool, so that the memory which a first request
-//! touches is there when one comes.
+//! Runs what nearly every worker runs, once, before the snapshot is taken: the functions it calls are compiled then, and
+//! the first request of a restored isolate does not have to.
 
 use std::sync::Arc;
 
@@ -48,30 +47,16 @@ impl Host for Nowhere {
 ///
 /// When a typical worker is not answered: the web platform is broken then.
 pub fn warm_up(runtime: &mut JsRuntime) {
-    run_workers(runtime, WORKERS, &[Method::GET, Method::POST]);
-}
-
-/// Rehearses one request in a restored isolate which has no worker yet and whose `__atoll__` is still there. Nothing of it
-/// remains visible. Takes about half a millisecond.
-///
-/// # Panics
-///
-/// As [`warm_up`].
-pub fn rehearse(runtime: &mut JsRuntime) {
-    run_workers(runtime, &WORKERS[1..2], &[Method::GET]);
-}
-
-fn run_workers(runtime: &mut JsRuntime, workers: &[&str], methods: &[Method]) {
     let state = runtime.op_state();
     let env = [("JSON".to_owned(), Binding::Json("{}".into())), ("TEXT".to_owned(), Binding::Text("text".into()))];
     install(&mut state.borrow_mut(), IsolateContext::new(Arc::new(Nowhere), env.into(), 50, 6));
-    for worker in workers {
+    for worker in WORKERS {
         run(runtime, format!("__atoll__.start({{ default: {worker} }})"));
-        for method in methods {
-            let body = if *method == Method::POST { Body::Full(Bytes::from_static(b"{\"a\":1}")) } else { Body::Empty };
+        for method in [Method::GET, Method::POST] {
+            let body = if method == Method::POST { Body::Full(Bytes::from_static(b"{\"a\":1}")) } else { Body::Empty };
             let (responder, mut answer) = oneshot::channel();
             let event = FetchEvent {
-                method: method.clone(),
+                method,
                 url: "http://example.com/path?a=b".into(),
                 headers: HeaderMap::from_iter([(HeaderName::from_static("accept"), HeaderValue::from_static("*/*"))]),
                 body,
