@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn base64_is_written_and_read_back() {
         for length in 0..70 {
-            let bytes: Vec<u8> = (0..length).map(|n| (n * 37) ^ 0xa5).collect();
+            let bytes: Vec<u8> = (0..length).map(|n: u8| n.wrapping_mul(37) ^ 0xa5).collect();
             let text = String::from_utf8(base64(&bytes, STANDARD, true)).unwrap();
             assert_eq!(decoded(from_base64, &text, 100), bytes);
             let text = String::from_utf8(base64(&bytes, URL_SAFE, false)).unwrap();
