@@ -45,14 +45,24 @@ pub enum DiskError {
     /// The key file is damaged.
     #[error("{0} is no node key; delete it to get a new one")]
     Key(PathBuf),
+    /// Another process is taking the directory over, and wants no change from this one.
+    #[error("the data directory {0} is left to another process")]
+    Released(PathBuf),
 }
 
 /// A data directory that this process has for itself.
 pub struct DataDir {
     path: PathBuf,
-    journal: Mutex<Journal>,
+    state: Mutex<Kept>,
     /// Keeps the lock until the directory is given up.
     lock: File,
+}
+
+/// The last good state on disk.
+struct Kept {
+    journal: Journal,
+    /// While another process writes the state: what this one would have written last.
+    released: Option<Option<SavedState>>,
 }
 
 impl DataDir {
@@ -88,12 +98,30 @@ impl DataDir {
             }
             Err(source) => return Err(failed("read", &format_path)(source)),
         }
-        Ok(Self { path: path.to_owned(), journal: Mutex::new(Journal::new(path)), lock })
+        let kept = Kept { journal: Journal::new(path), released: None };
+        Ok(Self { path: path.to_owned(), state: Mutex::new(kept), lock })
     }
 
     /// The lock, to be handed to the process after this one.
     pub fn share_lock(&self) -> io::Result<OwnedFd> {
         self.lock.as_fd().try_clone_to_owned()
+    }
+
+    /// Leaves the state to the process after this one: from here on this one neither reads nor writes it.
+    pub fn release(&self) {
+        self.kept().released.get_or_insert_default();
+    }
+
+    /// Takes the state back from a process that did not come to serve, and keeps what could not be kept meanwhile. What
+    /// comes next is kept whole, whatever that process has left.
+    pub fn reclaim(&self) -> Result<(), DiskError> {
+        let mut kept = self.kept();
+        let unwritten = kept.released.take();
+        kept.journal.forget();
+        match unwritten.flatten() {
+            Some(state) => self.write(&mut kept.journal, &state),
+            None => Ok(()),
+        }
     }
 
     /// Where bundles are kept.
@@ -123,7 +151,11 @@ impl DataDir {
 
     /// The last good state. One that cannot be read is put aside, and the node asks for all of it again.
     pub fn load(&self) -> Option<SavedState> {
-        let mut journal = self.journal();
+        let kept = &mut *self.kept();
+        if kept.released.is_some() {
+            return None;
+        }
+        let journal = &mut kept.journal;
         match journal.load() {
             Ok(state) => state,
             Err(LoadError::Io(error)) => {
@@ -144,26 +176,41 @@ impl DataDir {
 
     /// Whether the next state has to be kept as a whole.
     pub fn wants_whole(&self) -> bool {
-        self.journal().wants_base()
+        let kept = self.kept();
+        kept.released.is_some() || kept.journal.wants_base()
     }
 
-    /// Keeps a state, so that it is there after a crash at any point: the new one or the one before it.
+    /// Keeps a state, so that it is there after a crash at any point: the new one or the one before it. While the state
+    /// is another process's, it is kept in memory until that one serves or this one takes the state back.
     pub fn save(&self, state: &SavedState) -> Result<(), DiskError> {
-        let mut journal = self.journal();
-        let path = journal.base_path();
-        journal.write(state).map_err(|source| DiskError::Io { what: "written", path, source })
+        let kept = &mut *self.kept();
+        match &mut kept.released {
+            Some(unwritten) => {
+                *unwritten = Some(state.clone());
+                Ok(())
+            }
+            None => self.write(&mut kept.journal, state),
+        }
     }
 
     /// Keeps a change to the state that was kept last, with the same guarantee.
     pub fn save_change(&self, change: &Change) -> Result<(), DiskError> {
-        let mut journal = self.journal();
-        let path = journal.base_path();
-        journal.append(change).map_err(|source| DiskError::Io { what: "written", path, source })
+        let kept = &mut *self.kept();
+        if kept.released.is_some() {
+            return Err(DiskError::Released(self.path.clone()));
+        }
+        let path = kept.journal.base_path();
+        kept.journal.append(change).map_err(|source| DiskError::Io { what: "written", path, source })
     }
 
-    fn journal(&self) -> MutexGuard<'_, Journal> {
+    fn write(&self, journal: &mut Journal, state: &SavedState) -> Result<(), DiskError> {
+        let path = journal.base_path();
+        journal.write(state).map_err(|source| DiskError::Io { what: "written", path, source })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         // A panic while it was held has left what is on disk whole.
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,6 +258,46 @@ mod tests {
         assert_eq!(data.load(), None);
         assert!(dir.path().join("state.json.damaged").exists());
         assert!(!dir.path().join("state.json").exists());
+    }
+
+    #[test]
+    fn a_directory_that_was_released_is_left_alone_until_it_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |revision| {
+            let mut state = SavedState::default();
+            (state.history, state.revision) = ("h".into(), revision);
+            state
+        };
+        let old = DataDir::open(dir.path(), None).unwrap();
+        old.save(&at(1)).unwrap();
+        old.release();
+        assert!(old.wants_whole(), "a change alone is not kept now");
+        let lock = File::from(old.share_lock().unwrap());
+        let new = DataDir::open(dir.path(), Some(lock)).unwrap();
+        assert_eq!(new.load().unwrap().revision, 1);
+        new.save(&at(2)).unwrap();
+        old.save(&at(3)).unwrap();
+        assert!(old.load().is_none());
+        assert!(matches!(old.save_change(&at(4).change()), Err(DiskError::Released(_))));
+        assert_eq!(new.load().unwrap().revision, 2);
+        drop(new);
+        old.reclaim().unwrap();
+        assert_eq!(old.load().unwrap().revision, 3, "what could not be kept meanwhile");
+        old.save(&at(5)).unwrap();
+        assert_eq!(old.load().unwrap().revision, 5);
+    }
+
+    #[test]
+    fn what_another_process_left_is_replaced_by_what_comes_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = DataDir::open(dir.path(), None).unwrap();
+        old.save(&SavedState::default()).unwrap();
+        old.release();
+        std::fs::write(dir.path().join("state.json"), "half of some").unwrap();
+        old.reclaim().unwrap();
+        assert!(old.wants_whole());
+        old.save(&SavedState::default()).unwrap();
+        assert_eq!(old.load(), Some(SavedState::default()));
     }
 
     #[test]

@@ -101,6 +101,11 @@ impl Journal {
         Ok(Some(state))
     }
 
+    /// Knows nothing of the disk any more, because another has written there: the next thing to keep is a whole state.
+    pub fn forget(&mut self) {
+        (self.base, self.log) = (None, None);
+    }
+
     /// Puts aside what cannot be understood; the next state starts anew.
     pub fn put_aside(&mut self) -> PathBuf {
         (self.base, self.log) = (None, None);

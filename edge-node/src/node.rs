@@ -303,8 +303,17 @@ impl EdgeNode {
         let mut sockets = sockets.map_err(UpgradeError::HandOver)?;
         if let Some(disk) = &self.disk {
             sockets.push((LOCK.into(), disk.share_lock().map_err(UpgradeError::HandOver)?));
+            // Two processes must not write one state.
+            disk.release();
         }
-        upgrade::hand_over(program, arguments, sockets, patience).await
+        let handed_over = upgrade::hand_over(program, arguments, sockets, patience).await;
+        if handed_over.is_err()
+            && let Some(disk) = self.disk.clone()
+            && let Ok(Err(error)) = self.tasks.spawn_blocking(move || disk.reclaim()).await
+        {
+            tracing::error!(code = "state-not-written", %error, "the state of the time of the upgrade is not on disk");
+        }
+        handed_over
     }
 
     /// Reads certificates and keys again. One that cannot be used is named in the log, and the old one goes on.

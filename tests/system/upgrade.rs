@@ -109,4 +109,13 @@ fn a_process_that_cannot_serve_does_not_take_over() {
     eventually("the log says so", || node.process.log().contains("not taken over").then_some(()));
     assert!(node.process.alive());
     node.hello();
+
+    // The state is this process's again.
+    let mut api = node.control_plane.api();
+    let revision = api.deploy("hello", "export default { fetch() { return new Response('new'); } };", json!({}));
+    api.settle(revision);
+    http::get(node.address, "hello.localhost", "/").expect(200, "new");
+    let state = std::fs::read_to_string(node.directory.path().join("data/state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(state["revision"], revision, "what is served is on disk");
 }

@@ -269,16 +269,20 @@ impl Follower {
     }
 
     async fn keep(&self, state: &SavedState) -> Result<(), DiskError> {
-        let disk = self.disk.clone();
-        let write: Box<dyn FnOnce() -> Result<(), DiskError> + Send> = if state.is_change() && !disk.wants_whole() {
-            let change = state.change();
-            Box::new(move || disk.save_change(&change))
-        } else {
-            let state = state.clone();
-            Box::new(move || disk.save(&state))
-        };
-        match self.tasks.spawn_blocking(write).await {
-            Ok(saved) => saved,
+        if state.is_change() && !self.disk.wants_whole() {
+            let (disk, change) = (self.disk.clone(), state.change());
+            match self.on_disk(move || disk.save_change(&change)).await {
+                Err(DiskError::Released(_)) => {}
+                kept => return kept,
+            }
+        }
+        let (disk, state) = (self.disk.clone(), state.clone());
+        self.on_disk(move || disk.save(&state)).await
+    }
+
+    async fn on_disk(&self, work: impl FnOnce() -> Result<(), DiskError> + Send + 'static) -> Result<(), DiskError> {
+        match self.tasks.spawn_blocking(work).await {
+            Ok(done) => done,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
