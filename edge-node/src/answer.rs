@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn stream(length: Option<u64>) -> Body {
-        Body::Stream { stream: futures::stream::pending().boxed(), length }
+        Body::Stream { stream: futures::stream::pending().boxed(), length, trailers: Default::default() }
     }
 
     #[test]

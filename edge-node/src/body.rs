@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use atoll_runtime::{Body, BodyError};
+use atoll_runtime::{Body, BodyError, Trailers};
 use bytes::Bytes;
 use futures::Stream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::headers::remove_hop_by_hop;
 
 /// What arrived over HTTP, for an isolate.
 pub fn incoming<B: HttpBody<Data = Bytes> + Send + Unpin + 'static>(body: B) -> Body {
@@ -23,8 +25,10 @@ pub fn limited<B: HttpBody<Data = Bytes> + Send + Unpin + 'static>(body: B, limi
     }
     let length = body.size_hint().exact();
     let mark = Arc::new(AtomicBool::new(false));
-    let stream = Box::pin(Limited { body, left: limit, limit, ended: false, overflow: mark.clone() });
-    (Body::Stream { stream, length }, Overflow(Some(mark)))
+    let trailers = Trailers::awaited();
+    let limited =
+        Limited { body, left: limit, limit, ended: false, overflow: mark.clone(), trailers: trailers.clone() };
+    (Body::Stream { stream: Box::pin(limited), length, trailers }, Overflow(Some(mark)))
 }
 
 /// Whether a body was larger than its limit.
@@ -44,6 +48,7 @@ struct Limited<B> {
     limit: u64,
     ended: bool,
     overflow: Arc<AtomicBool>,
+    trailers: Trailers,
 }
 
 impl<B: HttpBody<Data = Bytes> + Unpin> Stream for Limited<B> {
@@ -64,8 +69,16 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Stream for Limited<B> {
                 }
                 Some(Ok(frame)) => frame.into_data(),
             };
-            // Trailers have no place in a Request or Response.
-            let Ok(data) = data else { continue };
+            let data = match data {
+                Ok(data) => data,
+                Err(frame) => {
+                    if let Ok(mut fields) = frame.into_trailers() {
+                        remove_hop_by_hop(&mut fields);
+                        this.trailers.set(fields);
+                    }
+                    continue;
+                }
+            };
             match this.left.checked_sub(data.len() as u64) {
                 Some(left) => {
                     this.left = left;
@@ -100,6 +113,11 @@ impl Outgoing {
         Self { body, owed }
     }
 
+    /// No body.
+    pub fn empty() -> Self {
+        Self::new(Body::Empty)
+    }
+
     /// The body as it was given. Whoever reads it minds the announced length.
     pub fn into_body(self) -> Body {
         self.body
@@ -119,7 +137,7 @@ impl HttpBody for Outgoing {
                 let Body::Full(bytes) = std::mem::replace(&mut this.body, Body::Empty) else { unreachable!() };
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Body::Stream { stream, .. } => {
+            Body::Stream { stream, trailers, .. } => {
                 let item = std::task::ready!(stream.as_mut().poll_next(cx));
                 let item = match (item, &mut this.owed) {
                     (Some(Ok(chunk)), Some(owed)) => match owed.checked_sub(chunk.len() as u64) {
@@ -134,11 +152,13 @@ impl HttpBody for Outgoing {
                     }
                     (item, _) => item,
                 };
+                let fields = if item.is_none() { trailers.get().cloned() } else { None };
                 if !matches!(item, Some(Ok(_))) {
                     this.body = Body::Empty;
                     this.owed = None;
                 }
-                Poll::Ready(item.map(|item| item.map(Frame::data)))
+                let trailers = fields.map(|fields| Ok(Frame::trailers(fields)));
+                Poll::Ready(item.map(|item| item.map(Frame::data)).or(trailers))
             }
         }
     }
@@ -169,7 +189,7 @@ mod tests {
 
     fn chunks(chunks: &[&'static str], length: Option<u64>) -> Outgoing {
         let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
-        Outgoing::new(Body::Stream { stream: stream::iter(chunks).boxed(), length })
+        Outgoing::new(Body::Stream { stream: stream::iter(chunks).boxed(), length, trailers: Trailers::default() })
     }
 
     #[tokio::test]
@@ -181,6 +201,19 @@ mod tests {
         let stream = chunks(&["a", "bc"], None);
         assert_eq!(stream.size_hint().exact(), None);
         assert_eq!(stream.collect().await.unwrap().to_bytes(), "abc");
+    }
+
+    #[tokio::test]
+    async fn trailers_go_along_with_a_body() {
+        let mut fields = http::HeaderMap::new();
+        fields.insert("grpc-status", http::HeaderValue::from_static("0"));
+        fields.insert("connection", http::HeaderValue::from_static("close"));
+        let frames = [Frame::data(Bytes::from_static(b"abc")), Frame::trailers(fields)];
+        let body = http_body_util::StreamBody::new(stream::iter(frames.map(Ok::<_, std::io::Error>)));
+        let collected = Outgoing::new(incoming(body)).collect().await.unwrap();
+        let trailers = collected.trailers().unwrap();
+        assert_eq!((trailers.len(), &trailers["grpc-status"]), (1, &http::HeaderValue::from_static("0")));
+        assert_eq!(collected.to_bytes(), "abc");
     }
 
     #[tokio::test]

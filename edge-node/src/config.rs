@@ -134,13 +134,40 @@ pub struct EgressConfig {
     pub allow: Vec<IpNet>,
     /// How often a request may have passed this platform before it is answered with 508 (RFC 8586). Default 8.
     pub loop_depth: usize,
-    /// Milliseconds to resolve, connect and shake hands. Default 10,000.
+    /// Milliseconds to resolve, connect and shake hands, and to wait for a connection when all are in use.
+    /// Default 10,000.
     pub connect_timeout_ms: u64,
+    /// Milliseconds until an answer begins, after the request was sent. Default 60,000.
+    pub answer_timeout_ms: u64,
+    /// Milliseconds for each next part of an answer's body. Default 300,000.
+    pub idle_timeout_ms: u64,
+    /// Connections of one app to one origin; an HTTP/2 connection carries any number of requests, any other one.
+    /// Default 256.
+    pub origin_connections: usize,
+    /// Requests of one app to one origin that wait for a connection; more fail. Default 1,024.
+    pub origin_queue: usize,
+    /// Failures in a row after which an app's requests to an origin are not sent for a while; 0 for never. Default 8.
+    pub breaker_failures: u32,
+    /// How long, milliseconds; then one request is sent to see whether the origin is back. Default 5,000.
+    pub breaker_pause_ms: u64,
+    /// A PEM file with certificates that are trusted besides the system's. Default none.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for EgressConfig {
     fn default() -> Self {
-        Self { allow: Vec::new(), loop_depth: 8, connect_timeout_ms: 10_000 }
+        Self {
+            allow: Vec::new(),
+            loop_depth: 8,
+            connect_timeout_ms: 10_000,
+            answer_timeout_ms: 60_000,
+            idle_timeout_ms: 300_000,
+            origin_connections: 256,
+            origin_queue: 1024,
+            breaker_failures: 8,
+            breaker_pause_ms: 5_000,
+            ca_file: None,
+        }
     }
 }
 
@@ -326,6 +353,10 @@ impl Config {
         }
         if self.isolates.max_live == 0 || self.isolates.max_per_version == 0 {
             return wrong("isolates", "0", "max_live and max_per_version must be at least 1");
+        }
+        if self.egress.origin_connections == 0 || self.egress.origin_connections > 65_536 {
+            let value = self.egress.origin_connections.to_string();
+            return wrong("egress.origin_connections", &value, "it can be 1 to 65536");
         }
         let websocket = &self.websocket;
         if !(1..=LONGEST_MESSAGE as u64).contains(&websocket.message_bytes) {

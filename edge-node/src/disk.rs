@@ -293,7 +293,7 @@ mod tests {
         let old = DataDir::open(dir.path(), None).unwrap();
         old.save(&SavedState::default()).unwrap();
         old.release();
-        std::fs::write(dir.path().join("state.json"), "half of some").unwrap();
+        fs::write(dir.path().join("state.json"), "half of some").unwrap();
         old.reclaim().unwrap();
         assert!(old.wants_whole());
         old.save(&SavedState::default()).unwrap();

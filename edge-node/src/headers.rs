@@ -10,7 +10,8 @@ const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// Removes the fields that concern one connection only, those that `Connection` names too (RFC 9110 §7.6.1).
+/// Removes the fields that concern one connection only, those that `Connection` names too (RFC 9110 §7.6.1). That trailers
+/// are welcome stays: they pass this platform.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
@@ -20,13 +21,18 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             .flat_map(|value| value.split(','))
             .filter_map(|name| name.trim().parse().ok())
             .collect();
-        for name in named {
+        for name in named.into_iter().filter(|name| name != TE) {
             headers.remove(name);
         }
         headers.remove(CONNECTION);
     }
-    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE] {
+    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &TRANSFER_ENCODING, &UPGRADE] {
         headers.remove(name);
+    }
+    if let Some(te) = headers.remove(TE)
+        && te.to_str().is_ok_and(|codings| codings.split(',').any(|coding| coding.trim() == "trailers"))
+    {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
     }
 }
 
@@ -60,7 +66,7 @@ mod tests {
             ("connection", "close, X-Once"),
             ("x-once", "1"),
             ("keep-alive", "timeout=5"),
-            ("te", "trailers"),
+            ("te", "trailers, deflate"),
             ("upgrade", "h2c"),
             ("transfer-encoding", "chunked"),
             ("proxy-connection", "close"),
@@ -68,7 +74,10 @@ mod tests {
             ("accept", "*/*"),
         ]);
         remove_hop_by_hop(&mut map);
-        assert_eq!(map, headers(&[("x-stays", "1"), ("accept", "*/*")]));
+        assert_eq!(map, headers(&[("x-stays", "1"), ("accept", "*/*"), ("te", "trailers")]));
+        let mut map = headers(&[("te", "deflate"), ("connection", "te")]);
+        remove_hop_by_hop(&mut map);
+        assert!(map.is_empty());
     }
 
     #[test]

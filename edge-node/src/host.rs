@@ -26,7 +26,7 @@ pub struct AppHost {
 
 impl Host for AppHost {
     fn fetch(&self, request: OutboundRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> {
-        self.egress.fetch(request).boxed()
+        self.egress.fetch(&self.app, request).boxed()
     }
 
     fn log(&self, record: LogRecord) {

@@ -147,7 +147,12 @@ impl EdgeNode {
             ),
         };
         let websocket = websocket::settings(&config.websocket);
-        let egress = Arc::new(Egress::new(&config.egress, websocket.clone()));
+        let egress = Egress::new(&config.egress, websocket.clone()).map_err(|source| StartError::File {
+            key: "egress.ca_file",
+            path: config.egress.ca_file.clone().unwrap_or_default(),
+            source,
+        })?;
+        let egress = Arc::new(egress);
         let (logs, log_queue) = Logs::new(&config.name);
         let serving = Arc::new(Serving::new(&config, egress.clone(), logs.clone()));
         let bundle_memory = config.bundles.cache_mb.saturating_mul(1 << 20);
@@ -453,7 +458,7 @@ fn warm(serving: &Serving, dispatcher: &Arc<Dispatcher>, name: &str) {
     let Some(version) = snapshot.routes.find(name, "/").and_then(|app| app.version_for(name.as_bytes())) else {
         return;
     };
-    if version.instances.is_empty() {
+    if version.proxy.is_none() && version.instances.is_empty() {
         let (dispatcher, version) = (dispatcher.clone(), version.clone());
         tokio::spawn(async move { dispatcher.warm(&version).await });
     }

@@ -6,7 +6,8 @@ use super::*;
 fn serving() -> Serving {
     let config = Config::default();
     let (logs, _) = Logs::new("n");
-    Serving::new(&config, Arc::new(Egress::new(&config.egress, crate::websocket::settings(&config.websocket))), logs)
+    let egress = Egress::new(&config.egress, crate::websocket::settings(&config.websocket)).unwrap();
+    Serving::new(&config, Arc::new(egress), logs)
 }
 
 fn app(name: &str, versions: &[(u64, &str)]) -> AppState {

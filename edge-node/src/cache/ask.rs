@@ -399,7 +399,7 @@ impl Asking {
         let mut place = lead.map_or(Place::Beside(invalidations), Place::Lead);
         let stored = |stored| Outcome::Forward { why: asked.why, stored };
         let (stream, length) = match body.into_body() {
-            Body::Stream { stream, length } => (stream, length),
+            Body::Stream { stream, length, .. } => (stream, length),
             Body::Full(bytes) if bytes.len() as u64 > cache.store_inline() => {
                 let length = bytes.len() as u64;
                 (stream::iter([Ok(bytes)]).boxed(), Some(length))

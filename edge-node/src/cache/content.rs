@@ -6,7 +6,7 @@ use atoll_http_cache::answer::Bytes as Wanted;
 use atoll_http_cache::disk::Blob;
 use atoll_http_cache::fill::Reader;
 use atoll_http_cache::range::{ByteRange, Piece};
-use atoll_runtime::{Body, BodyError};
+use atoll_runtime::{Body, BodyError, Trailers};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http::{HeaderMap, Response, StatusCode};
@@ -89,7 +89,7 @@ pub fn from_disk(blob: Blob, wanted: Wanted) -> Body {
             }
         }
     });
-    Body::Stream { stream: stream.boxed(), length }
+    Body::Stream { stream: stream.boxed(), length, trailers: Trailers::default() }
 }
 
 /// What is wanted of content that is on its way; `length` of it when that is known. Several ranges are not cut.
@@ -123,5 +123,5 @@ pub fn from_reader(reader: Reader, wanted: &Wanted, length: Option<u64>) -> Body
             }
         }
     });
-    Body::Stream { stream: stream.boxed(), length: take }
+    Body::Stream { stream: stream.boxed(), length: take, trailers: Trailers::default() }
 }

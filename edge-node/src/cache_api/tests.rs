@@ -74,7 +74,10 @@ async fn what_is_too_large_refused_or_broken_off_is_not_kept() {
     let chunks = |last: Result<Bytes, BodyError>| {
         let chunks = (0..16).map(|_| Ok(Bytes::from(vec![b'x'; 1 << 16]))).chain([last]);
         let stream = Box::pin(futures::stream::iter(chunks.collect::<Vec<_>>()));
-        CachedResponse { body: Body::Stream { stream, length: None }, ..response(&[], "") }
+        CachedResponse {
+            body: Body::Stream { stream, length: None, trailers: Default::default() },
+            ..response(&[], "")
+        }
     };
     store.put(app.clone(), request(URL, &[]), chunks(Ok(Bytes::from_static(b"x")))).await.unwrap();
     assert!(store.find(&app, request(URL, &[])).is_none());

@@ -16,15 +16,14 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::address_policy::AddressPolicy;
 use super::dns::Dns;
-
-/// Time for one of several addresses before the next is tried.
-const ATTEMPT: Duration = Duration::from_secs(3);
+use super::eyeballs::{self, ATTEMPT_DELAY};
+use super::roots;
 
 /// Why there is no connection. The text names the host, never an address.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -86,12 +85,16 @@ struct Inner {
 impl Connector {
     /// A connector whose TLS trusts the system's certificates and offers `alpn`, the best protocol first.
     pub(crate) fn new(policy: AddressPolicy, connect_timeout: Duration, alpn: &[&str]) -> Self {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(found.certs);
-        if added == 0 {
-            tracing::warn!("the system has no trusted certificates; https:// fetches will fail");
-        }
+        Self::with_roots(policy, connect_timeout, alpn, roots::of_system())
+    }
+
+    /// The same with these certificates to trust.
+    pub(crate) fn with_roots(
+        policy: AddressPolicy,
+        connect_timeout: Duration,
+        alpn: &[&str],
+        roots: RootCertStore,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -165,7 +168,15 @@ impl Inner {
         if allowed.is_empty() {
             return Err(ConnectError::AddressForbidden(host.to_owned()));
         }
-        let tcp = self.connect_first(&allowed, port).await.ok_or_else(|| ConnectError::Connect(host.to_owned()))?;
+        let connect = |address| async move {
+            let stream = TcpStream::connect(SocketAddr::new(address, port)).await?;
+            // Failing only costs latency.
+            let _ = stream.set_nodelay(true);
+            Ok::<_, io::Error>(stream)
+        };
+        let tcp = eyeballs::race(&eyeballs::order(allowed), ATTEMPT_DELAY, connect)
+            .await
+            .ok_or_else(|| ConnectError::Connect(host.to_owned()))?;
         if !secure {
             return Ok(Stream::Plain(TokioIo::new(tcp)));
         }
@@ -174,19 +185,6 @@ impl Inner {
         let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(error.to_string()))?;
         let tls = self.tls.connect(name, tcp).await.map_err(|error| failed(error.to_string()))?;
         Ok(Stream::Tls(Box::new(TokioIo::new(tls))))
-    }
-
-    async fn connect_first(&self, addresses: &[IpAddr], port: u16) -> Option<TcpStream> {
-        for (at, address) in addresses.iter().enumerate() {
-            let attempt = if at + 1 == addresses.len() { self.timeout } else { ATTEMPT.min(self.timeout) };
-            let connecting = TcpStream::connect(SocketAddr::new(*address, port));
-            if let Ok(Ok(stream)) = timeout_at(Instant::now() + attempt, connecting).await {
-                // Failing only costs latency.
-                let _ = stream.set_nodelay(true);
-                return Some(stream);
-            }
-        }
-        None
     }
 }
 
@@ -198,16 +196,20 @@ pub enum Stream {
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
+impl Stream {
+    /// Whether TLS has agreed on HTTP/2.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.inner().get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+}
+
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        match self {
-            Self::Plain(_) => Connected::new(),
-            Self::Tls(stream) => {
-                let (_, session) = stream.inner().get_ref();
-                let connected = Connected::new();
-                if session.alpn_protocol() == Some(b"h2") { connected.negotiated_h2() } else { connected }
-            }
-        }
+        let connected = Connected::new();
+        if self.speaks_http2() { connected.negotiated_h2() } else { connected }
     }
 }
 

@@ -36,16 +36,18 @@ impl Dns {
             return Ok(addresses);
         }
         let failed = || DnsError(host.to_owned());
-        let addresses: Vec<IpAddr> = match &self.resolver {
+        let mut addresses: Vec<IpAddr> = match &self.resolver {
             Some(resolver) => {
                 let answer = resolver.lookup_ip(host).await.map_err(|error| {
                     tracing::debug!(host, %error, "lookup failed");
                     failed()
                 })?;
-                answer.iter().collect()
+                answer.iter().collect::<Vec<_>>()
             }
             None => tokio::net::lookup_host((host, 0)).await.map_err(|_| failed())?.map(|to| to.ip()).collect(),
         };
+        // IPv6 first (RFC 6724 §2.1, its table of precedences).
+        addresses.sort_by_key(|address| !address.is_ipv6());
         if addresses.is_empty() { Err(failed()) } else { Ok(addresses) }
     }
 }

@@ -16,8 +16,9 @@ use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tower::Service;
 
-use super::client::failure;
 use super::connector::Connector;
+use super::failure::failure;
+use super::origin::{Head, Place};
 use crate::body::{Outgoing, incoming};
 use crate::headers::remove_hop_by_hop;
 use crate::websocket::connection::{self, Settings};
@@ -35,12 +36,14 @@ pub fn asks(headers: &HeaderMap) -> bool {
 /// Sends a handshake with the app's `headers`. An answer other than 101 is an answer like any other.
 pub async fn connect(
     mut connector: Connector,
-    uri: Uri,
-    mut headers: HeaderMap,
+    place: Place,
+    head: Head,
     settings: Settings,
 ) -> Result<OutboundResponse, FetchFailure> {
-    let host = uri.host().unwrap_or_default().to_owned();
-    let stream = connector.call(uri.clone()).await.map_err(|error| failure(&host, &error))?;
+    let host = place.authority.host().to_owned();
+    let Head { target, host: authority, mut headers, .. } = head;
+    let uri = place.uri().map_err(|error| failure(&host, &error))?;
+    let stream = connector.call(uri).await.map_err(|error| failure(&host, &error))?;
     let (mut sender, connection) = http1::Builder::new()
         .max_headers(200)
         .handshake::<_, Outgoing>(stream)
@@ -51,17 +54,15 @@ pub async fn connect(
     let mut random = [0; 16];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| broken(&host, "could not be greeted: no randomness"))?;
     let key = HeaderValue::from_str(&STANDARD.encode(random)).map_err(|_| broken(&host, "could not be greeted"))?;
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     headers.remove(SEC_WEBSOCKET_EXTENSIONS);
-    headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| broken(&host, "is no valid host"))?);
+    headers.insert(HOST, HeaderValue::from_str(authority.as_str()).map_err(|_| broken(&host, "is no valid host"))?);
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     headers.insert(SEC_WEBSOCKET_KEY, key.clone());
     let offered = headers.clone();
     let mut request = Request::new(Outgoing::new(Body::Empty));
-    *request.uri_mut() = uri.path_and_query().map_or(Uri::from_static("/"), |path| Uri::from(path.clone()));
+    *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = headers;
 
     let answered = timeout(ANSWER_TIME, sender.send_request(request)).await;

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::coding::{Coding, Decoder};
 use crate::connections::Permit;
-use crate::event::{Body, BodyError, BodyStream};
+use crate::event::{Body, BodyError, BodyStream, Trailers};
 use crate::handles::Handles;
 use crate::memory::Counted;
 
@@ -35,6 +35,7 @@ struct Entry {
 pub(crate) struct HostBody {
     source: Source,
     length: Option<u64>,
+    trailers: Trailers,
     coding: Option<Coding>,
     decoder: Option<Decoder>,
     permit: Option<Permit>,
@@ -49,15 +50,15 @@ enum Source {
 impl HostBody {
     /// The body of the request `slot`, or of a response to one of its outbound requests; `None` for no body.
     pub(crate) fn new(body: Body, slot: u32) -> Option<Self> {
-        let (source, length) = match body {
+        let (source, length, trailers) = match body {
             Body::Empty | Body::Socket(_) => return None,
             Body::Full(bytes) => {
                 let length = bytes.len() as u64;
-                (Source::Full(bytes), Some(length))
+                (Source::Full(bytes), Some(length), Trailers::default())
             }
-            Body::Stream { stream, length } => (Source::Stream(stream), length),
+            Body::Stream { stream, length, trailers } => (Source::Stream(stream), length, trailers),
         };
-        Some(Self { source, length, coding: None, decoder: None, permit: None, slot })
+        Some(Self { source, length, trailers, coding: None, decoder: None, permit: None, slot })
     }
 
     /// Says how the bytes are coded and what is held until they are consumed.
@@ -96,7 +97,9 @@ impl HostBody {
     pub(crate) fn into_raw(self) -> (Body, Option<Permit>) {
         match self.source {
             Source::Full(bytes) => (Body::Full(bytes), self.permit),
-            Source::Stream(stream) => (Body::Stream { stream, length: self.length }, self.permit),
+            Source::Stream(stream) => {
+                (Body::Stream { stream, length: self.length, trailers: self.trailers }, self.permit)
+            }
         }
     }
 
@@ -106,6 +109,7 @@ impl HostBody {
             return self.into_raw();
         }
         let permit = self.permit.take();
+        let trailers = self.trailers.clone();
         let chunks = stream::unfold(Some(self), |body| async move {
             let mut body = body?;
             match body.next().await? {
@@ -113,7 +117,7 @@ impl HostBody {
                 Err(error) => Some((Err(error), None)),
             }
         });
-        (Body::Stream { stream: Box::pin(chunks), length: None }, permit)
+        (Body::Stream { stream: Box::pin(chunks), length: None, trailers }, permit)
     }
 
     /// To pass it on with these headers: as it came where they still name the coding it came with, else decoded.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::Stream;
@@ -35,6 +35,31 @@ pub enum BodyError {
 /// A stream of chunks. Polling it is the back-pressure: a chunk is produced when the consumer asks.
 pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
+/// The trailer section of a body (RFC 9110 §6.5): fields that are known when its last chunk was taken. Clones are the same
+/// trailers. Code in the isolate never sees them; they go along with a body that is passed on unread.
+#[derive(Clone, Debug, Default)]
+pub struct Trailers(Option<Arc<OnceLock<HeaderMap>>>);
+
+impl Trailers {
+    /// Trailers that may still come.
+    pub fn awaited() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// They have come. What was never awaited is dropped.
+    pub fn set(&self, fields: HeaderMap) {
+        if let Some(trailers) = &self.0 {
+            // There is one trailer section only.
+            let _ = trailers.set(fields);
+        }
+    }
+
+    /// The fields, when there are any and they have come.
+    pub fn get(&self) -> Option<&HeaderMap> {
+        self.0.as_ref()?.get()
+    }
+}
+
 /// A message body, in either direction.
 pub enum Body {
     /// No body, as of a GET request or a 204 response: `request.body` is `null`.
@@ -47,6 +72,8 @@ pub enum Body {
         stream: BodyStream,
         /// The total length in bytes when it is known in advance (`Content-Length`).
         length: Option<u64>,
+        /// What comes after the last chunk.
+        trailers: Trailers,
     },
     /// No body but the connection itself, after a response with the status 101: one end of a WebSocket.
     Socket(Socket),

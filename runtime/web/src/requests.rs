@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::bodies::{Bodies, HostBody};
 use crate::event::{
-    Body, BodyError, Event, FetchEvent, FetchResponse, HandlerError, LogLevel, LogRecord, ScheduledEvent,
+    Body, BodyError, Event, FetchEvent, FetchResponse, HandlerError, LogLevel, LogRecord, ScheduledEvent, Trailers,
 };
 use crate::handles::Handles;
 use crate::pipes::Guarded;
@@ -310,13 +310,20 @@ impl Requests {
     }
 
     /// Answers with a stream; the request is not finished before the stream was dropped.
-    pub(crate) fn respond_stream(&mut self, slot: u32, status: u16, headers: HeaderMap, body: Guarded) -> bool {
+    pub(crate) fn respond_stream(
+        &mut self,
+        slot: u32,
+        status: u16,
+        headers: HeaderMap,
+        body: Guarded,
+        trailers: Trailers,
+    ) -> bool {
         let (body, length, gone) = body.split();
         if let Some(request) = self.table.get_mut(slot) {
             request.body_open = true;
             request.body_gone = Some(gone);
         }
-        let body = Body::Stream { stream: body, length };
+        let body = Body::Stream { stream: body, length, trailers };
         self.answer(slot, Ok(FetchResponse { status: headers::status(status), headers, body }))
     }
 

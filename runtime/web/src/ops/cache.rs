@@ -13,7 +13,7 @@ use crate::IsolateContext;
 use crate::bodies::{Bodies, HostBody};
 use crate::caches::{CacheRequest, CachedResponse};
 use crate::coding::Coding;
-use crate::event::{Body, Host};
+use crate::event::{Body, Host, Trailers};
 use crate::headers;
 use crate::ops::fetch::{FetchError, Reply};
 use crate::pipes::Pipes;
@@ -84,7 +84,7 @@ pub(crate) async fn op_atoll_cache_put(
             body.into_described(&mut headers)
         } else if pipe != 0 {
             let (stream, length) = state.borrow_mut::<Pipes>().take(pipe).ok_or(FetchError::BodyUsed)?;
-            (Body::Stream { stream, length }, None)
+            (Body::Stream { stream, length, trailers: Trailers::default() }, None)
         } else {
             (Body::Empty, None)
         }

@@ -12,7 +12,7 @@ use url::Url;
 use crate::IsolateContext;
 use crate::bodies::{Bodies, HostBody};
 use crate::coding::Coding;
-use crate::event::{Body, FetchFailure, OutboundRequest};
+use crate::event::{Body, FetchFailure, OutboundRequest, Trailers};
 use crate::headers::{self, HeaderError};
 use crate::memory::Meter;
 use crate::pipes::Pipes;
@@ -218,7 +218,7 @@ fn outbound_body(
     }
     if pipe != 0 {
         let (stream, length) = state.borrow_mut::<Pipes>().take(pipe).ok_or(FetchError::BodyUsed)?;
-        return Ok((Body::Stream { stream, length }, None));
+        return Ok((Body::Stream { stream, length, trailers: Trailers::default() }, None));
     }
     Ok((Body::Empty, None))
 }

@@ -10,7 +10,7 @@ use deno_error::JsErrorBox;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 
 use crate::bodies::Bodies;
-use crate::event::{Body, LogLevel};
+use crate::event::{Body, LogLevel, Trailers};
 use crate::headers::{self, HeaderError};
 use crate::pipes::{Guarded, Pipes};
 use crate::requests::{self, Requests};
@@ -92,7 +92,7 @@ pub(crate) fn op_atoll_respond_pipe(
     let taken = state.borrow_mut::<Pipes>().take(pipe);
     let (stream, length) = taken.ok_or_else(|| JsErrorBox::type_error("the pipe is in use"))?;
     let body = Guarded::new(stream, length, None);
-    state.borrow_mut::<Requests>().respond_stream(slot, status, headers, body);
+    state.borrow_mut::<Requests>().respond_stream(slot, status, headers, body, Trailers::default());
     Ok(())
 }
 
@@ -126,8 +126,8 @@ pub(crate) fn op_atoll_respond_body(
         None => body.into_raw(),
     };
     match body {
-        Body::Stream { stream, length } => {
-            requests.respond_stream(slot, status, headers, Guarded::new(stream, length, permit));
+        Body::Stream { stream, length, trailers } => {
+            requests.respond_stream(slot, status, headers, Guarded::new(stream, length, permit), trailers);
             Ok(true)
         }
         Body::Full(bytes) => Ok(!requests.respond(slot, status, headers, Some(bytes))),

@@ -395,7 +395,7 @@ pub fn post(path: &str, body: impl Into<Bytes>) -> FetchEvent {
 /// A body that comes in these chunks.
 pub fn chunks<const N: usize>(chunks: [&'static str; N]) -> Body {
     let stream = futures::stream::iter(chunks.map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))));
-    Body::Stream { stream: Box::pin(stream), length: None }
+    Body::Stream { stream: Box::pin(stream), length: None, trailers: Default::default() }
 }
 
 pub fn response(status: u16, headers: &[(&str, &str)], body: Body) -> OutboundResponse {

@@ -95,7 +95,7 @@ fn counting(chunk: &'static [u8], most: usize) -> (Body, Arc<AtomicUsize>) {
         count.fetch_add(1, Ordering::Relaxed);
         async move { (n < most).then(|| (Ok(Bytes::from_static(chunk)), n + 1)) }
     });
-    (Body::Stream { stream: Box::pin(stream), length: None }, asked)
+    (Body::Stream { stream: Box::pin(stream), length: None, trailers: Default::default() }, asked)
 }
 
 async fn request_backpressure(source: Source) {
@@ -125,7 +125,7 @@ async fn streamed_response(source: Source) {
     } };";
     let mut isolate = Isolate::new(source, code).await;
     let response = isolate.answer(get("/")).await.unwrap();
-    let Body::Stream { mut stream, length: None } = response.body else { panic!("{:?}", response.body) };
+    let Body::Stream { mut stream, length: None, .. } = response.body else { panic!("{:?}", response.body) };
     for i in 0..5 {
         let chunk = isolate.run_until(stream.next()).await.unwrap().unwrap();
         assert_eq!(chunk, format!("{i};"));
@@ -213,7 +213,7 @@ async fn request_that_breaks_off(source: Source) {
     let mut isolate = Isolate::new(source, code).await;
     for path in ["/text", "/stream"] {
         let stream = futures::stream::iter([Ok(Bytes::from_static(b"a")), Err(BodyError::TooLarge { limit: 5 })]);
-        let body = Body::Stream { stream: Box::pin(stream), length: None };
+        let body = Body::Stream { stream: Box::pin(stream), length: None, trailers: Default::default() };
         let answer = isolate.fetch(request(Method::POST, path, &[], body)).await;
         assert_eq!(answer.text(), "TypeError: the body is larger than the limit of 5 bytes");
     }

@@ -201,7 +201,11 @@ async fn download_backpressure(source: Source) {
                 *count.lock().unwrap() += 1;
                 Ok(Bytes::from_static(b"0123456789"))
             });
-            Ok(response(200, &[], Body::Stream { stream: Box::pin(stream), length: None }))
+            Ok(response(
+                200,
+                &[],
+                Body::Stream { stream: Box::pin(stream), length: None, trailers: Default::default() },
+            ))
         }
     });
     let mut isolate = Isolate::with(source, code, world, Vec::new()).await;
@@ -240,7 +244,11 @@ async fn codings(source: Source) {
                 "/bad" => Body::Full(Bytes::from_static(b"no gzip")),
                 "/stream" => {
                     let chunks: Vec<_> = coded.chunks(5).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-                    Body::Stream { stream: Box::pin(futures::stream::iter(chunks)), length: None }
+                    Body::Stream {
+                        stream: Box::pin(futures::stream::iter(chunks)),
+                        length: None,
+                        trailers: Default::default(),
+                    }
                 }
                 _ => Body::Full(coded),
             };
@@ -349,7 +357,15 @@ async fn aborts(source: Source) {
             futures::future::pending::<()>().await;
         }
         let first = futures::stream::iter([Ok(Bytes::from_static(b"first"))]);
-        Ok(response(200, &[], Body::Stream { stream: Box::pin(first.chain(futures::stream::pending())), length: None }))
+        Ok(response(
+            200,
+            &[],
+            Body::Stream {
+                stream: Box::pin(first.chain(futures::stream::pending())),
+                length: None,
+                trailers: Default::default(),
+            },
+        ))
     });
     let mut isolate = Isolate::with(source, code, world, Vec::new()).await;
     let expected = json!(["TimeoutError", "why", "AbortError", "RangeError"]);
