@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use atoll_protocol::api::{NodeReport, PurgeRequest, Target};
-use atoll_protocol::config::{CacheSettings, LimitOverrides, QuerySettings, VersionConfig};
+use atoll_protocol::config::{CacheSettings, LimitOverrides, ProxySettings, QuerySettings, VersionConfig};
 use atoll_protocol::sync::PurgeScope;
 use http::{HeaderName, Uri};
 
@@ -209,7 +209,24 @@ pub(crate) fn version(config: &VersionConfig, message: Option<&str>) -> Result<(
         let message = format!("origin {} is not of the form http(s)://host[:port]", quoted(origin));
         return Err(ApiError::unprocessable("origin-invalid", message));
     }
+    if let Some(proxy) = &config.proxy {
+        self::proxy(proxy)?;
+    }
     note("message", message.unwrap_or_default())
+}
+
+fn proxy(settings: &ProxySettings) -> Result<(), ApiError> {
+    let wrong = |message| Err(ApiError::unprocessable("origin-invalid", message));
+    if !is_origin(&settings.url) {
+        return wrong(format!("the app's origin {} is not of the form http(s)://host[:port]", quoted(&settings.url)));
+    }
+    let times = [("answer_timeout_ms", settings.answer_timeout_ms), ("idle_timeout_ms", settings.idle_timeout_ms)];
+    for (name, value) in times {
+        if let Some(value) = value.filter(|value| !(1..=3_600_000).contains(value)) {
+            return wrong(format!("the app's origin has {name} {value}; it can be 1 to 3600000"));
+        }
+    }
+    Ok(())
 }
 
 /// A text that people write for people.
@@ -323,6 +340,23 @@ mod tests {
             let error = routes(&[pattern.to_owned()]).unwrap_err();
             assert!(error.message.contains(rule), "{pattern}: {}", error.message);
             assert!(error.message.contains(&pattern[..pattern.len().min(100)]), "{pattern}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn origins_of_proxies_are_checked() {
+        let check = |proxy| version(&serde_json::from_value(json!({ "proxy": proxy })).unwrap(), None);
+        assert!(check(json!({ "url": "https://example.com" })).is_ok());
+        assert!(check(json!({ "url": "http://[::1]:81", "preserve_host": true, "protocol": "http2" })).is_ok());
+        for wrong in [
+            json!({ "url": "example.com" }),
+            json!({ "url": "ftp://example.com" }),
+            json!({ "url": "https://user@example.com" }),
+            json!({ "url": "https://example.com/path" }),
+            json!({ "url": "https://example.com", "answer_timeout_ms": 0 }),
+            json!({ "url": "https://example.com", "idle_timeout_ms": 3_600_001 }),
+        ] {
+            assert_eq!(check(wrong.clone()).unwrap_err().code, "origin-invalid", "{wrong}");
         }
     }
 

@@ -92,9 +92,18 @@ pub enum EdgeError {
     /// The client takes a stored answer only, and there is none (RFC 9111 §5.2.1.7).
     #[error("nothing is stored that answers the request, which asks for stored answers only")]
     OnlyIfCached,
-    /// The origin of an app that passes through did not answer.
-    #[error("the app failed and its origin could not be reached: {0}")]
+    /// The origin of an app did not answer, or with nonsense.
+    #[error("{0}")]
     OriginUnreachable(String),
+    /// The origin of an app did not answer in time.
+    #[error("{0}")]
+    OriginTimeout(String),
+    /// The app has as many requests under way to its origin as it may.
+    #[error("{0}; try again")]
+    OriginBusy(String),
+    /// The origin of an app has just failed several times in a row.
+    #[error("{0}")]
+    OriginCircuitOpen(String),
 }
 
 impl EdgeError {
@@ -120,6 +129,9 @@ impl EdgeError {
             Self::ProtocolUnknown(_) => "protocol-unknown",
             Self::OnlyIfCached => "only-if-cached",
             Self::OriginUnreachable(_) => "origin-unreachable",
+            Self::OriginTimeout(_) => "origin-timeout",
+            Self::OriginBusy(_) => "origin-busy",
+            Self::OriginCircuitOpen(_) => "origin-circuit-open",
         }
     }
 
@@ -137,11 +149,13 @@ impl EdgeError {
             | Self::NodeOverloaded { .. }
             | Self::NodeBusy
             | Self::BundleUnavailable { .. }
-            | Self::WebSocketLimit { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::WebSocketLimit { .. }
+            | Self::OriginBusy(_)
+            | Self::OriginCircuitOpen(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Refused(rule) => rule.status(),
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::LoopDetected { .. } => StatusCode::LOOP_DETECTED,
-            Self::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
+            Self::OnlyIfCached | Self::OriginTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::OriginUnreachable(_) => StatusCode::BAD_GATEWAY,
         }
     }

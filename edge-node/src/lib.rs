@@ -26,6 +26,7 @@ mod load;
 mod logs;
 mod node;
 mod private;
+mod proxy;
 mod request;
 mod rollout;
 mod routing;

@@ -228,6 +228,7 @@ impl Service {
         };
         trace.version = Some(version.clone());
         if self.options.scheduled_endpoint
+            && version.proxy.is_none()
             && let Some(trigger) = Trigger::of(&parts)
         {
             let limit = version.limits.concurrency;
@@ -314,9 +315,9 @@ impl Service {
             return;
         }
         let event = way.event(Method::GET, asking.url().to_owned(), asking.headers(), Body::Empty);
-        let (dispatcher, version) = (self.dispatcher.clone(), way.version.clone());
+        let (dispatcher, version, http) = (self.dispatcher.clone(), way.version.clone(), way.http);
         tokio::spawn(async move {
-            let Dispatched { result, instance, .. } = dispatcher.send(&version, event).await;
+            let Dispatched { result, instance, .. } = ask(&dispatcher, &version, event, http).await;
             let answered = |answer| answer::from_app(&Method::GET, answer).map_err(DispatchError::Handler);
             asking.conclude(&version.cache, result.and_then(answered), || Hold { permit, instance }).await;
         });
@@ -342,7 +343,7 @@ impl Service {
         trace.ticket.permit = Some(permit?);
         let method = event.method.clone();
         let spare = if version.origin.is_some() { copy(&event) } else { None };
-        let Dispatched { result, start, instance } = self.dispatcher.send(version, event).await;
+        let Dispatched { result, start, instance } = ask(&self.dispatcher, version, event, way.http).await;
         trace.start = start;
         trace.ticket.instance = instance;
         let result = match (result, handshake, upgrade) {
@@ -364,7 +365,7 @@ impl Service {
         match (&error, spare, &version.origin) {
             (DispatchError::Handler(HandlerError::Exception { pass_through: true, .. }), Some(event), Some(origin)) => {
                 trace.error = Some(error.code());
-                self.pass_through(event, origin).await
+                self.pass_through(&version.app, event, origin).await
             }
             _ => Err(error),
         }
@@ -389,8 +390,17 @@ impl Service {
         }
     }
 
-    async fn pass_through(&self, event: FetchEvent, origin: &Url) -> Result<Response<Outgoing>, DispatchError> {
-        let unreachable = |problem: String| DispatchError::Edge(EdgeError::OriginUnreachable(problem));
+    async fn pass_through(
+        &self,
+        app: &Arc<str>,
+        event: FetchEvent,
+        origin: &Url,
+    ) -> Result<Response<Outgoing>, DispatchError> {
+        let unreachable = |problem: String| {
+            DispatchError::Edge(EdgeError::OriginUnreachable(format!(
+                "the app failed, and so did its origin: {problem}"
+            )))
+        };
         let mut url: Url = event.url.parse().map_err(|_| unreachable("the request's URL is not valid".into()))?;
         // The setters refuse only what an http origin cannot have.
         let _ = url.set_scheme(origin.scheme());
@@ -398,7 +408,7 @@ impl Service {
         let _ = url.set_port(origin.port());
         let method = event.method.clone();
         let request = OutboundRequest { method: event.method, url, headers: event.headers, body: Body::Empty };
-        let response = self.egress.fetch(request).await.map_err(|failure| unreachable(failure.message))?;
+        let response = self.egress.fetch(app, request).await.map_err(|failure| unreachable(failure.message))?;
         let response = FetchResponse { status: response.status, headers: response.headers, body: response.body };
         answer::from_app(&method, response).map_err(DispatchError::Handler)
     }
@@ -425,6 +435,17 @@ impl Service {
             let _ = write!(line, "\n{stack}");
         }
         self.logs.write(&version.app, version.number, "error", line, Some(id.to_owned()));
+    }
+}
+
+/// Asks an isolate of the version, or the origin it is a proxy of.
+async fn ask(dispatcher: &Dispatcher, version: &Arc<VersionEntry>, event: FetchEvent, http: Version) -> Dispatched {
+    match &version.proxy {
+        None => dispatcher.send(version, event).await,
+        Some(proxy) => {
+            let result = proxy.send(event, http).await.map_err(DispatchError::Edge);
+            Dispatched { result, start: None, instance: None }
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::egress::Egress;
 use crate::host::AppHost;
 use crate::limits::LimitSettings;
 use crate::logs::Logs;
+use crate::proxy::Proxy;
 use crate::rollout;
 use crate::routing::{RouteIndex, RoutePattern};
 
@@ -43,6 +44,8 @@ pub struct VersionEntry {
     pub env: Environment,
     /// Where requests pass through to.
     pub origin: Option<Url>,
+    /// The origin that answers in the place of code.
+    pub proxy: Option<Proxy>,
     /// What its isolates may ask of the node.
     pub host: Arc<dyn Host>,
     /// Its part of the front cache.
@@ -279,6 +282,11 @@ impl Serving {
             Some(_) => Namespace::of(&[b"installed", &self.installs.fetch_add(1, Ordering::Relaxed).to_le_bytes()]),
             None => namespace(app, number, version, state),
         };
+        let proxy = config.proxy.as_ref().and_then(|settings| {
+            Proxy::new(app, settings, &self.egress)
+                .inspect_err(|problem| tracing::error!(app = %app, problem, "the app's origin cannot be used"))
+                .ok()
+        });
         VersionEntry {
             app: app.clone(),
             number,
@@ -287,6 +295,7 @@ impl Serving {
             limits: self.defaults.with(&config.limits, &self.ceilings),
             env: environment(&config.vars, secrets),
             origin: config.origin.as_deref().and_then(|origin| origin.parse().ok()),
+            proxy,
             host: Arc::new(host),
             cache: VersionCache::new(namespace, &config.cache),
             instances: Arc::default(),
@@ -302,8 +311,8 @@ impl Serving {
 impl VersionEntry {
     /// Whether isolates of the one can serve for the other. A number can come again when an app was deleted.
     fn same_as(&self, other: &Self) -> bool {
-        (self.number, self.hash, &self.limits, &self.env, &self.origin)
-            == (other.number, other.hash, &other.limits, &other.env, &other.origin)
+        (self.number, self.hash, &self.limits, &self.env, &self.origin, &self.proxy)
+            == (other.number, other.hash, &other.limits, &other.env, &other.origin, &other.proxy)
             && self.cache.same_settings(&other.cache)
     }
 }

@@ -17,7 +17,7 @@ mod tsconfig;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use atoll_bundle::{Bundle, BundleLimits, Module};
+use atoll_bundle::{Bundle, BundleLimits, Module, ModuleKind};
 use atoll_node::Compatibility;
 use deno_ast::ModuleSpecifier;
 
@@ -62,6 +62,9 @@ impl Builder {
 
     /// Builds the project. Blocks while it reads files and while esbuild runs.
     pub fn build(&mut self, project: &Project) -> Result<Bundle, BuildError> {
+        if project.proxy.is_some() {
+            return without_code(project);
+        }
         let (main, modules) = match esbuild::find(project) {
             Some(program) => esbuild::build(&program, project, &self.define(project))?,
             None => self.build_graph(project)?,
@@ -97,6 +100,13 @@ impl Builder {
 /// How much of Node.js the project's flags ask for.
 fn compatibility(project: &Project) -> Compatibility {
     Compatibility::of(project.compatibility_flags.iter().map(String::as_str))
+}
+
+/// The bundle of an app that is a proxy: one module that does nothing, because a bundle has an entry module.
+fn without_code(project: &Project) -> Result<Bundle, BuildError> {
+    let content = "// This app is a proxy of its origin: there is no code.\nexport {};\n".into();
+    let module = Module { name: "proxy.js".into(), kind: ModuleKind::EsModule, content };
+    finish(project, module.name.clone(), vec![module])
 }
 
 fn finish(project: &Project, main: String, mut modules: Vec<Module>) -> Result<Bundle, BuildError> {

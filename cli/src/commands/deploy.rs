@@ -45,8 +45,7 @@ impl Prepared {
 
     /// The version's settings.
     fn config(&self) -> VersionConfig {
-        let Project { vars, limits, origin, cache, .. } = &self.project;
-        VersionConfig { vars: vars.clone(), limits: limits.clone(), origin: origin.clone(), cache: cache.clone() }
+        self.project.config()
     }
 
     /// Writes the modules below `folder`.
@@ -95,7 +94,7 @@ pub async fn prepare(
         let what = format!("the bundle, compressed (its largest module is {largest:?}),");
         return Err(BuildError::from(BundleError::TooLarge { what, size: archive.len(), limit }).into());
     }
-    if let Some(engine) = engine {
+    if let Some(engine) = engine.filter(|_| project.proxy.is_none()) {
         progress.step("starting it once to see that it starts");
         Checker::new(engine).check(&project, bundle.clone(), hash, &BTreeMap::new()).await?;
     }

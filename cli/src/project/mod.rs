@@ -2,6 +2,7 @@
 
 pub mod dev_vars;
 mod document;
+mod own;
 mod reader;
 pub mod rules;
 #[cfg(test)]
@@ -11,7 +12,7 @@ mod triggers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use atoll_protocol::config::{CacheSettings, LimitOverrides};
+use atoll_protocol::config::{CacheSettings, LimitOverrides, ProxySettings, VersionConfig};
 use document::{Format, Node, Value};
 use reader::TableReader;
 pub use reader::WrongValue;
@@ -32,7 +33,7 @@ pub struct Project {
     pub file: String,
     /// The app's name.
     pub name: String,
-    /// The entry module, relative to the folder.
+    /// The entry module, relative to the folder; empty for a proxy.
     pub main: PathBuf,
     /// `YYYY-MM-DD`.
     pub compatibility_date: String,
@@ -54,6 +55,8 @@ pub struct Project {
     pub origin: Option<String>,
     /// The cache in front of the app: `[atoll.cache]`.
     pub cache: CacheSettings,
+    /// The origin that answers in the place of code: `atoll.origin`.
+    pub proxy: Option<ProxySettings>,
     /// Expressions that are replaced in the code, and by what.
     pub define: BTreeMap<String, String>,
     /// Never use esbuild, and leave the modules apart.
@@ -119,7 +122,7 @@ impl Project {
         let root = root.canonicalize().map_err(|source| ProjectError::Read { path: root.clone(), source })?;
         let mut project = parse(&text, &file, environment, today)?;
         project.root = root;
-        if project.main.as_os_str().is_empty() {
+        if project.main.as_os_str().is_empty() && project.proxy.is_none() {
             let found = DEFAULT_MAINS.iter().find(|main| project.root.join(main).is_file());
             let main = found.ok_or_else(|| ProjectError::Invalid {
                 file: project.file.clone(),
@@ -128,6 +131,19 @@ impl Project {
             project.main = main.into();
         }
         Ok(project)
+    }
+}
+
+impl Project {
+    /// The settings of a version made of it.
+    pub fn config(&self) -> VersionConfig {
+        VersionConfig {
+            vars: self.vars.clone(),
+            limits: self.limits.clone(),
+            origin: self.origin.clone(),
+            cache: self.cache.clone(),
+            proxy: self.proxy.clone(),
+        }
     }
 }
 
@@ -235,7 +251,12 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     let limits = read_limits(&mut table, file, &mut warnings)?;
     let crons = triggers::read(&mut table, file, &mut warnings)?;
     let origin = table.string("origin")?;
-    let cache = read_cache(&mut table, &mut warnings)?;
+    let own::Own { cache, proxy } = own::read(&mut table, &mut warnings)?;
+    if proxy.is_some() && !main.as_os_str().is_empty() {
+        return Err(invalid(
+            "it has `main` and `atoll.origin`: an app is either code or a proxy; leave one out".into(),
+        ));
+    }
     let define = table.string_table("define")?.unwrap_or_default();
     let no_bundle = table.boolean("no_bundle")?.unwrap_or(false);
     let tsconfig = table.string("tsconfig")?.map(PathBuf::from);
@@ -269,6 +290,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
         crons,
         origin,
         cache,
+        proxy,
         define,
         no_bundle,
         tsconfig,
@@ -350,20 +372,6 @@ fn read_routes(table: &mut TableReader<'_>) -> Result<Vec<String>, WrongValue> {
         }
     }
     Ok(routes)
-}
-
-/// `[atoll.cache]`. Other platforms' tools pass over the table `atoll`.
-fn read_cache(table: &mut TableReader<'_>, warnings: &mut Vec<String>) -> Result<CacheSettings, WrongValue> {
-    let Some(mut own) = table.table("atoll")? else { return Ok(CacheSettings::default()) };
-    let settings = match own.take("cache") {
-        None => CacheSettings::default(),
-        Some(node) => serde_json::from_value(node.to_json())
-            .map_err(|error| own.wrong("cache", node, &format!("settings of the cache ({error})")))?,
-    };
-    for (key, line) in own.rest() {
-        warnings.push(format!("line {line}: `{key}` is not a key this version knows; it is ignored"));
-    }
-    Ok(settings)
 }
 
 fn read_rules(table: &mut TableReader<'_>, warnings: &mut Vec<String>) -> Result<Rules, WrongValue> {

@@ -1,5 +1,7 @@
 //! Project files in all formats, right and wrong.
 
+use atoll_protocol::config::ProxyProtocol;
+
 use super::*;
 
 fn toml(text: &str) -> Result<Project, ProjectError> {
@@ -56,6 +58,23 @@ fallthrough = true
     assert_eq!(from_toml.limits.cpu_ms, Some(20));
     assert_eq!(from_toml.rules.kind_of("db/schema.sql"), Some(RuleType::Text));
     assert_eq!(from_toml.rules.kind_of("page.html"), Some(RuleType::Text));
+}
+
+#[test]
+fn an_app_without_code_names_its_origin() {
+    let head = "name = \"a\"\ncompatibility_date = \"2026-01-01\"\n";
+    let short = toml(&format!("{head}[atoll]\norigin = \"https://example.com\"\n")).unwrap();
+    let proxy = short.proxy.clone().unwrap();
+    assert_eq!((proxy.url.as_str(), proxy.preserve_host), ("https://example.com", false));
+    assert!(short.warnings.is_empty(), "{:?}", short.warnings);
+    let long = "[atoll.origin]\nurl = \"http://10.0.0.1:81\"\npreserve_host = true\nprotocol = \"http2\"\nidle_timeout_ms = 9\n";
+    let proxy = toml(&format!("{head}{long}")).unwrap().proxy.unwrap();
+    assert_eq!((proxy.preserve_host, proxy.protocol, proxy.idle_timeout_ms), (true, ProxyProtocol::Http2, Some(9)));
+    let both = toml(&format!("{head}main = \"a.js\"\n[atoll]\norigin = \"https://example.com\"\n"));
+    assert!(both.unwrap_err().to_string().contains("either code or a proxy"));
+    let wrong =
+        toml(&format!("{head}[atoll.origin]\nurl = \"http://a\"\nprotocol = \"gopher\"\n")).unwrap_err().to_string();
+    assert!(wrong.contains("origin") && wrong.contains("gopher"), "{wrong}");
 }
 
 #[test]

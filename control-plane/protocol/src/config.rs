@@ -49,6 +49,50 @@ pub struct VersionConfig {
     /// The cache in front of the app.
     #[serde(default, skip_serializing_if = "CacheSettings::is_default")]
     pub cache: CacheSettings,
+    /// The origin of an app without code; the bundle's code is not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxySettings>,
+}
+
+/// An app that is a reverse proxy (`[atoll.origin]` of a project file): what the cache in front of it does not answer, an
+/// origin does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProxySettings {
+    /// The origin: `http(s)://host[:port]`. The node's address policy holds for it.
+    pub url: String,
+    /// Whether the origin gets the `Host` that the client asked for. Default false: it gets its own, and the client's in
+    /// `X-Forwarded-Host`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub preserve_host: bool,
+    /// What is spoken to the origin. Default `auto`.
+    #[serde(default, skip_serializing_if = "ProxyProtocol::is_auto")]
+    pub protocol: ProxyProtocol,
+    /// Milliseconds until an answer begins, after the request was sent: 1 to 3,600,000. Default the node's, 60,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_timeout_ms: Option<u64>,
+    /// Milliseconds for each next part of an answer's body: 1 to 3,600,000. Default the node's, 300,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
+}
+
+/// What is spoken to an origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyProtocol {
+    /// HTTP/2 or HTTP/1.1, as TLS agrees; HTTP/1.1 without TLS.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, without TLS too, as gRPC servers expect it.
+    Http2,
+}
+
+impl ProxyProtocol {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
 }
 
 /// An app's part of the cache in front of it (`[atoll.cache]` of a project file). What is stored and for how long, the

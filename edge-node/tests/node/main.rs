@@ -6,6 +6,7 @@ mod cache;
 mod egress;
 mod following;
 mod listeners;
+mod origins;
 mod plane;
 mod platform;
 mod refusals;
@@ -44,6 +45,9 @@ const TESTS: &[Test] = tests! {
     scaling: starts_more_isolates_when_one_is_busy, ends_idle_isolates, keeps_to_the_number_of_isolates,
         caps_the_requests_of_an_app, replaces_an_isolate_that_broke_a_limit, remembers_that_code_does_not_start;
     egress: reaches_only_what_is_allowed, streams_both_ways, passes_through_to_the_origin, cuts_loops;
+    origins: forwards_to_the_origin, obeys_the_address_policy, caches_what_the_origin_allows, carries_websockets,
+        passes_trailers_on, goes_on_and_waits_for_the_answer, says_what_is_wrong_with_an_origin, breaks_the_circuit,
+        sends_again_where_that_is_safe, caps_connections, streams_and_cancels, is_replaced_like_any_app;
     cache: answers_from_what_is_stored, says_why_it_does_not_store, keeps_apart_what_differs, is_not_poisoned,
         validates_what_is_stale, serves_stale_as_the_app_allows, forgets_what_a_change_makes_old,
         streams_to_all_who_ask_and_asks_once, stores_nothing_that_breaks_off, obeys_the_app_and_the_operator,

@@ -171,19 +171,16 @@ impl Session {
             output::warning(warning);
         }
         self.warnings.clone_from(&project.warnings);
-        let config = VersionConfig {
-            vars: project.vars.clone(),
-            limits: project.limits.clone(),
-            origin: project.origin.clone(),
-            cache: project.cache.clone(),
-        };
+        let config = project.config();
         let hash = BundleHash::of(&bundle.encode());
         let next = Installed { hash, config, secrets };
         if self.installed.as_ref() == Some(&next) {
             self.complaint = None;
             return Ok(false);
         }
-        self.checker.check(&project, bundle.clone(), hash, &next.secrets).await?;
+        if project.proxy.is_none() {
+            self.checker.check(&project, bundle.clone(), hash, &next.secrets).await?;
+        }
         self.version += 1;
         let version = VersionState { bundle: hash, config: next.config.clone() };
         let state = AppState {
