@@ -58,7 +58,7 @@ impl Checker {
             version: 0,
             bundle,
             hash,
-            env: environment(&project.vars, secrets),
+            env: environment(project, secrets),
             limits: limits(&project.limits),
             host: host.clone(),
         });
@@ -87,15 +87,19 @@ fn stack_below(stack: &str, error: &HandlerError) -> String {
     lines.map(|line| format!("\n    {}", line.trim())).collect()
 }
 
-/// `env` of variables and secrets; a secret hides a variable of the same name.
-fn environment(vars: &BTreeMap<String, serde_json::Value>, secrets: &BTreeMap<String, String>) -> Environment {
+/// `env` as it is on a node; a secret hides a variable of the same name.
+fn environment(project: &Project, secrets: &BTreeMap<String, String>) -> Environment {
     let mut all: BTreeMap<String, Binding> = BTreeMap::new();
-    for (name, value) in vars {
+    for (name, value) in &project.vars {
         let binding = match value {
             serde_json::Value::String(text) => Binding::Text(text.clone()),
             other => Binding::Json(other.to_string()),
         };
         all.insert(name.clone(), binding);
+    }
+    for (name, binding) in &project.services {
+        let (service, entrypoint) = (binding.service.clone(), binding.entrypoint().to_owned());
+        all.insert(name.clone(), Binding::Service { service, entrypoint });
     }
     all.extend(secrets.iter().map(|(name, value)| (name.clone(), Binding::Secret(value.clone()))));
     all.into_iter().collect()

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use atoll_protocol::api::{NodeReport, PurgeRequest, Target};
+use atoll_protocol::api::{CronClaims, NodeReport, PurgeRequest, Target};
 use atoll_protocol::config::{CacheSettings, LimitOverrides, ProxySettings, QuerySettings, VersionConfig};
 use atoll_protocol::sync::PurgeScope;
 use http::{HeaderName, Uri};
@@ -10,6 +10,13 @@ use http::{HeaderName, Uri};
 use crate::error::ApiError;
 use crate::urls;
 
+/// The most services a version may have.
+const MAX_SERVICES: usize = 64;
+/// The most cron expressions of a version, and the most bytes of each.
+const MAX_CRONS: usize = 32;
+const MAX_CRON: usize = 128;
+/// The most due times that a node can ask for at once.
+const MAX_CLAIMS: usize = 1000;
 /// The most routes of an app.
 const MAX_ROUTES: usize = 1000;
 /// The most bytes of a variable's or secret's value.
@@ -202,6 +209,8 @@ pub(crate) fn version(config: &VersionConfig, message: Option<&str>) -> Result<(
         }
     }
     limits(&config.limits)?;
+    services(config)?;
+    crons(&config.crons)?;
     cache(&config.cache)?;
     if let Some(origin) = &config.origin
         && !is_origin(origin)
@@ -213,6 +222,47 @@ pub(crate) fn version(config: &VersionConfig, message: Option<&str>) -> Result<(
         self::proxy(proxy)?;
     }
     note("message", message.unwrap_or_default())
+}
+
+/// What a version calls other apps by. That they exist is for the caller to see.
+fn services(config: &VersionConfig) -> Result<(), ApiError> {
+    let wrong = |message: String| Err(ApiError::unprocessable("service-invalid", message));
+    if config.services.len() > MAX_SERVICES {
+        return wrong(format!("there are {} services; the limit is {MAX_SERVICES}", config.services.len()));
+    }
+    for (name, binding) in &config.services {
+        binding_name(name)?;
+        if config.vars.contains_key(name) {
+            return wrong(format!("{name} is both a variable and a service; give one of them another name"));
+        }
+        if !is_label(&binding.service) {
+            return wrong(format!("the service {name} is bound to {}, which is no app name", quoted(&binding.service)));
+        }
+        if !(1..=128).contains(&binding.entrypoint().len()) {
+            return wrong(format!("the entrypoint of the service {name} has a name of 1 to 128 bytes"));
+        }
+    }
+    Ok(())
+}
+
+fn crons(crons: &[String]) -> Result<(), ApiError> {
+    let wrong = |message: String| Err(ApiError::unprocessable("cron-invalid", message));
+    if crons.len() > MAX_CRONS {
+        return wrong(format!("there are {} cron expressions; the limit is {MAX_CRONS}", crons.len()));
+    }
+    let mut seen = HashSet::new();
+    for cron in crons {
+        if cron.len() > MAX_CRON {
+            return wrong(format!("a cron expression has {} bytes; the limit is {MAX_CRON}", cron.len()));
+        }
+        if let Err(error) = atoll_protocol::cron::parse(cron) {
+            return wrong(format!("{} is no cron expression: {error}", quoted(cron)));
+        }
+        if !seen.insert(cron) {
+            return wrong(format!("the cron expression {} is there twice; name it once", quoted(cron)));
+        }
+    }
+    Ok(())
 }
 
 fn proxy(settings: &ProxySettings) -> Result<(), ApiError> {
@@ -267,6 +317,21 @@ fn limits(limits: &LimitOverrides) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+/// What a node would run.
+pub(crate) fn cron_claims(request: &CronClaims) -> Result<(), ApiError> {
+    let wrong = |message: String| Err(ApiError::unprocessable("cron-claim-invalid", message));
+    if request.claims.len() > MAX_CLAIMS {
+        return wrong(format!("there are {} claims; the limit is {MAX_CLAIMS}", request.claims.len()));
+    }
+    if !(1..=64).contains(&request.holder.len()) {
+        return wrong(format!("the holder has {} bytes; it has 1 to 64", request.holder.len()));
+    }
+    match request.claims.iter().find(|claim| !is_label(&claim.app) || claim.cron.len() > MAX_CRON) {
+        Some(claim) => wrong(format!("{} of {} is no cron of an app", quoted(&claim.cron), quoted(&claim.app))),
+        None => Ok(()),
+    }
 }
 
 /// What a node reports of itself.

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use atoll_runtime::{CacheRequest, CachedResponse, FetchFailure, Host, LogRecord, OutboundRequest, OutboundResponse};
+use atoll_runtime::{
+    CacheRequest, CachedResponse, FetchFailure, Host, LogRecord, OutboundRequest, OutboundResponse, ServiceRequest,
+};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 
 use crate::cache_api::CacheStore;
 use crate::egress::Egress;
 use crate::logs::Logs;
+use crate::services::Services;
 
 /// The node as one version of one app sees it.
 pub struct AppHost {
@@ -22,6 +25,8 @@ pub struct AppHost {
     pub logs: Arc<Logs>,
     /// What `caches` holds.
     pub caches: CacheStore,
+    /// Other apps.
+    pub services: Arc<Services>,
 }
 
 impl Host for AppHost {
@@ -31,6 +36,10 @@ impl Host for AppHost {
 
     fn log(&self, record: LogRecord) {
         self.logs.write(&self.app, self.version, record.level.as_str(), record.message, record.request_id);
+    }
+
+    fn call(&self, request: ServiceRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> {
+        self.services.call(request).boxed()
     }
 
     fn cache_match(&self, request: CacheRequest) -> BoxFuture<'static, Result<Option<CachedResponse>, FetchFailure>> {

@@ -1,13 +1,18 @@
 //! Where an app's log lines go: to subscribers in this process, and to the control plane for apps that are tailed.
 
 use std::collections::HashSet;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use atoll_protocol::api::{LogLine, UnixMillis};
+use atoll_runtime::HandlerError;
 use tokio::sync::{broadcast, mpsc};
+
+use crate::dispatch::DispatchError;
+use crate::state::VersionEntry;
 
 /// Lines that wait for the control plane; more are dropped and counted.
 const FORWARD_QUEUE: usize = 4096;
@@ -71,6 +76,30 @@ impl Logs {
         }
         // Nobody may be listening any more.
         let _ = self.subscribers.send(line);
+    }
+
+    /// Writes down why an event of an app had no answer. What ends a whole isolate and what the handler threw, the isolate
+    /// says itself.
+    pub fn failure(&self, version: &VersionEntry, error: &DispatchError, request_id: &str) {
+        let said_already = matches!(
+            error,
+            DispatchError::Handler(
+                HandlerError::Startup { .. }
+                    | HandlerError::StartupCpuLimit { .. }
+                    | HandlerError::CpuLimit { .. }
+                    | HandlerError::MemoryLimit { .. }
+                    | HandlerError::Exception { .. }
+                    | HandlerError::InvalidResponse(_)
+            )
+        );
+        if said_already || !self.wanted(&version.app) {
+            return;
+        }
+        let mut line = error.message();
+        if let Some(stack) = error.stack() {
+            let _ = write!(line, "\n{stack}");
+        }
+        self.write(&version.app, version.number, "error", line, Some(request_id.to_owned()));
     }
 
     /// Counts lines that were taken from the queue but not delivered.

@@ -23,6 +23,7 @@ use crate::access_log::AccessLog;
 use crate::bundles::BundleStore;
 use crate::cache::FrontCache;
 use crate::config::{Config, ConfigError, ControlPlaneConfig};
+use crate::crons::Crons;
 use crate::disk::{DataDir, DiskError};
 use crate::dispatch::{Dispatcher, resident_memory};
 use crate::egress::Egress;
@@ -35,6 +36,7 @@ use crate::private::{self, Private};
 use crate::request::RequestIds;
 use crate::saved::SavedState;
 use crate::service::{Options, Service};
+use crate::services::Services;
 use crate::state::Serving;
 use crate::upgrade::{self, Inheritance, UpgradeError};
 use crate::websocket::{self, WebSockets};
@@ -154,12 +156,14 @@ impl EdgeNode {
         })?;
         let egress = Arc::new(egress);
         let (logs, log_queue) = Logs::new(&config.name);
-        let serving = Arc::new(Serving::new(&config, egress.clone(), logs.clone()));
+        let services = Services::new(logs.clone());
+        let serving = Arc::new(Serving::new(&config, egress.clone(), logs.clone(), services.clone()));
         let bundle_memory = config.bundles.cache_mb.saturating_mul(1 << 20);
         let bundle_dir = disk.as_ref().map(|disk| disk.bundles());
         let bundles = Arc::new(BundleStore::new(bundle_dir, client.clone(), bundle_memory));
         let pool = Pool::new(&engine, PoolOptions { warm: config.isolates.warm });
         let dispatcher = Arc::new(Dispatcher::new(pool, bundles.clone(), &config.isolates));
+        services.connect(&serving, &dispatcher);
         let on_name: OnName = {
             let (serving, dispatcher) = (serving.clone(), dispatcher.clone());
             Arc::new(move |name| warm(&serving, &dispatcher, name))
@@ -257,6 +261,14 @@ impl EdgeNode {
     fn follow(&self, follower: Follower, config: &Config, log_queue: mpsc::Receiver<LogLine>) {
         let (cancel, tasks) = (&self.background, &self.tasks);
         let saved = follower.resume();
+        let crons = Crons::new(
+            self.serving.clone(),
+            self.dispatcher.clone(),
+            self.logs.clone(),
+            follower.client.clone(),
+            tasks.clone(),
+        );
+        tasks.spawn(crons.run(saved.revision > 0, cancel.clone()));
         let edge_url = config.edge_url.clone().unwrap_or_else(|| self.base_url());
         let (client, status) = (follower.client.clone(), follower.status.subscribe());
         tasks.spawn(report(client.clone(), status, edge_url, config.default_domain.clone(), cancel.clone()));

@@ -1,6 +1,5 @@
 //! A request's way through the node: route, version, front cache, dispatch, answer.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -361,7 +360,7 @@ impl Service {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        self.log_failure(version, &error, way.id);
+        self.logs.failure(version, &error, way.id);
         match (&error, spare, &version.origin) {
             (DispatchError::Handler(HandlerError::Exception { pass_through: true, .. }), Some(event), Some(origin)) => {
                 trace.error = Some(error.code());
@@ -384,7 +383,7 @@ impl Service {
         match result {
             Ok(_) => Ok(trigger.done()),
             Err(error) => {
-                self.log_failure(version, &error, id);
+                self.logs.failure(version, &error, id);
                 Err(error)
             }
         }
@@ -411,30 +410,6 @@ impl Service {
         let response = self.egress.fetch(app, request).await.map_err(|failure| unreachable(failure.message))?;
         let response = FetchResponse { status: response.status, headers: response.headers, body: response.body };
         answer::from_app(&method, response).map_err(DispatchError::Handler)
-    }
-
-    /// Writes the failure of one request to the app's log. What ends a whole isolate and what the handler threw, the
-    /// isolate says itself.
-    fn log_failure(&self, version: &VersionEntry, error: &DispatchError, id: &str) {
-        let said_already = matches!(
-            error,
-            DispatchError::Handler(
-                HandlerError::Startup { .. }
-                    | HandlerError::StartupCpuLimit { .. }
-                    | HandlerError::CpuLimit { .. }
-                    | HandlerError::MemoryLimit { .. }
-                    | HandlerError::Exception { .. }
-                    | HandlerError::InvalidResponse(_)
-            )
-        );
-        if said_already || !self.logs.wanted(&version.app) {
-            return;
-        }
-        let mut line = error.message();
-        if let Some(stack) = error.stack() {
-            let _ = write!(line, "\n{stack}");
-        }
-        self.logs.write(&version.app, version.number, "error", line, Some(id.to_owned()));
     }
 }
 

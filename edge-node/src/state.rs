@@ -1,7 +1,7 @@
 //! What the node serves: one immutable snapshot of apps, versions and routes. A request reads it once and sees exactly
 //! one revision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +9,9 @@ use arc_swap::ArcSwap;
 use atoll_bundle::{Bundle, BundleHash};
 use atoll_http_cache::key::Namespace;
 use atoll_http_cache::purge::{Purges, Scope};
+use atoll_protocol::api::CronClaim;
+use atoll_protocol::config::VersionConfig;
+use atoll_protocol::cron::{self, Schedule};
 use atoll_protocol::sync::{AppState, PurgeScope, VersionState};
 use atoll_runtime::{Binding, Environment, Host};
 use serde_json::Value;
@@ -27,6 +30,7 @@ use crate::logs::Logs;
 use crate::proxy::Proxy;
 use crate::rollout;
 use crate::routing::{RouteIndex, RoutePattern};
+use crate::services::Services;
 
 /// One version of an app, with its isolates. When nothing refers to it any more, its isolates end.
 pub struct VersionEntry {
@@ -42,6 +46,8 @@ pub struct VersionEntry {
     pub limits: LimitSettings,
     /// Variables and secrets.
     pub env: Environment,
+    /// When its `scheduled` handler is due.
+    pub crons: Vec<(String, Schedule)>,
     /// Where requests pass through to.
     pub origin: Option<Url>,
     /// The origin that answers in the place of code.
@@ -95,6 +101,22 @@ impl AppEntry {
         self.versions.get(&rollout::choose(&self.name, &self.source.targets, client)?)
     }
 
+    /// The cron expressions of the versions in service that are due in this minute since the Unix epoch.
+    pub fn due(&self, minute: u64) -> BTreeSet<&str> {
+        let versions = self.source.targets.iter().filter_map(|target| self.versions.get(&target.version));
+        let crons = versions.flat_map(|version| version.crons.iter());
+        crons.filter(|(_, schedule)| schedule.is_due(minute)).map(|(text, _)| &**text).collect()
+    }
+
+    /// The version whose `scheduled` handler runs what is due, by the weights of those that have the cron.
+    pub fn version_of_cron(&self, claim: &CronClaim) -> Option<Arc<VersionEntry>> {
+        let has = |version: &&Arc<VersionEntry>| version.crons.iter().any(|(text, _)| *text == claim.cron);
+        let key = format!("{} {}", claim.cron, claim.due);
+        let chosen = self.version_for(key.as_bytes()).filter(has);
+        let mut others = self.source.targets.iter().filter_map(|target| self.versions.get(&target.version));
+        chosen.or_else(|| others.find(has)).cloned()
+    }
+
     /// Counts a request as in flight until the permit is dropped; `None` when there are `limit` already.
     pub fn admit(&self, limit: u32) -> Option<Permit> {
         Self::count(&self.in_flight, limit)
@@ -125,6 +147,8 @@ impl Drop for Permit {
 pub struct Snapshot {
     /// All routes.
     pub routes: RouteIndex<Arc<AppEntry>>,
+    /// All apps by name.
+    pub apps: BTreeMap<String, Arc<AppEntry>>,
 }
 
 /// The snapshot that is served, and how the next one is made.
@@ -138,6 +162,7 @@ pub struct Serving {
     egress: Arc<Egress>,
     logs: Arc<Logs>,
     caches: CacheStore,
+    services: Arc<Services>,
     installs: AtomicU64,
 }
 
@@ -150,7 +175,7 @@ struct Sources {
 
 impl Serving {
     /// Serves nothing.
-    pub fn new(config: &Config, egress: Arc<Egress>, logs: Arc<Logs>) -> Self {
+    pub fn new(config: &Config, egress: Arc<Egress>, logs: Arc<Logs>, services: Arc<Services>) -> Self {
         Self {
             current: ArcSwap::default(),
             sources: Mutex::default(),
@@ -161,6 +186,7 @@ impl Serving {
             egress,
             logs,
             caches: CacheStore::new(&config.cache),
+            services,
             installs: AtomicU64::new(0),
         }
     }
@@ -231,7 +257,7 @@ impl Serving {
                 routes.push((RoutePattern::whole_host(&host), entry.clone()));
             }
         }
-        self.current.store(Arc::new(Snapshot { routes: routes.into_iter().collect() }));
+        self.current.store(Arc::new(Snapshot { routes: routes.into_iter().collect(), apps }));
     }
 
     fn entry(
@@ -276,6 +302,7 @@ impl Serving {
             egress: self.egress.clone(),
             logs: self.logs.clone(),
             caches: self.caches.clone(),
+            services: self.services.clone(),
         };
         let namespace = match &bundle {
             // What is served from memory has no name that lasts.
@@ -293,7 +320,8 @@ impl Serving {
             hash: version.bundle,
             bundle,
             limits: self.defaults.with(&config.limits, &self.ceilings),
-            env: environment(&config.vars, secrets),
+            env: environment(config, secrets),
+            crons: crons(app, &config.crons),
             origin: config.origin.as_deref().and_then(|origin| origin.parse().ok()),
             proxy,
             host: Arc::new(host),
@@ -313,6 +341,7 @@ impl VersionEntry {
     fn same_as(&self, other: &Self) -> bool {
         (self.number, self.hash, &self.limits, &self.env, &self.origin, &self.proxy)
             == (other.number, other.hash, &other.limits, &other.env, &other.origin, &other.proxy)
+            && self.crons.iter().map(|(text, _)| text).eq(other.crons.iter().map(|(text, _)| text))
             && self.cache.same_settings(&other.cache)
     }
 }
@@ -330,6 +359,17 @@ fn namespace(app: &str, number: u64, version: &VersionState, state: &AppState) -
     Namespace::of(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
+fn crons(app: &str, expressions: &[String]) -> Vec<(String, Schedule)> {
+    let read = |text: &String| match cron::parse(text) {
+        Ok(schedule) => Some((text.clone(), schedule)),
+        Err(error) => {
+            tracing::warn!(app, cron = text, error, "cron ignored");
+            None
+        }
+    };
+    expressions.iter().filter_map(read).collect()
+}
+
 fn purges(state: &AppState) -> Purges {
     let (mut floor, mut rules) = (0, Vec::new());
     for purge in &state.purges {
@@ -343,14 +383,18 @@ fn purges(state: &AppState) -> Purges {
 }
 
 /// `env`, sorted by name; a secret takes the place of a variable of the same name.
-fn environment(vars: &BTreeMap<String, Value>, secrets: &BTreeMap<String, String>) -> Environment {
+fn environment(config: &VersionConfig, secrets: &BTreeMap<String, String>) -> Environment {
     let mut env = BTreeMap::new();
-    for (name, value) in vars {
+    for (name, value) in &config.vars {
         let binding = match value {
             Value::String(text) => Binding::Text(text.clone()),
             other => Binding::Json(other.to_string()),
         };
         env.insert(name.clone(), binding);
+    }
+    for (name, binding) in &config.services {
+        let (service, entrypoint) = (binding.service.clone(), binding.entrypoint().to_owned());
+        env.insert(name.clone(), Binding::Service { service, entrypoint });
     }
     env.extend(secrets.iter().map(|(name, value)| (name.clone(), Binding::Secret(value.clone()))));
     env.into_iter().collect()

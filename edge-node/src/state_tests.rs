@@ -7,7 +7,7 @@ fn serving() -> Serving {
     let config = Config::default();
     let (logs, _) = Logs::new("n");
     let egress = Egress::new(&config.egress, crate::websocket::settings(&config.websocket)).unwrap();
-    Serving::new(&config, Arc::new(egress), logs)
+    Serving::new(&config, Arc::new(egress), logs.clone(), Services::new(logs))
 }
 
 fn app(name: &str, versions: &[(u64, &str)]) -> AppState {
@@ -106,9 +106,18 @@ async fn an_app_whose_secrets_cannot_be_opened_keeps_what_it_had() {
 fn env_is_sorted_and_secrets_take_precedence() {
     let vars = serde_json::json!({"Z": "text", "B": {"x": [1]}, "S": "no"});
     let vars: BTreeMap<String, Value> = serde_json::from_value(vars).unwrap();
-    let env = environment(&vars, &[("S".to_owned(), "yes".to_owned())].into());
+    let services = serde_json::json!({"A": {"service": "other"}, "C": {"service": "o", "entrypoint": "E"}});
+    let services = serde_json::from_value(services).unwrap();
+    let config = VersionConfig { vars, services, ..VersionConfig::default() };
+    let env = environment(&config, &[("S".to_owned(), "yes".to_owned())].into());
+    let service = |service: &str, entrypoint: &str| Binding::Service {
+        service: service.to_owned(),
+        entrypoint: entrypoint.to_owned(),
+    };
     let expected = [
+        ("A".to_owned(), service("other", "default")),
         ("B".to_owned(), Binding::Json("{\"x\":[1]}".into())),
+        ("C".to_owned(), service("o", "E")),
         ("S".to_owned(), Binding::Secret("yes".into())),
         ("Z".to_owned(), Binding::Text("text".into())),
     ];

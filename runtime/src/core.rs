@@ -240,7 +240,7 @@ impl Core {
                 let method = begun.method.as_str().as_bytes();
                 let method = v8::String::new_from_utf8(scope, method, v8::NewStringType::Internalized)?;
                 let url = v8::String::new_from_utf8(scope, begun.url.as_bytes(), v8::NewStringType::Normal)?;
-                let kind = v8::Integer::new_from_unsigned(scope, begun.body.code()).into();
+                let kind = v8::Integer::new_from_unsigned(scope, begun.code()).into();
                 Some([slot, method.into(), url.into(), kind])
             },
         );

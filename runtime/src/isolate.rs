@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use atoll_web::event::{Event, FetchEvent, FetchResponse, HandlerError, ScheduledEvent, ScheduledOutcome};
+use atoll_web::event::{
+    Event, FetchEvent, FetchResponse, HandlerError, ScheduledEvent, ScheduledOutcome, ServiceEvent,
+};
 use atoll_web::requests;
 use deno_core::v8;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -228,6 +230,11 @@ impl Isolate {
     pub async fn scheduled(&self, event: ScheduledEvent) -> Result<ScheduledOutcome, HandlerError> {
         let done = self.send(event.into()).await?;
         Ok(ScheduledOutcome { no_retry: done.status == requests::DONE_NO_RETRY })
+    }
+
+    /// Sends work of another worker. As [`fetch`](Self::fetch) otherwise.
+    pub async fn service(&self, event: ServiceEvent) -> Result<FetchResponse, HandlerError> {
+        self.send(event.into()).await
     }
 
     async fn send(&self, event: Event) -> Result<FetchResponse, HandlerError> {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use atoll_bundle::{Bundle, BundleError, BundleHash, BundleLimits, ModuleKind};
 use atoll_protocol::api::{App, DeployRequest, DeployResponse, RevisionStatus};
-use atoll_protocol::config::VersionConfig;
 use atoll_runtime::Engine;
 use bytes::Bytes;
 use http::StatusCode;
@@ -41,11 +40,6 @@ impl Prepared {
     /// How many modules it has, source maps aside.
     fn modules(&self) -> usize {
         self.bundle.modules.iter().filter(|module| module.kind != ModuleKind::SourceMap).count()
-    }
-
-    /// The version's settings.
-    fn config(&self) -> VersionConfig {
-        self.project.config()
     }
 
     /// Writes the modules below `folder`.
@@ -122,9 +116,9 @@ pub async fn in_service(client: &Client, prepared: &Prepared) -> Result<Option<(
     }
     let number = target.version;
     let versions = client.versions(&project.name).await?;
-    let same = versions
-        .iter()
-        .any(|version| (version.number, version.bundle) == (number, *hash) && version.config == prepared.config());
+    let same = versions.iter().any(|version| {
+        (version.number, version.bundle) == (number, *hash) && version.config == prepared.project.config()
+    });
     Ok(same.then_some((app, number)))
 }
 
@@ -142,7 +136,7 @@ pub async fn put_into_service(
     }
     let request = DeployRequest {
         bundle: *hash,
-        config: prepared.config(),
+        config: prepared.project.config(),
         routes: project.routes.clone(),
         default_route: project.default_route,
         message,

@@ -5,6 +5,7 @@ mod document;
 mod own;
 mod reader;
 pub mod rules;
+mod services;
 #[cfg(test)]
 mod tests;
 mod triggers;
@@ -12,7 +13,7 @@ mod triggers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use atoll_protocol::config::{CacheSettings, LimitOverrides, ProxySettings, VersionConfig};
+use atoll_protocol::config::{CacheSettings, LimitOverrides, ProxySettings, ServiceBinding, VersionConfig};
 use document::{Format, Node, Value};
 use reader::TableReader;
 pub use reader::WrongValue;
@@ -51,6 +52,8 @@ pub struct Project {
     pub limits: LimitOverrides,
     /// Cron expressions of the `scheduled` handler: `triggers.crons`.
     pub crons: Vec<String>,
+    /// Other apps by their names in `env`.
+    pub services: BTreeMap<String, ServiceBinding>,
     /// Where `passThroughOnException` sends requests.
     pub origin: Option<String>,
     /// The cache in front of the app: `[atoll.cache]`.
@@ -105,6 +108,19 @@ pub enum ProjectError {
 }
 
 impl Project {
+    /// The settings of a version of it.
+    pub fn config(&self) -> VersionConfig {
+        VersionConfig {
+            vars: self.vars.clone(),
+            limits: self.limits.clone(),
+            services: self.services.clone(),
+            crons: self.crons.clone(),
+            origin: self.origin.clone(),
+            cache: self.cache.clone(),
+            proxy: self.proxy.clone(),
+        }
+    }
+
     /// Reads the project in the folder `path`, or whose project file `path` is. `environment` chooses `[env.NAME]`;
     /// `today` (`YYYY-MM-DD`) stands in for a missing compatibility date.
     pub fn load(path: &Path, environment: Option<&str>, today: &str) -> Result<Self, ProjectError> {
@@ -134,32 +150,18 @@ impl Project {
     }
 }
 
-impl Project {
-    /// The settings of a version made of it.
-    pub fn config(&self) -> VersionConfig {
-        VersionConfig {
-            vars: self.vars.clone(),
-            limits: self.limits.clone(),
-            origin: self.origin.clone(),
-            cache: self.cache.clone(),
-            proxy: self.proxy.clone(),
-        }
-    }
-}
-
 /// The name in the project file of the folder `path`, when there is one.
 pub fn name_of(path: &Path, environment: Option<&str>) -> Result<String, ProjectError> {
     Project::load(path, environment, "1970-01-01").map(|project| project.name)
 }
 
 /// Keys of bindings and features that a project file may have and this platform does not offer yet.
-const NOT_AVAILABLE: [&str; 32] = [
+const NOT_AVAILABLE: [&str; 31] = [
     "kv_namespaces",
     "d1_databases",
     "durable_objects",
     "r2_buckets",
     "queues",
-    "services",
     "assets",
     "migrations",
     "ai",
@@ -211,7 +213,7 @@ const WITHOUT_EFFECT: [&str; 18] = [
 ];
 
 /// Keys that an environment does not take over from the top level.
-const NOT_INHERITED: [&str; 2] = ["vars", "define"];
+const NOT_INHERITED: [&str; 3] = ["vars", "define", "services"];
 
 /// Reads a project file's text. `root` of the answer is empty; so is `main` when the file names none.
 pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> Result<Project, ProjectError> {
@@ -250,6 +252,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     let rules = read_rules(&mut table, &mut warnings)?;
     let limits = read_limits(&mut table, file, &mut warnings)?;
     let crons = triggers::read(&mut table, file, &mut warnings)?;
+    let services = services::read(&mut table, file, &mut warnings)?;
     let origin = table.string("origin")?;
     let own::Own { cache, proxy } = own::read(&mut table, &mut warnings)?;
     if proxy.is_some() && !main.as_os_str().is_empty() {
@@ -288,6 +291,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
         rules,
         limits,
         crons,
+        services,
         origin,
         cache,
         proxy,

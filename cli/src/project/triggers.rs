@@ -1,6 +1,6 @@
 //! `triggers` of a project file: when the `scheduled` handler is due.
 
-use croner::parser::{CronParser, Seconds, Year};
+use atoll_protocol::cron;
 
 use super::document::{Node, Value};
 use super::reader::{TableReader, WrongValue};
@@ -21,20 +21,10 @@ pub fn read(table: &mut TableReader<'_>, file: &str, warnings: &mut Vec<String>)
     for (key, line) in triggers.rest() {
         warnings.push(format!("{file}, line {line}: `{key}` is not a trigger this version knows; it is ignored"));
     }
-    if !crons.is_empty() {
-        warnings.push(format!(
-            "{file}, line {}: nothing sets off `triggers.crons` on a node yet; `atoll dev` does at /__scheduled?cron=…",
-            node.line
-        ));
-    }
     Ok(crons)
 }
 
 fn expression(node: &Node) -> Result<String, String> {
     let Value::String(text) = &node.value else { return Err(String::new()) };
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    match parser.parse(text) {
-        Ok(_) => Ok(text.clone()),
-        Err(error) => Err(format!(" ({error})")),
-    }
+    cron::parse(text).map(|_| text.clone()).map_err(|problem| format!(" ({problem})"))
 }

@@ -29,6 +29,7 @@
 //! | `GET /v1/sync?since=R&node=NAME&key=HEX&history=ID` | | stream of [`SignedFrame`](crate::sync::SignedFrame) | node |
 //! | `POST /v1/nodes/{node}/report` | [`NodeReport`] | empty, 204 | node |
 //! | `POST /v1/nodes/{node}/logs` | `[LogLine]` | empty, 204 | node |
+//! | `POST /v1/nodes/{node}/crons` | [`CronClaims`] | [`CronGrants`] | node |
 //!
 //! `admin` includes every scope, `deploy` includes `read`.
 
@@ -334,6 +335,38 @@ pub struct NodeReport {
     /// Apps the node could not bring up at this revision, and why.
     #[serde(default)]
     pub failures: BTreeMap<String, String>,
+}
+
+/// How long the control plane remembers who has a due time of a cron, milliseconds. It gives out none that is older.
+pub const CRON_KEPT_MS: u64 = 3_600_000;
+
+/// A time at which a cron of an app is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CronClaim {
+    /// The app.
+    pub app: String,
+    /// The cron expression.
+    pub cron: String,
+    /// When it is due: the beginning of a minute.
+    pub due: UnixMillis,
+}
+
+/// `POST /v1/nodes/{node}/crons`: what a node would run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CronClaims {
+    /// A word that the node's process made for itself when it started.
+    pub holder: String,
+    /// At most 1,000.
+    pub claims: Vec<CronClaim>,
+}
+
+/// Which of them it is to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CronGrants {
+    /// For each claim, in order, whether it is the node's.
+    pub granted: Vec<bool>,
 }
 
 /// A node as the control plane knows it.

@@ -43,6 +43,13 @@ pub struct VersionConfig {
     /// Limits for this version.
     #[serde(default)]
     pub limits: LimitOverrides,
+    /// Other apps, or this one, by their names in `env`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<String, ServiceBinding>,
+    /// When the `scheduled` handler is due: cron expressions of five fields (minute, hour, day of the month, month, day of
+    /// the week), in UTC.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crons: Vec<String>,
     /// Where `passThroughOnException` sends a request whose handler threw: an `http(s)://host[:port]` base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
@@ -92,6 +99,24 @@ pub enum ProxyProtocol {
 impl ProxyProtocol {
     fn is_auto(&self) -> bool {
         *self == Self::Auto
+    }
+}
+
+/// An app that another one calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceBinding {
+    /// Its name.
+    pub service: String,
+    /// The name under which its entry module exports what is called. Default: the default export.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<String>,
+}
+
+impl ServiceBinding {
+    /// The name of the export.
+    pub fn entrypoint(&self) -> &str {
+        self.entrypoint.as_deref().unwrap_or("default")
     }
 }
 

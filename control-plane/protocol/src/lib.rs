@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod config;
+pub mod cron;
 mod hex;
 pub mod seal;
 pub mod signing;

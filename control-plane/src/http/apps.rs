@@ -87,6 +87,7 @@ pub(super) async fn deploy(
     let deployed = to_the_end(&plane, async move {
         let _pin = state.bundles.pin().await;
         super::bundles::require(&state, deploy.version.bundle).await?;
+        super::services::require(&state, &name, &deploy.version.config).await?;
         Ok(state.store.deploy(name, deploy, time::now()).await?)
     })
     .await?;

@@ -2,10 +2,12 @@
 
 mod apps;
 mod bundles;
+mod crons;
 mod nodes;
 pub(crate) mod openapi;
 pub(crate) mod purges;
 mod secrets;
+mod services;
 mod tokens;
 mod versions;
 
@@ -40,6 +42,7 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/{node}/report", post(nodes::report))
         .route("/v1/nodes/{node}/logs", post(nodes::logs))
+        .route("/v1/nodes/{node}/crons", post(crons::claim))
         .route("/v1/revisions/{revision}", get(nodes::revision))
         .route("/v1/sync", get(nodes::sync))
         .fallback(route_not_found)

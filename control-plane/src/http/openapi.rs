@@ -22,7 +22,7 @@ use utoipa::{Modify, OpenApi};
         super::bundles::get, super::bundles::head, super::bundles::put,
         super::tokens::list, super::tokens::create, super::tokens::delete,
         super::nodes::health, super::nodes::list, super::nodes::report, super::nodes::logs, super::nodes::revision,
-        super::nodes::sync,
+        super::nodes::sync, super::crons::claim,
     )
 )]
 struct Api;

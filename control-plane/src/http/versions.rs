@@ -44,6 +44,7 @@ pub(super) async fn create(
     let version = to_the_end(&plane, async move {
         let _pin = state.bundles.pin().await;
         super::bundles::require(&state, version.bundle).await?;
+        super::services::require(&state, &app, &version.config).await?;
         Ok(state.store.create_version(app, version, time::now()).await?)
     });
     Ok(Json(version.await?))

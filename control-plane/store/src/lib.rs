@@ -18,7 +18,7 @@ pub use record::{
 pub use sqlite::{SqliteOptions, SqliteStore};
 
 use atoll_bundle::BundleHash;
-use atoll_protocol::api::{Deployment, SecretInfo, Target, UnixMillis, Version};
+use atoll_protocol::api::{CronClaim, Deployment, SecretInfo, Target, UnixMillis, Version};
 use atoll_protocol::sync::PurgeScope;
 use std::collections::HashSet;
 use tokio::sync::watch;
@@ -84,6 +84,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Purges what nodes have cached of an app; gives the revision.
     fn purge(&self, app: String, scopes: Vec<PurgeScope>, now: UnixMillis) -> StoreFuture<'_, u64>;
+
+    /// Gives due times of crons to whoever asks first; says for each whether it is the holder's. The same holder gets the
+    /// same answer when it asks again. Nobody gets what is older than [`CRON_KEPT_MS`](atoll_protocol::api::CRON_KEPT_MS).
+    fn claim_crons(&self, holder: String, claims: Vec<CronClaim>, now: UnixMillis) -> StoreFuture<'_, Vec<bool>>;
 
     /// An app's secrets by name, without their values.
     fn secrets(&self, app: String) -> StoreFuture<'_, Vec<SecretInfo>>;

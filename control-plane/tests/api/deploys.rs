@@ -1,6 +1,8 @@
 //! What a deploy makes, and what can be done with it.
 
-use atoll_protocol::api::{App, Changed, DeployResponse, Deployment, Node, RevisionStatus, SecretInfo, Version};
+use atoll_protocol::api::{
+    App, Changed, CronGrants, DeployResponse, Deployment, Node, RevisionStatus, Scope, SecretInfo, Version,
+};
 use atoll_protocol::seal::NodeKey;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -163,4 +165,59 @@ async fn a_revision_settles_when_the_nodes_run_it() {
         (!nodes[0].connected).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn services_have_to_exist_and_crons_to_be_crons() {
+    let running = Running::new().await;
+    let api = running.admin();
+    let services = |service: &str| json!({ "config": { "services": { "OTHER": { "service": service } } } });
+    api.deploy("front", "1", services("back")).await.error(
+        422,
+        "service-not-found",
+        &["OTHER", "back", "deploy it first"],
+    );
+    // Itself an app may call from the beginning.
+    api.deploy("front", "1", services("front")).await.ok::<Value>();
+    api.deploy("back", "1", json!({})).await.ok::<Value>();
+    api.deploy("front", "1", services("back")).await.ok::<Value>();
+    let both = json!({ "config": { "vars": { "A": 1 }, "services": { "A": { "service": "back" } } } });
+    api.deploy("front", "1", both).await.error(422, "service-invalid", &["A is both"]);
+    api.deploy("front", "1", services("No Name")).await.error(422, "service-invalid", &["No Name"]);
+    let crons = |crons: Value| json!({ "config": { "crons": crons } });
+    api.deploy("front", "1", crons(json!(["*/5 * * * *", "0 17 * * SUN"]))).await.ok::<Value>();
+    for (wrong, word) in
+        [(json!(["x"]), "\"x\""), (json!(["* * * * *", "* * * * *"]), "twice"), (json!(vec!["a"; 33]), "33")]
+    {
+        api.deploy("front", "1", crons(wrong)).await.error(422, "cron-invalid", &[word]);
+    }
+}
+
+#[tokio::test]
+async fn a_due_time_of_a_cron_is_given_to_one_node_once() {
+    let running = Running::new().await;
+    let node = running.scoped(Scope::Node).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let due = now / 60_000 * 60_000;
+    let claim = |due: u64| json!({ "app": "shop", "cron": "* * * * *", "due": due });
+    let ask = async |name: &str, holder: &str, claims: Vec<Value>| {
+        let request = json!({ "holder": holder, "claims": claims });
+        node.post(&format!("/v1/nodes/{name}/crons"), request).await.ok::<CronGrants>().granted
+    };
+    assert_eq!(ask("n1", "a", vec![claim(due), claim(due - 60_000)]).await, [true, true]);
+    assert_eq!(ask("n2", "b", vec![claim(due), claim(due - 120_000)]).await, [false, true]);
+    // Whoever has not heard the answer may ask again; the process after it may not.
+    assert_eq!(ask("n1", "a", vec![claim(due)]).await, [true]);
+    assert_eq!(ask("n1", "c", vec![claim(due)]).await, [false]);
+    assert_eq!(ask("n1", "a", vec![claim(due - 2 * 3_600_000)]).await, [false], "what is forgotten is not given out");
+    let answer = running.scoped(Scope::Read).await;
+    let request = json!({ "holder": "a", "claims": [] });
+    answer.send(Method::POST, "/v1/nodes/n1/crons", &request).await.error(403, "scope-insufficient", &["node"]);
+    for (wrong, word) in [
+        (json!({ "holder": "", "claims": [] }), "holder"),
+        (json!({ "holder": "a", "claims": vec![claim(1); 1001] }), "1001"),
+        (json!({ "holder": "a", "claims": [{ "app": "No", "cron": "x", "due": 1 }] }), "No"),
+    ] {
+        node.send(Method::POST, "/v1/nodes/n1/crons", &wrong).await.error(422, "cron-claim-invalid", &[word]);
+    }
 }

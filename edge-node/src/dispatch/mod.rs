@@ -9,7 +9,9 @@ mod start_backoff;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atoll_runtime::{Body, FetchEvent, FetchResponse, HandlerError, Pool, ScheduledEvent, ScheduledOutcome, Worker};
+use atoll_runtime::{
+    Body, FetchEvent, FetchResponse, HandlerError, Pool, ScheduledEvent, ScheduledOutcome, ServiceEvent, Worker,
+};
 use http::Method;
 
 use self::evict::Room;
@@ -131,6 +133,18 @@ impl Dispatcher {
             Err(error) => return Dispatched { result: Err(error), start: None, instance: None },
         };
         let result = instance.isolate.scheduled(event).await;
+        version.instances.backoff().record(result.as_ref().err(), Instant::now());
+        let result = result.map_err(DispatchError::Handler);
+        Dispatched { result, start: Some(start), instance: Some(instance) }
+    }
+
+    /// Sends work of another app to an isolate of `version`, once.
+    pub async fn service(&self, version: &Arc<VersionEntry>, event: ServiceEvent) -> Dispatched {
+        let (instance, start) = match self.acquire(version).await {
+            Ok(acquired) => acquired,
+            Err(error) => return Dispatched { result: Err(error), start: None, instance: None },
+        };
+        let result = instance.isolate.service(event).await;
         version.instances.backoff().record(result.as_ref().err(), Instant::now());
         let result = result.map_err(DispatchError::Handler);
         Dispatched { result, start: Some(start), instance: Some(instance) }

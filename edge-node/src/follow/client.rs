@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use atoll_bundle::{BundleHash, BundleLimits};
-use atoll_protocol::api::{ErrorBody, LogLine, NodeReport};
+use atoll_protocol::api::{CronClaims, CronGrants, ErrorBody, LogLine, NodeReport};
 use atoll_protocol::seal::NodePublicKey;
 use atoll_protocol::sync::SignedFrame;
 use bytes::{Bytes, BytesMut};
@@ -112,6 +112,20 @@ impl ControlPlaneClient {
     /// Hands log lines over.
     pub async fn logs(&self, lines: &[LogLine]) -> Result<(), ClientError> {
         self.post(&format!("/v1/nodes/{}/logs", self.node), &lines).await
+    }
+
+    /// Asks for due times of crons; says for each whether this node is to run it.
+    pub async fn claim(&self, request: &CronClaims) -> Result<Vec<bool>, ClientError> {
+        let body = serde_json::to_vec(request).expect("claims have string keys only");
+        let response = self.send(Method::POST, &format!("/v1/nodes/{}/crons", self.node), Some(body.into())).await?;
+        let body = timeout(ANSWER_TIME, Limited::new(response.into_body(), 64 << 10).collect()).await;
+        let body = body.map_err(|_| ClientError::Timeout(ANSWER_TIME))?;
+        let body = body.map_err(|error| ClientError::Malformed(error.to_string()))?.to_bytes();
+        match serde_json::from_slice::<CronGrants>(&body) {
+            Ok(CronGrants { granted }) if granted.len() == request.claims.len() => Ok(granted),
+            Ok(_) => Err(ClientError::Malformed("it does not answer every claim".into())),
+            Err(error) => Err(ClientError::Malformed(error.to_string())),
+        }
     }
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {

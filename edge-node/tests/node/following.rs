@@ -200,3 +200,54 @@ pub async fn asks_again_when_frames_go_back(engine: Engine) {
     assert!(plane.syncs()[1].contains("since=0"));
     assert_eq!(get(&node, "a", "/").await.body, "a 1");
 }
+
+/// Two nodes that are started again make up for what was due in the meantime, each due time on one of them, once.
+pub async fn runs_what_is_due_once(engine: Engine) {
+    let code = "const ran = []; export default {
+        scheduled(controller) { ran.push(`${controller.cron} ${controller.scheduledTime}`); },
+        fetch() { return Response.json(ran); } };";
+    let mut plane = Plane::new().await;
+    plane.upload(code);
+    let mut state = app("a", 1, code);
+    for version in state.versions.values_mut() {
+        // The second is never due.
+        version.config.crons = vec!["* * * * *".into(), "0 0 31 2 *".into()];
+    }
+    plane.opens_with(1, vec![state]);
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let start = async || {
+        let mut nodes = Vec::new();
+        for dir in &dirs {
+            let mut config = plane.config(dir.path());
+            config.isolates.max_per_version = 1;
+            nodes.push(EdgeNode::start(config, engine.clone()).await.expect("the node starts"));
+        }
+        nodes
+    };
+    // What was due before a node knew the app is not its business.
+    for node in start().await {
+        node.applied(1).await;
+        node.shutdown(Duration::ZERO).await;
+    }
+    let known = plane.crons().len();
+    assert!(known <= 2, "{:?}", plane.crons());
+    let nodes = start().await;
+    let all = async || {
+        let mut all = Vec::new();
+        for node in &nodes {
+            all.extend(serde_json::from_str::<Vec<String>>(&get(node, "a", "/").await.body).unwrap());
+        }
+        all
+    };
+    eventually("what was due is run", async || all().await.len() >= 15 - known).await;
+    let mut ran = all().await;
+    ran.sort();
+    let count = ran.len();
+    ran.dedup();
+    assert_eq!(ran.len(), count, "{ran:?}");
+    for line in &ran {
+        let due: u64 = line.strip_prefix("* * * * * ").expect(line).parse().expect(line);
+        assert!(due.is_multiple_of(60_000) && plane.crons().contains(&("a".into(), "* * * * *".into(), due)), "{line}");
+    }
+    plane.stop().await;
+}

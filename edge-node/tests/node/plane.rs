@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use atoll_edge_node::{Config, ControlPlaneConfig, Secret};
-use atoll_protocol::api::{LogLine, NodeReport};
+use atoll_protocol::api::{CronClaims, CronGrants, LogLine, NodeReport};
 use atoll_protocol::seal::NodePublicKey;
 use atoll_protocol::signing::SigningKey;
 use atoll_protocol::sync::{AppState, Frame, SignedFrame};
@@ -34,6 +34,8 @@ struct Seen {
     syncs: Vec<String>,
     reports: Vec<NodeReport>,
     logs: Vec<LogLine>,
+    /// Who has a due time of a cron.
+    crons: HashMap<(String, String, u64), String>,
 }
 
 struct Shared {
@@ -172,6 +174,11 @@ impl Plane {
         self.shared.seen.lock().unwrap().logs.clone()
     }
 
+    /// Which due times of crons nodes have asked for.
+    pub fn crons(&self) -> Vec<(String, String, u64)> {
+        self.shared.seen.lock().unwrap().crons.keys().cloned().collect()
+    }
+
     /// The key that the node sent with its last stream.
     pub fn node_key(&self) -> Option<NodePublicKey> {
         let query = self.syncs().pop()?;
@@ -211,6 +218,15 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             shared.seen.lock().unwrap().reports.push(report);
         }
         (StatusCode::NO_CONTENT, Bytes::new())
+    } else if path.ends_with("/crons") {
+        let request: CronClaims = serde_json::from_slice(&body.unwrap_or_default()).expect("claims");
+        let mut seen = shared.seen.lock().unwrap();
+        let granted = request.claims.into_iter().map(|claim| {
+            let owner = seen.crons.entry((claim.app, claim.cron, claim.due)).or_insert(request.holder.clone());
+            *owner == request.holder
+        });
+        let grants = CronGrants { granted: granted.collect() };
+        (StatusCode::OK, serde_json::to_vec(&grants).expect("JSON").into())
     } else {
         assert!(path.ends_with("/logs"), "{path}");
         if let Ok(body) = body {

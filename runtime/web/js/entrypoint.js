@@ -8,10 +8,17 @@ const { core, primordials } = __bootstrap;
 const { op_atoll_env } = core.ops;
 const {
   JSONParse,
+  JSONStringify,
+  MapPrototypeGet,
+  MapPrototypeSet,
   ObjectDefineProperty,
+  ObjectGetPrototypeOf,
+  ObjectHasOwn,
+  ObjectPrototype,
   ObjectPrototypeIsPrototypeOf,
   ReflectApply,
   ReflectOwnKeys,
+  SafeMap,
   TypeError,
 } = primordials;
 const events = core.loadExtScript("ext:deno_web/02_event.js");
@@ -31,12 +38,17 @@ class WorkerEntrypoint {
 // `env`, once built.
 let bindings = null;
 
+// What the entry module exports, once the worker is started, and the adapters of its named entrypoints.
+let exported = null;
+let adapters = new SafeMap();
+
 function environment() {
   if (bindings !== null) return bindings;
   const built = {};
   const list = op_atoll_env();
   for (let i = 0; i < list.length; i += 3) {
     let value = list[i + 2];
+    if (list[i] === "service") value = core.loadExtScript("ext:atoll_web/service.js").createService(i / 3 + 1);
     if (list[i] === "json") {
       try {
         value = JSONParse(value);
@@ -65,8 +77,25 @@ function prepare(namespace) {
   for (let i = 0; i < names.length; i++) define(globalThis, names[i], env[names[i]], false);
 }
 
+// The adapter for what the entry module exports under another name than `default`.
+function named(name) {
+  let adapter = MapPrototypeGet(adapters, name);
+  if (adapter === undefined) {
+    const entry = ObjectHasOwn(exported, name) ? exported[name] : undefined;
+    if (isEntrypointClass(entry)) adapter = ofClass(entry);
+    else if (typeof entry === "object" && entry !== null && hasMethods(entry)) adapter = ofObject(entry);
+    else throw new TypeError(`The worker has no entrypoint ${JSONStringify(name)}`);
+    MapPrototypeSet(adapters, name, adapter);
+  }
+  return adapter;
+}
+
+const isEntrypointClass = (entry) =>
+  typeof entry === "function" && ObjectPrototypeIsPrototypeOf(WorkerEntrypoint.prototype, entry.prototype);
+
 // The adapter for an evaluated entry module; an error says what it lacks.
 function find(namespace) {
+  exported = namespace;
   const entry = namespace.default;
   if (entry === undefined || entry === null) {
     if (events.listenerCount(globalThis, "fetch") + events.listenerCount(globalThis, "scheduled") > 0) {
@@ -74,7 +103,7 @@ function find(namespace) {
     }
     throw new TypeError(`The entry module has no default export; it needs one with a fetch method: ${EXAMPLE}`);
   }
-  if (typeof entry === "function" && ObjectPrototypeIsPrototypeOf(WorkerEntrypoint.prototype, entry.prototype)) {
+  if (isEntrypointClass(entry)) {
     return ofClass(entry);
   }
   if (typeof entry !== "object" && typeof entry !== "function") {
@@ -93,7 +122,7 @@ function missing(name) {
 
 function ofObject(entry) {
   const { fetch, scheduled } = entry;
-  if (typeof fetch !== "function" && !hasHandler(entry)) {
+  if (!hasMethods(entry)) {
     throw new TypeError(
       typeof entry === "function"
         ? `The entry module's default export is a function; it must be an object with a fetch method: ${EXAMPLE}`
@@ -102,8 +131,15 @@ function ofObject(entry) {
   }
   const method = (value, name) =>
     typeof value === "function" ? (event, env, ctx) => ReflectApply(value, entry, [event, env, ctx]) : missing(name);
-  return { fetch: method(fetch, "fetch"), scheduled: method(scheduled, "scheduled") };
+  const call = (name) => {
+    throw new TypeError(
+      `The method ${JSONStringify(name)} cannot be called: only those of a class that extends WorkerEntrypoint can`,
+    );
+  };
+  return { fetch: method(fetch, "fetch"), scheduled: method(scheduled, "scheduled"), call };
 }
+
+const hasMethods = (entry) => typeof entry.fetch === "function" || hasHandler(entry);
 
 function hasHandler(entry) {
   for (let i = 0; i < HANDLERS.length; i++) {
@@ -114,7 +150,7 @@ function hasHandler(entry) {
 
 // Every event has an instance of its own.
 function ofClass(Entry) {
-  if (typeof Entry.prototype.fetch !== "function" && !hasHandler(Entry.prototype)) {
+  if (Entry === exported.default && !hasMethods(Entry.prototype) && !hasOwnMethods(Entry)) {
     throw new TypeError(
       "The entry module's default export extends WorkerEntrypoint but has no fetch method: " +
         "export default class extends WorkerEntrypoint { async fetch(request) { return new Response(\"hello\"); } }",
@@ -126,13 +162,38 @@ function ofClass(Entry) {
     if (typeof call !== "function") missing(name)();
     return ReflectApply(call, instance, [event]);
   };
-  return { fetch: method("fetch"), scheduled: method("scheduled") };
+  // What another worker may call: methods of the class and of those it extends, up to WorkerEntrypoint. Properties of the
+  // instance, which hold what the class keeps for itself, it may not.
+  const call = (name, args, env, ctx) => {
+    const instance = new Entry(ctx, env);
+    const value = isCallable(Entry, name) ? instance[name] : undefined;
+    if (typeof value !== "function") {
+      throw new TypeError(`The entrypoint ${JSONStringify(Entry.name)} has no method ${JSONStringify(name)}`);
+    }
+    return ReflectApply(value, instance, args);
+  };
+  return { fetch: method("fetch"), scheduled: method("scheduled"), call };
 }
+
+function isCallable(Entry, name) {
+  if (name === "constructor" || ObjectHasOwn(ObjectPrototype, name)) return false;
+  let holder = Entry.prototype;
+  while (holder !== null && holder !== WorkerEntrypoint.prototype) {
+    if (ObjectHasOwn(holder, name)) return true;
+    holder = ObjectGetPrototypeOf(holder);
+  }
+  return false;
+}
+
+// Whether a class has methods besides the constructor: other workers can call them.
+const hasOwnMethods = (Entry) => ReflectOwnKeys(Entry.prototype).length > 1;
 
 // Forgets the worker, for the snapshot.
 function reset() {
   bindings = null;
+  exported = null;
+  adapters = new SafeMap();
 }
 
-return { environment, find, prepare, reset, WorkerEntrypoint };
+return { environment, find, named, prepare, reset, WorkerEntrypoint };
 })();

@@ -47,14 +47,15 @@ const { fetch } = {
       const request = requests.isRequest(input) && (init === undefined || init === null)
         ? input
         : new requests.Request(input, init);
-      return run(request);
+      return run(request, 0);
     } catch (error) {
       return PromiseReject(error);
     }
   },
 };
 
-async function run(request) {
+// Sends a request to its host, or to the worker that is bound in `env` at the place `service`, from 1.
+async function run(request, service) {
   const parts = requests.partsOf(request);
   const signal = parts.aborts ? request.signal : null;
   signal?.throwIfAborted();
@@ -71,6 +72,7 @@ async function run(request) {
   }
   const hop = {
     slot: currentSlot(),
+    service,
     method: parts.method,
     url,
     list,
@@ -125,7 +127,8 @@ async function send(hop, cancel) {
   }
   const list = headerLists.serialiseList(hop.list);
   return await op_atoll_fetch(
-    hop.slot, hop.method, withoutFragment(hop.url), list, bytes, handle, hop.pipe?.handle ?? 0, cancel,
+    hop.slot, hop.method, withoutFragment(hop.url), list, bytes,
+    hop.pipe === null ? handle : -hop.pipe.handle, hop.service, cancel,
   );
 }
 
@@ -202,5 +205,5 @@ function respond(hop, reply, list, redirected, signal, abort) {
   return createResponse(reply.status, reply.statusText, list, payload, url, redirected, reply.socket);
 }
 
-return { fetch };
+return { fetch, run };
 })();

@@ -3,6 +3,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const {
+  op_atoll_entrypoint,
   op_atoll_respond_body,
   op_atoll_respond_bytes,
   op_atoll_respond_empty,
@@ -32,11 +33,13 @@ const { isHostBody, isUint8Array } = core.loadExtScript("ext:atoll_web/body.js")
 const { isCoded, pump } = core.loadExtScript("ext:atoll_web/pump.js");
 const { describe, logUncaught, stackOf } = core.loadExtScript("ext:atoll_web/errors.js");
 const { createContext, createController, saysNoRetry } = core.loadExtScript("ext:atoll_web/execution.js");
-const { environment, find, prepare, reset: resetEntrypoint } = core.loadExtScript("ext:atoll_web/entrypoint.js");
+const { environment, find, named, prepare, reset: resetEntrypoint } = core.loadExtScript("ext:atoll_web/entrypoint.js");
 const { getAsyncContext, RequestScope, setAsyncContext } = core.loadExtScript("ext:atoll_web/context.js");
 
-// The kind of an event that is no request.
+// The kinds of events that are no requests, and what is added to the kind of one for a named entrypoint.
 const SCHEDULED = 3;
+const CALL = 4;
+const NAMED = 8;
 
 // The worker's entry, once started, and its `env`.
 let entry = null;
@@ -62,9 +65,17 @@ function dispatch(slot, method, url, bodyKind) {
   const previous = getAsyncContext();
   setAsyncContext(scope);
   try {
-    if (bodyKind === SCHEDULED) return schedule(scope);
+    let target = entry;
+    if (bodyKind >= SCHEDULED) {
+      if (bodyKind >= NAMED) {
+        target = named(op_atoll_entrypoint(slot));
+        bodyKind -= NAMED;
+      }
+      if (bodyKind === SCHEDULED) return schedule(scope);
+      if (bodyKind === CALL) return call(scope, target);
+    }
     const request = createInbound(scope, method, url, bodyKind);
-    const result = entry.fetch(request, env, createContext(slot));
+    const result = target.fetch(request, env, createContext(slot));
     if (responses.isResponse(result)) {
       respond(scope, result);
     } else {
@@ -93,6 +104,17 @@ function schedule(scope) {
       MapPrototypeDelete(scopes, slot);
       op_atoll_respond_scheduled(slot, saysNoRetry(controller));
     },
+    (error) => fail(scope, error),
+  );
+}
+
+// Another worker calls a method.
+function call(scope, target) {
+  const { slot } = scope;
+  MapPrototypeSet(scopes, slot, scope);
+  PromisePrototypeThen(
+    core.loadExtScript("ext:atoll_web/service.js").answer(slot, target, env, createContext(slot)),
+    () => MapPrototypeDelete(scopes, slot),
     (error) => fail(scope, error),
   );
 }

@@ -62,10 +62,10 @@ impl HostBody {
     }
 
     /// Says how the bytes are coded and what is held until they are consumed.
-    pub(crate) fn with(mut self, coding: Option<Coding>, permit: Permit) -> Self {
+    pub(crate) fn with(mut self, coding: Option<Coding>, permit: Option<Permit>) -> Self {
         self.coding = coding;
         // A body that is here already keeps no connection busy.
-        self.permit = matches!(self.source, Source::Stream(_)).then_some(permit);
+        self.permit = permit.filter(|_| matches!(self.source, Source::Stream(_)));
         self
     }
 

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 
 pub use crate::caches::{CacheRequest, CachedResponse};
+pub use crate::calls::{Call, Calls, LONGEST_CALL, ServiceEvent, ServiceRequest, Work};
 use crate::socket::Socket;
 
 /// Why a body ended before its end.
@@ -132,6 +133,8 @@ pub enum Event {
     Fetch(FetchEvent),
     /// A timer.
     Scheduled(ScheduledEvent),
+    /// Work that another worker has for an entrypoint of this one.
+    Service(Box<ServiceEvent>),
 }
 
 impl From<FetchEvent> for Event {
@@ -143,6 +146,12 @@ impl From<FetchEvent> for Event {
 impl From<ScheduledEvent> for Event {
     fn from(event: ScheduledEvent) -> Self {
         Self::Scheduled(event)
+    }
+}
+
+impl From<ServiceEvent> for Event {
+    fn from(event: ServiceEvent) -> Self {
+        Self::Service(Box::new(event))
     }
 }
 
@@ -343,6 +352,13 @@ pub trait Host: Send + Sync + 'static {
     /// Takes a line for the app's log. Must return at once.
     fn log(&self, record: LogRecord);
 
+    /// Has another worker of this node, or this one, do some work; its answer is a response. What it threw is a failure
+    /// with the code `handler-exception`. A host without other workers knows none.
+    fn call(&self, request: ServiceRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> {
+        let message = format!("there is no service {:?} here", request.service);
+        Box::pin(std::future::ready(Err(FetchFailure { code: "service-not-found", message })))
+    }
+
     /// `cache.match`: what one of the app's caches holds for a request, `None` when it holds nothing that is fresh. The
     /// host answers conditions (304) and ranges (206, 416) in the request's headers. A host without a store holds
     /// nothing.
@@ -378,6 +394,13 @@ pub enum Binding {
     Json(String),
     /// A secret: a string that never appears in logs or debug output.
     Secret(String),
+    /// Another app of the platform, or the same.
+    Service {
+        /// Its name.
+        service: String,
+        /// The entrypoint, `default` when the project file names none.
+        entrypoint: String,
+    },
 }
 
 impl fmt::Debug for Binding {
@@ -386,6 +409,7 @@ impl fmt::Debug for Binding {
             Self::Text(text) => write!(f, "Text({text:?})"),
             Self::Json(json) => write!(f, "Json({json})"),
             Self::Secret(_) => f.write_str("Secret(…)"),
+            Self::Service { service, entrypoint } => write!(f, "Service({service}, {entrypoint})"),
         }
     }
 }

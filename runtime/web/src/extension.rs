@@ -9,7 +9,7 @@ use crate::memory::{Meter, MeteredBlobs};
 use crate::ops::decode::Decoders;
 use crate::ops::digest::{self, Digests};
 use crate::ops::rewriter::{self, Rewriters};
-use crate::ops::{app, body, cache, decode, fetch, form, request, websocket};
+use crate::ops::{app, body, cache, decode, fetch, form, request, service, websocket};
 use crate::pipes::Pipes;
 use crate::requests::Requests;
 use crate::sockets::Sockets;
@@ -84,6 +84,10 @@ deno_core::extension!(
         rewriter::op_atoll_rewriter_watch,
         rewriter::op_atoll_rewriter_who,
         rewriter::op_atoll_rewriter_write,
+        service::op_atoll_call,
+        service::op_atoll_entrypoint,
+        service::op_atoll_respond_call,
+        service::op_atoll_service_call,
         websocket::op_atoll_respond_socket,
         websocket::op_atoll_socket_buffered,
         websocket::op_atoll_socket_close,
@@ -111,6 +115,7 @@ deno_core::extension!(
         "event_source.js",
         "execution.js",
         "fetch.js",
+        "fetcher.js",
         "form_data.js",
         "globals.js",
         "guards.js",
@@ -125,6 +130,7 @@ deno_core::extension!(
         "response.js",
         "shapes.js",
         "websocket.js",
+        "service.js",
         "service_worker.js",
         "wasm_streaming.js",
         "wasi.js",

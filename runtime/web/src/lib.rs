@@ -30,6 +30,7 @@
 
 mod bodies;
 mod caches;
+mod calls;
 mod coding;
 mod connections;
 pub mod event;

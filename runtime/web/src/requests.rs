@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 
 use crate::bodies::{Bodies, HostBody};
 use crate::event::{
-    Body, BodyError, Event, FetchEvent, FetchResponse, HandlerError, LogLevel, LogRecord, ScheduledEvent, Trailers,
+    Body, BodyError, Call, Calls, Event, FetchEvent, FetchResponse, HandlerError, LogLevel, LogRecord, ScheduledEvent,
+    Trailers, Work,
 };
 use crate::handles::Handles;
 use crate::pipes::Guarded;
@@ -54,6 +55,15 @@ pub struct Dispatch {
     pub url: String,
     /// What kind of body the request has.
     pub body: BodyKind,
+    /// Whether it is for a named entrypoint.
+    pub named: bool,
+}
+
+impl Dispatch {
+    /// The number that `dispatch` takes as the kind of its body.
+    pub fn code(&self) -> u32 {
+        self.body.code() + if self.named { NAMED } else { 0 }
+    }
 }
 
 /// The kind of an event: a request with a body of some kind, or none.
@@ -67,7 +77,12 @@ pub enum BodyKind {
     Stream,
     /// It is a scheduled event, and no request at all.
     Scheduled,
+    /// It is a call of a method, and no request at all.
+    Call,
 }
+
+/// Added to the number of a kind when the event is for an entrypoint other than the default export.
+const NAMED: u32 = 8;
 
 impl BodyKind {
     /// The number that `dispatch` takes.
@@ -77,6 +92,7 @@ impl BodyKind {
             Self::Full => 1,
             Self::Stream => 2,
             Self::Scheduled => 3,
+            Self::Call => 4,
         }
     }
 }
@@ -86,6 +102,10 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) cf: Option<String>,
     pub(crate) scheduled: Option<ScheduledEvent>,
+    /// The entrypoint that another worker asked for.
+    pub(crate) entrypoint: Option<String>,
+    pub(crate) call: Option<Call>,
+    calls: Option<Calls>,
     request_id: String,
     body: Option<Body>,
     responder: Option<Responder>,
@@ -116,12 +136,31 @@ pub(crate) struct Requests {
 
 /// Takes up an event. `None` when the isolate has no slot left (262,144 requests under way); it has been answered then.
 pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder) -> Option<Dispatch> {
-    let (event, scheduled) = match event.into() {
-        Event::Fetch(event) => (event, None),
-        Event::Scheduled(event) => (FetchEvent::nothing(event.request_id.clone()), Some(event)),
+    let (mut scheduled, mut call, mut entrypoint, mut calls) = (None, None, None, None);
+    let event = match event.into() {
+        Event::Fetch(event) => event,
+        Event::Scheduled(event) => {
+            let nothing = FetchEvent::nothing(event.request_id.clone());
+            scheduled = Some(event);
+            nothing
+        }
+        Event::Service(event) => {
+            entrypoint = Some(event.entrypoint).filter(|name| name != "default");
+            calls = Some(event.calls);
+            match event.work {
+                Work::Fetch(event) => event,
+                Work::Call(work) => {
+                    let nothing = FetchEvent::nothing(work.request_id.clone());
+                    call = Some(work);
+                    nothing
+                }
+            }
+        }
     };
+    let named = entrypoint.is_some();
     let kind = match &event.body {
         _ if scheduled.is_some() => BodyKind::Scheduled,
+        _ if call.is_some() => BodyKind::Call,
         Body::Empty | Body::Socket(_) => BodyKind::Empty,
         Body::Full(_) => BodyKind::Full,
         Body::Stream { .. } => BodyKind::Stream,
@@ -130,6 +169,9 @@ pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder)
         headers: event.headers,
         cf: event.cf,
         scheduled,
+        entrypoint,
+        call,
+        calls,
         request_id: event.request_id,
         body: Some(event.body),
         responder: Some(responder),
@@ -143,7 +185,10 @@ pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder)
         subrequests: 0,
     };
     match state.borrow_mut::<Requests>().table.insert(request) {
-        Ok(slot) => Some(Dispatch { slot, method: event.method, url: headers::normalise_url(event.url), body: kind }),
+        Ok(slot) => {
+            let url = headers::normalise_url(event.url);
+            Some(Dispatch { slot, method: event.method, url, body: kind, named })
+        }
         Err(request) => {
             if let Some(responder) = request.responder {
                 let _ = responder.send(Err(HandlerError::Stopped("too many requests at once".into())));
@@ -276,6 +321,17 @@ impl Requests {
         }
         request.subrequests += 1;
         true
+    }
+
+    /// The count that calls of other workers for `slot` take from.
+    pub(crate) fn calls(&mut self, slot: u32) -> Calls {
+        let request = self.table.get_mut(slot);
+        request.map(|request| request.calls.get_or_insert_default().clone()).unwrap_or_default()
+    }
+
+    /// Takes the method and its arguments, once.
+    pub(crate) fn take_call(&mut self, slot: u32) -> Option<Call> {
+        self.table.get_mut(slot)?.call.take()
     }
 
     /// Takes the request's body, once.

@@ -3,6 +3,7 @@
 
 mod apps;
 mod changes;
+mod crons;
 mod purges;
 mod schema;
 mod secrets;
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use atoll_bundle::BundleHash;
-use atoll_protocol::api::{Deployment, SecretInfo, Target, UnixMillis, Version};
+use atoll_protocol::api::{CronClaim, Deployment, SecretInfo, Target, UnixMillis, Version};
 use atoll_protocol::sync::PurgeScope;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -295,6 +296,10 @@ impl Store for SqliteStore {
 
     fn purge(&self, app: String, scopes: Vec<PurgeScope>, now: UnixMillis) -> StoreFuture<'_, u64> {
         self.write(move |tx| purges::purge(tx, &app, &scopes, now))
+    }
+
+    fn claim_crons(&self, holder: String, claims: Vec<CronClaim>, now: UnixMillis) -> StoreFuture<'_, Vec<bool>> {
+        self.write(move |tx| crons::claim(tx, &holder, &claims, now))
     }
 
     fn secrets(&self, app: String) -> StoreFuture<'_, Vec<SecretInfo>> {

@@ -99,6 +99,15 @@ CREATE TABLE IF NOT EXISTS purges (
     revision INTEGER NOT NULL,
     PRIMARY KEY (app, scope)
 ) STRICT, WITHOUT ROWID;
+
+-- Who runs what is due: the times of the last hour.
+CREATE TABLE IF NOT EXISTS cron_claims (
+    due INTEGER NOT NULL,
+    app TEXT NOT NULL,
+    cron TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    PRIMARY KEY (due, app, cron)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a database file turns out to be.

@@ -35,7 +35,8 @@ fn shorten(message: &mut String) {
     }
 }
 
-/// `env` as a list of kind, name, value, kind, …; the kind is `json` for values that are to be parsed.
+/// `env` as a list of kind, name, value, kind, …; the kind is `json` for values that are to be parsed, and `service` for
+/// other workers, which have no value but their place in the list.
 #[op2]
 #[serde]
 pub(crate) fn op_atoll_env(state: &mut OpState) -> Vec<String> {
@@ -43,10 +44,11 @@ pub(crate) fn op_atoll_env(state: &mut OpState) -> Vec<String> {
     let mut list = Vec::with_capacity(context.env.len() * 3);
     for (name, binding) in context.env.iter() {
         let (kind, value) = match binding {
-            Binding::Text(text) | Binding::Secret(text) => ("text", text),
-            Binding::Json(json) => ("json", json),
+            Binding::Text(text) | Binding::Secret(text) => ("text", text.as_str()),
+            Binding::Json(json) => ("json", json.as_str()),
+            Binding::Service { .. } => ("service", ""),
         };
-        list.extend([kind.to_owned(), name.clone(), value.clone()]);
+        list.extend([kind.to_owned(), name.clone(), value.to_owned()]);
     }
     list
 }

@@ -12,9 +12,12 @@ use url::Url;
 use crate::IsolateContext;
 use crate::bodies::{Bodies, HostBody};
 use crate::coding::Coding;
-use crate::event::{Body, FetchFailure, OutboundRequest, Trailers};
+use crate::event::{
+    Body, Calls, FetchFailure, LONGEST_CALL, OutboundRequest, ServiceEvent, ServiceRequest, Trailers, Work,
+};
 use crate::headers::{self, HeaderError};
 use crate::memory::Meter;
+use crate::ops::service;
 use crate::pipes::Pipes;
 use crate::requests::Requests;
 use crate::sockets::{MOST_OUTBOUND, Sockets};
@@ -27,7 +30,7 @@ pub(crate) enum FetchError {
     /// The host would not or could not send it.
     #[class(type)]
     #[error(transparent)]
-    Failed(#[from] FetchFailure),
+    Failed(FetchFailure),
     /// One too many.
     #[class(type)]
     #[error("too many subrequests: a request may make at most {0} outbound requests")]
@@ -52,6 +55,18 @@ pub(crate) enum FetchError {
     #[class(type)]
     #[error("too many WebSockets: an isolate may have {MOST_OUTBOUND} to other hosts open at once")]
     Sockets,
+    /// One call of another worker too many.
+    #[class(type)]
+    #[error("too many calls of services: a request may lead to at most {} of them", Calls::MOST)]
+    Calls,
+    /// The arguments of a call, or its result, are too long.
+    #[class(range)]
+    #[error("{0} has {1} bytes; the limit for calls of services is {LONGEST_CALL}")]
+    TooLong(&'static str, usize),
+    /// The called worker threw this.
+    #[class(generic)]
+    #[error("{0}")]
+    Remote(String),
     /// There is no worker yet, or no slot for the response's body.
     #[class(type)]
     #[error("outbound requests are not possible here")]
@@ -60,6 +75,15 @@ pub(crate) enum FetchError {
     #[class("Interrupted")]
     #[error("the request was aborted")]
     Aborted,
+}
+
+impl From<FetchFailure> for FetchError {
+    fn from(failure: FetchFailure) -> Self {
+        match failure.code {
+            "handler-exception" => Self::Remote(failure.message),
+            _ => Self::Failed(failure),
+        }
+    }
 }
 
 /// What JavaScript learns of a response.
@@ -102,7 +126,9 @@ impl Reply {
     }
 }
 
-/// Sends a request. Its body is `bytes`, or an unread body from outside, or a pipe, or none of them.
+/// Sends a request to its URL's host, or to the worker that is bound in `env` at the place `service`, from 1. Its body is
+/// `bytes`, or an unread body from outside (`source` is its handle), or a pipe (its handle with the sign changed), or none
+/// of them (0).
 #[op2]
 #[allow(clippy::too_many_arguments, reason = "one call across the boundary is cheaper than several")]
 pub(crate) async fn op_atoll_fetch(
@@ -112,19 +138,24 @@ pub(crate) async fn op_atoll_fetch(
     #[string] url: String,
     #[string] list: String,
     #[buffer] bytes: Option<JsBuffer>,
-    #[smi] handle: u32,
-    #[smi] pipe: u32,
+    #[smi] source: i32,
+    #[smi] service: u32,
     #[smi] cancel: ResourceId,
 ) -> Result<Reply, FetchError> {
-    let (host, connections, limit) = {
+    let (host, connections, limit, target) = {
         let state = state.borrow();
         let context = state.try_borrow::<IsolateContext>().ok_or(FetchError::Unavailable)?;
-        (context.host.clone(), context.gate.clone(), context.subrequests)
+        let target = service::target(context, service)?;
+        (context.host.clone(), context.gate.clone(), context.subrequests, target)
     };
     let cancel = state.borrow().resource_table.get::<CancelHandle>(cancel).ok();
     let (request, mut permit) = {
         let mut state = state.borrow_mut();
-        let mut headers = outbound_headers(&list)?;
+        let mut headers = headers::from_text(&list)?;
+        if target.is_none() {
+            // The codings that this crate can undo, unless the code says otherwise.
+            headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, br"));
+        }
         if let Some(inbound) = state.borrow::<Requests>().get(slot) {
             keep_loop_marks(&mut headers, &inbound.headers);
         }
@@ -140,10 +171,20 @@ pub(crate) async fn op_atoll_fetch(
         if !state.borrow_mut::<Requests>().count_subrequest(slot, limit) {
             return Err(FetchError::Subrequests(limit));
         }
-        let (body, permit) = outbound_body(&mut state, bytes, handle, pipe)?;
+        let (body, permit) = outbound_body(&mut state, bytes, source)?;
         (OutboundRequest { body, ..request }, permit)
     };
+    let (target, calls) = match target {
+        Some((name, entrypoint)) => (Some((name, entrypoint)), service::begin(&mut state.borrow_mut(), slot)?),
+        None => (None, Calls::default()),
+    };
     let send = async {
+        if let Some((service, entrypoint)) = target {
+            // No connection of the node's is taken.
+            let event = service::fetch_event(&state.borrow(), slot, request);
+            let event = ServiceEvent { entrypoint, work: Work::Fetch(event), calls };
+            return Ok((host.call(ServiceRequest { service, event }).await?, permit.take()));
+        }
         // An unread body that is passed on brings its permit along.
         let permit = match permit.take() {
             Some(permit) => permit,
@@ -155,7 +196,7 @@ pub(crate) async fn op_atoll_fetch(
                 }
             },
         };
-        Ok::<_, FetchError>((host.fetch(request).await?, permit))
+        Ok::<_, FetchError>((host.fetch(request).await?, Some(permit)))
     };
     let (response, permit) = match cancel {
         Some(cancel) => send.or_cancel(cancel).await.map_err(|_| FetchError::Aborted)??,
@@ -185,13 +226,6 @@ pub(crate) async fn op_atoll_fetch(
     Ok(reply)
 }
 
-/// The headers of an outbound request; it takes the codings this crate can undo unless the code says otherwise.
-fn outbound_headers(list: &str) -> Result<HeaderMap, HeaderError> {
-    let mut headers = headers::from_text(list)?;
-    headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, br"));
-    Ok(headers)
-}
-
 /// What the inbound request says of the platforms it has passed, an outbound one says too: code cannot hide a loop
 /// (RFC 8586 §3).
 fn keep_loop_marks(outbound: &mut HeaderMap, inbound: &HeaderMap) {
@@ -206,18 +240,17 @@ fn keep_loop_marks(outbound: &mut HeaderMap, inbound: &HeaderMap) {
 fn outbound_body(
     state: &mut OpState,
     bytes: Option<JsBuffer>,
-    handle: u32,
-    pipe: u32,
+    source: i32,
 ) -> Result<(Body, Option<crate::connections::Permit>), FetchError> {
     if let Some(bytes) = bytes {
         return Ok((Body::Full(Bytes::copy_from_slice(&bytes)), None));
     }
-    if handle != 0 {
-        let body = state.borrow_mut::<Bodies>().take(handle).ok_or(FetchError::BodyUsed)?;
+    if source > 0 {
+        let body = state.borrow_mut::<Bodies>().take(source.unsigned_abs()).ok_or(FetchError::BodyUsed)?;
         return Ok(body.into_decoded());
     }
-    if pipe != 0 {
-        let (stream, length) = state.borrow_mut::<Pipes>().take(pipe).ok_or(FetchError::BodyUsed)?;
+    if source < 0 {
+        let (stream, length) = state.borrow_mut::<Pipes>().take(source.unsigned_abs()).ok_or(FetchError::BodyUsed)?;
         return Ok((Body::Stream { stream, length, trailers: Trailers::default() }, None));
     }
     Ok((Body::Empty, None))

@@ -9,4 +9,5 @@ pub(crate) mod fetch;
 pub(crate) mod form;
 pub(crate) mod request;
 pub(crate) mod rewriter;
+pub(crate) mod service;
 pub(crate) mod websocket;
