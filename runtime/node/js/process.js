@@ -12,7 +12,10 @@ const START = Date.now();
 const env = {};
 {
   const list = internals.environment();
-  for (let i = 0; i < list.length; i += 3) env[list[i + 1]] = list[i + 2];
+  for (let i = 0; i < list.length; i += 3) {
+    // Other workers are no texts.
+    if (list[i] !== "service") env[list[i + 1]] = list[i + 2];
+  }
 }
 
 // As in Node.js, every variable is a string.
