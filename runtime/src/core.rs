@@ -163,8 +163,19 @@ impl Core {
         id.map_err(|error| startup_error(&error))
     }
 
-    /// Readies the global for the graph whose entry is `id`, before it is evaluated.
+    /// Readies the global for the graph whose entry is `id`, before it is evaluated. That takes something only for an entry
+    /// without a default export.
     pub(crate) fn prepare(&mut self, id: ModuleId, budget: &mut Duration) -> Result<(), HandlerError> {
+        let Self { runtime, bracket, .. } = self;
+        let (has_default, _) = bracket.turn(*budget, || {
+            let namespace = runtime.get_module_namespace(id).map_err(|error| startup_error(&error))?;
+            deno_core::scope!(scope, runtime);
+            let name = key(scope, "default");
+            Ok(v8::Local::new(scope, namespace).has(scope, name) == Some(true))
+        });
+        if has_default? {
+            return Ok(());
+        }
         let (result, used) = self.call_with_namespace(id, |functions| &functions.prepare, *budget);
         *budget = budget.saturating_sub(used);
         result
@@ -329,6 +340,10 @@ fn take_functions(runtime: &mut JsRuntime, builtins: &Builtins, platform_modules
         v8::Global::new(scope, function)
     };
     platform_modules.set(function(scope, "builtin"));
+    let finish = function(scope, "finish");
+    let finish = v8::Local::new(scope, finish);
+    let this = v8::undefined(scope).into();
+    finish.call(scope, this, &[]).expect("what a snapshot cannot hold is added to the global");
     let functions = Functions {
         prepare: function(scope, "prepare"),
         start: function(scope, "start"),

@@ -27,6 +27,9 @@ const FLAGS: &[&str] = &[
     // `while (true) a.push(new Array(1000))` can no longer be terminated once it is optimised.
     "--no-turboshaft-loop-unrolling",
     "--no-wasm-loop-unrolling",
+    // The baseline compiler would compile a good part of the platform's functions during an isolate's first request, on
+    // its own thread or on one that has to be woken; code that stays hot is optimised soon anyway.
+    "--no-sparkplug",
     // V8 aborts by `abort()` and not by an illegal instruction, so that `crate::abort` can contain it.
     "--no-hard-abort",
 ];

@@ -165,7 +165,7 @@ impl ModuleLoader for BundleLoader {
                 JsErrorBox::type_error(format!("import specifier {specifier:?} in {referrer} is not a URL: {error}"))
             });
         }
-        if platform_modules::exports(specifier).is_some() {
+        if specifier.starts_with("file:///") || platform_modules::exports(specifier).is_some() {
             return ModuleSpecifier::parse(specifier).map_err(JsErrorBox::from_err);
         }
         let url = module_url(specifier);

@@ -7,8 +7,7 @@ const {
   FunctionPrototypeCall,
   JSONStringify,
   PromiseReject,
-  SafeRegExp,
-  RegExpPrototypeExec,
+  StringPrototypeStartsWith,
   TypeError,
   Uint8Array,
 } = primordials;
@@ -25,9 +24,7 @@ const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
 const { arrayBuffer: blobArrayBuffer } = BlobPrototype;
 
 const MOST_REDIRECTS = 20;
-const HTTP = new SafeRegExp(/^https?:/);
-const WS = new SafeRegExp(/^wss?:/);
-const LOCAL = new SafeRegExp(/^(?:data|blob):/);
+const hasScheme = (url, one, other) => StringPrototypeStartsWith(url, one) || StringPrototypeStartsWith(url, other);
 
 const isRedirect = (status) => status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
 
@@ -61,11 +58,11 @@ async function run(request, service) {
   signal?.throwIfAborted();
   const list = headerLists.copyList(headerLists.listOf(parts.headers()));
   let { url } = parts;
-  if (RegExpPrototypeExec(WS, url) !== null && headerLists.listHas(list, "upgrade")) {
+  if (hasScheme(url, "ws:", "wss:") && headerLists.listHas(list, "upgrade")) {
     url = `http${primordials.StringPrototypeSlice(url, 2)}`;
   }
-  if (RegExpPrototypeExec(HTTP, url) === null) {
-    if (RegExpPrototypeExec(LOCAL, parts.url) !== null) {
+  if (!hasScheme(url, "http:", "https:")) {
+    if (hasScheme(parts.url, "data:", "blob:")) {
       return core.loadExtScript("ext:atoll_web/data_url.js").fetchLocal(withoutFragment(parts.url), parts.method);
     }
     throw new TypeError(`fetch: cannot fetch ${JSONStringify(parts.url)}: only http: and https: URLs can be fetched`);

@@ -16,10 +16,8 @@
       return core.loadExtScript("ext:atoll_web/builtins.js").builtin(specifier);
     },
     dispatch,
-    prepare(namespace) {
-      globals.finish();
-      prepare(namespace);
-    },
+    finish: globals.finish,
+    prepare,
     reset,
     start,
   };

@@ -28,6 +28,7 @@ let createInbound, isRequest, partsOf;
 
 function normaliseMethod(method, prefix) {
   method = webidl.converters.DOMString(method, prefix, "method");
+  if (method === "GET" || method === "POST") return method;
   if (RegExpPrototypeExec(METHOD, method) === null) {
     throw new TypeError(`${prefix}: invalid method ${primordials.JSONStringify(method)}`);
   }

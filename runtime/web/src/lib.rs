@@ -14,8 +14,9 @@
 //! `__atoll__`, `__bootstrap` and `Deno` from `globalThis` before code of a tenant runs. [`install`] says which worker
 //! the isolate belongs to. Then:
 //!
+//! - `finish()` does to the global what a snapshot cannot hold. To be called once, at once.
 //! - `prepare(namespace)` takes the namespace of the entry module before it is evaluated: a script without exports finds
-//!   its bindings on the global.
+//!   its bindings on the global. A module with a default export does not need it.
 //! - `builtin(specifier)` returns the exports of a module that the platform has built in ([`BUILTINS`]).
 //! - `start(namespace)` takes the namespace of the entry module, finds its handler and builds `env`. It throws a
 //!   `TypeError` that says what is missing.

@@ -16,6 +16,9 @@ use crate::{IsolateContext, install, requests};
 /// snapshot cannot hold: no streams that are pumped, no `crypto`, no `console`.
 const WORKERS: &[&str] = &[
     "{ fetch(request) { return new Response('text') } }",
+    "{ fetch(request) { \
+        const { hostname, pathname, search } = new URL(request.url); \
+        return new Response(hostname + pathname + search, { headers: { 'content-type': 'text/plain' } }) } }",
     "{ async fetch(request, env, ctx) { \
         const url = new URL(request.url); \
         url.searchParams.get('a'); url.pathname; request.method; request.headers.get('accept'); \
@@ -51,7 +54,8 @@ pub fn warm_up(runtime: &mut JsRuntime) {
     let env = [("JSON".to_owned(), Binding::Json("{}".into())), ("TEXT".to_owned(), Binding::Text("text".into()))];
     install(&mut state.borrow_mut(), IsolateContext::new(Arc::new(Nowhere), env.into(), 50, 6));
     for worker in WORKERS {
-        run(runtime, format!("__atoll__.start({{ default: {worker} }})"));
+        let namespace = format!("{{ default: {worker} }}");
+        run(runtime, format!("__atoll__.prepare({namespace}); __atoll__.start({namespace})"));
         for method in [Method::GET, Method::POST] {
             let body = if method == Method::POST { Body::Full(Bytes::from_static(b"{\"a\":1}")) } else { Body::Empty };
             let (responder, mut answer) = oneshot::channel();
