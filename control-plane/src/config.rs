@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::acme::AcmeConfig;
+
 /// What a control plane can be told. As a file it is TOML; unknown keys are errors.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,9 @@ pub struct Config {
     /// The most bytes that the store (without bundles) may take on the disk. No limit by default.
     #[serde(default)]
     pub store_max_bytes: Option<u64>,
+    /// The certificate authority that is asked for certificates. Default none.
+    #[serde(default)]
+    pub acme: Option<AcmeConfig>,
 }
 
 /// Why a configuration file was refused.
@@ -52,6 +57,7 @@ impl Config {
             listen: default_listen(),
             heartbeat: default_heartbeat(),
             store_max_bytes: None,
+            acme: None,
         }
     }
 
@@ -59,8 +65,12 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text)
-            .map_err(|error| ConfigError::Invalid { path: path.to_owned(), problem: error.to_string() })
+        let invalid = |problem: String| ConfigError::Invalid { path: path.to_owned(), problem };
+        let config: Self = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+        if let Some(acme) = &config.acme {
+            acme.validate().map_err(|error| invalid(error.to_string()))?;
+        }
+        Ok(config)
     }
 }
 
@@ -105,6 +115,7 @@ mod tests {
         assert!(unknown.contains("lissten") && unknown.contains("line 2") && unknown.contains("`listen`"), "{unknown}");
         assert!(problem("data_dir = \"d\"\nheartbeat_ms = 1").contains("10 to 60000"));
         assert!(problem("").contains("data_dir"));
+        assert!(problem("data_dir = \"d\"\n[acme]\ndirectory = \"https://ca.example\"").contains("acme.terms_agreed"));
         assert!(Config::read(Path::new("/no/such/file")).unwrap_err().to_string().contains("/no/such/file"));
     }
 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use atoll_store::{OpenError, StoreError};
 
+use crate::acme::AcmeConfigError;
+
 /// Why a control plane could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -53,6 +55,9 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
     },
+    /// What is configured of the certificate authority cannot be used.
+    #[error("the certificate authority cannot be used: {0}")]
+    Acme(#[from] AcmeConfigError),
     /// The store could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -83,6 +83,7 @@ impl From<StoreError> for ApiError {
             StoreError::AppNotFound { .. }
             | StoreError::VersionNotFound { .. }
             | StoreError::SecretNotFound { .. }
+            | StoreError::CertificateNotFound { .. }
             | StoreError::TokenNotFound { .. } => StatusCode::NOT_FOUND,
             StoreError::RouteTaken { .. } | StoreError::BindingConflict { .. } => StatusCode::CONFLICT,
             StoreError::TooManySecrets { .. } => StatusCode::UNPROCESSABLE_ENTITY,

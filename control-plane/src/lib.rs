@@ -5,8 +5,10 @@
 //! **Invariant:** nothing is acknowledged before it is durable. Bundles are on the disk before a version can name them,
 //! and a change is committed with a full sync before its answer is sent or a node hears of it.
 
+mod acme;
 mod auth;
 mod bundles;
+mod certificates;
 mod config;
 mod data_dir;
 mod error;
@@ -23,6 +25,7 @@ mod urls;
 mod validate;
 mod vault;
 
+pub use acme::{AcmeConfig, AcmeConfigError};
 pub use config::{Config, ConfigError};
 pub use data_dir::StartError;
 pub use http::openapi::openapi_json;

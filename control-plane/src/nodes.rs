@@ -105,6 +105,7 @@ mod tests {
             edge_url: "http://127.0.0.1:8080".into(),
             default_domain: "localhost".into(),
             failures: BTreeMap::new(),
+            certificate_failures: BTreeMap::new(),
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::acme::{self, Acme};
 use crate::bundles::Bundles;
 use crate::config::Config;
 use crate::data_dir::{DataDir, StartError};
@@ -53,6 +54,8 @@ pub(crate) struct Plane {
     /// All tasks that use this.
     pub(crate) tasks: TaskTracker,
     pub(crate) heartbeat: Duration,
+    /// Certificates by ACME, when an authority is configured.
+    pub(crate) acme: Option<Acme>,
 }
 
 /// A running control plane. Dropping it without [`shutdown`](Self::shutdown) cuts its connections.
@@ -97,6 +100,7 @@ impl ControlPlane {
 
         let plane = Arc::new(plane);
         tasks.spawn(collect(Arc::clone(&plane)));
+        tasks.spawn(acme::run(Arc::clone(&plane)));
         let router = http::router(Arc::clone(&plane));
         tasks.spawn(server::serve(listener, router, tasks.clone(), closing.clone(), abort.clone()));
         tracing::info!(%address, revision = *plane.store.watch().borrow(), "the control plane serves");
@@ -166,6 +170,7 @@ fn open(
     closing: CancellationToken,
     tasks: TaskTracker,
 ) -> Result<(DataDir, Plane), StartError> {
+    let acme = config.acme.clone().map(Acme::new).transpose()?;
     let no_randomness = || StartError::System("the system gives no randomness".into());
     let options = SqliteOptions { max_bytes: config.store_max_bytes };
     let history = auth::random_hex::<16>().ok_or_else(no_randomness)?;
@@ -192,6 +197,7 @@ fn open(
         closing,
         tasks,
         heartbeat: config.heartbeat,
+        acme,
     };
     Ok((data, plane))
 }

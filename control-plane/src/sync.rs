@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use atoll_protocol::certificates::CertificateState;
 use atoll_protocol::seal::{NodePublicKey, seal_for};
 use atoll_protocol::sync::{AppState, Frame, SignedFrame};
-use atoll_store::{AppRecord, Changes, StoreError};
+use atoll_store::{AppRecord, CertificateRecord, Changes, StoreError};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::auth;
@@ -97,7 +98,7 @@ async fn feed(
     let mut tails = plane.tails.watch();
     let (changes, whole) = catch_up(plane, since, history).await?;
     let mut at = changes.revision;
-    let idle = !whole && changes.apps.is_empty();
+    let idle = !whole && changes.apps.is_empty() && changes.certificates.is_empty();
     send(plane, follower, changes, whole, lines).await?;
     if idle {
         lines.send(&sign(plane, &Frame::Heartbeat { revision: at })).await?;
@@ -158,14 +159,38 @@ fn frames(plane: &Plane, key: &NodePublicKey, changes: Changes, whole: bool) -> 
     if whole {
         let apps = changes.apps.into_iter().map(|app| state(plane, key, app)).collect();
         let history = plane.store.history().to_owned();
-        return vec![sign(plane, &Frame::Snapshot { history, revision: changes.revision, apps })];
+        let certificates = changes.certificates.into_iter().map(|record| certificate(plane, key, record)).collect();
+        return vec![sign(plane, &Frame::Snapshot { history, revision: changes.revision, apps, certificates })];
     }
-    let frame = |app: AppRecord| {
+    let app = |app: AppRecord| {
         let (revision, name) = (app.revision, app.name.clone());
         let state = (!app.deleted).then(|| Box::new(state(plane, key, app)));
-        sign(plane, &Frame::Change { revision, app: name, state })
+        (revision, sign(plane, &Frame::Change { revision, app: name, state }))
     };
-    changes.apps.into_iter().map(frame).collect()
+    let certificate = |record: CertificateRecord| {
+        let (revision, name) = (record.revision, record.name.clone());
+        let state = (!record.deleted).then(|| Box::new(certificate(plane, key, record)));
+        (revision, sign(plane, &Frame::Certificate { revision, name, state }))
+    };
+    let mut frames: Vec<_> = changes.apps.into_iter().map(app).collect();
+    frames.extend(changes.certificates.into_iter().map(certificate));
+    frames.sort_by_key(|(revision, _)| *revision);
+    frames.into_iter().map(|(_, frame)| frame).collect()
+}
+
+fn certificate(plane: &Plane, node: &NodePublicKey, record: CertificateRecord) -> CertificateState {
+    let key = plane.vault.reseal_key(&record, node).unwrap_or_else(|error| {
+        // The node says that it cannot serve this one, and goes on with what it has.
+        tracing::error!(certificate = record.name, "a node does not get a private key: {error}");
+        None
+    });
+    CertificateState {
+        chain: record.issued.map(|issued| issued.chain),
+        key,
+        name: record.name,
+        revision: record.revision,
+        challenges: record.challenges,
+    }
 }
 
 fn state(plane: &Plane, key: &NodePublicKey, app: AppRecord) -> AppState {

@@ -46,6 +46,7 @@ mod tests {
             edge_url: edge_url.into(),
             default_domain: default_domain.into(),
             failures: Default::default(),
+            certificate_failures: Default::default(),
         };
         Node { name: "n".into(), connected: true, report: Some(report), last_seen: None }
     }

@@ -50,6 +50,17 @@ pub(crate) fn node_name(name: &str) -> Result<(), ApiError> {
     Err(ApiError::bad_request("node-name-invalid", message))
 }
 
+/// The name of an uploaded certificate.
+pub(crate) fn certificate_name(name: &str) -> Result<(), ApiError> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    let message =
+        format!("{} is no name of a certificate to upload; it is 1 to 64 of a-z, 0-9, -, _ and .", quoted(name));
+    Err(ApiError::bad_request("certificate-name-invalid", message))
+}
+
 /// The name of a variable or secret in `env`.
 pub(crate) fn binding_name(name: &str) -> Result<(), ApiError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.$".contains(&byte);

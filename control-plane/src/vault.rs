@@ -1,12 +1,15 @@
 //! Secrets at rest. Each app has a data key of its own, which is sealed under the master key; its secrets are sealed
 //! under the data key with AES-256-GCM. The associated data binds a sealed secret to app, name and version, and a data
 //! key to its app. Sealed bytes are nonce (12), ciphertext and tag (16).
+//!
+//! What belongs to no app (keys of certificates, of the ACME account and of its orders) is sealed under the master key, with
+//! what it is as associated data.
 
 use std::sync::Arc;
 
-use atoll_protocol::seal::{NodePublicKey, SealError, seal_for};
+use atoll_protocol::seal::{NodePublicKey, SealError, seal_for, seal_key};
 use atoll_protocol::sync::{SealedSecret, seal_context};
-use atoll_store::{AppRecord, SealFailed, Sealed, Sealer};
+use atoll_store::{AppRecord, CertificateRecord, SealFailed, Sealed, Sealer};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -71,6 +74,29 @@ impl Vault {
         })
     }
 
+    /// Seals a value of the control plane's own; `what` tells it from every other. `None` when the system gives no
+    /// randomness.
+    pub(crate) fn seal(&self, what: &str, value: &str) -> Option<Vec<u8>> {
+        seal(&self.master, own_context(what), value.as_bytes())
+    }
+
+    /// Opens what [`seal`](Self::seal) gave.
+    pub(crate) fn open(&self, what: &str, sealed: &[u8]) -> Result<String, OpenFailed> {
+        let value = open(&self.master, own_context(what), sealed).and_then(|value| String::from_utf8(value).ok());
+        value.ok_or_else(|| OpenFailed(what.to_owned()))
+    }
+
+    /// The private key of a certificate, sealed for a node instead; none as long as there is no certificate.
+    pub(crate) fn reseal_key(
+        &self,
+        certificate: &CertificateRecord,
+        node: &NodePublicKey,
+    ) -> Result<Option<String>, ResealError> {
+        let Some(issued) = &certificate.issued else { return Ok(None) };
+        let key = self.open(&certificate_key(&certificate.name, &issued.facts.fingerprint), &issued.key)?;
+        Ok(Some(seal_key(node, &certificate.name, certificate.revision, &key)?))
+    }
+
     fn open_data_key(&self, app: &str, sealed: &[u8]) -> Result<[u8; KEY], OpenFailed> {
         open(&self.master, data_key_context(app), sealed)
             .and_then(|key| key.try_into().ok())
@@ -109,6 +135,15 @@ pub(crate) enum ResealError {
     Open(#[from] OpenFailed),
     #[error(transparent)]
     Seal(#[from] SealError),
+}
+
+/// What the private key of a certificate is sealed as.
+pub(crate) fn certificate_key(name: &str, fingerprint: &str) -> String {
+    format!("key of certificate {name:?} {fingerprint}")
+}
+
+fn own_context(what: &str) -> Vec<u8> {
+    format!("atoll-own\0{what}").into_bytes()
 }
 
 fn data_key_context(app: &str) -> Vec<u8> {
@@ -209,6 +244,14 @@ mod tests {
         let node = NodeKey::generate().unwrap();
         let (sealed, _) = vault.reseal(&app, &node.public_key());
         assert_eq!(node.open("shop", &sealed[1]).unwrap(), "two");
+    }
+
+    #[test]
+    fn what_is_the_control_planes_own_opens_as_what_it_was_sealed() {
+        let vault = new_vault();
+        let sealed = vault.seal("one", "value").unwrap();
+        assert_eq!(vault.open("one", &sealed).unwrap(), "value");
+        assert!(vault.open("two", &sealed).is_err() && new_vault().open("one", &sealed).is_err());
     }
 
     #[test]

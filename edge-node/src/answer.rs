@@ -9,7 +9,8 @@ use atoll_protocol::api::ERROR_HEADER;
 use atoll_runtime::{Body, BodyError, FetchResponse, HandlerError};
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http::request::Parts;
 use http::uri::Authority;
@@ -101,6 +102,20 @@ pub fn from_error(method: &Method, error: &DispatchError, stacks: bool) -> Respo
     let mut response = Response::new(Outgoing::new(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    response
+}
+
+/// The answer to a certificate authority's challenge (RFC 8555 §8.3).
+pub fn challenge(method: &Method, answer: String) -> Response<Outgoing> {
+    let length = HeaderValue::from(answer.len());
+    let body = if method == Method::HEAD { Body::Empty } else { Body::Full(answer.into()) };
+    let mut response = Response::new(Outgoing::new(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if method == Method::HEAD {
+        headers.insert(CONTENT_LENGTH, length);
+    }
     response
 }
 

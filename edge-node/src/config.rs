@@ -336,9 +336,14 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.listeners.iter().try_for_each(ListenerConfig::validate)?;
         self.connections.validate()?;
+        let no_files = |listener: &ListenerConfig| listener.tls.as_ref().is_some_and(|tls| tls.certificates.is_empty());
         let wrong = |key, value: &str, problem: &str| {
             Err(ConfigError::Value { key, value: value.into(), problem: problem.into() })
         };
+        if self.control_plane.is_none() && self.listeners.iter().any(no_files) {
+            let problem = "name at least one { cert = \"…\", key = \"…\" }, or follow a control plane that sends some";
+            return wrong("listeners.tls.certificates", "[]", problem);
+        }
         let name_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if self.name.is_empty() || self.name.len() > 63 || !self.name.chars().all(name_char) {
             return wrong("name", &self.name, "a node's name is 1 to 63 letters, digits, '-', '_' or '.'");
@@ -428,6 +433,7 @@ mod tests {
         for (text, key) in [
             ("name = ''", "name"),
             ("name = 'a/b'", "name"),
+            ("listeners = [{ address = '127.0.0.1:1', tls = {} }]", "listeners.tls.certificates"),
             ("default_domain = 'A..b'", "default_domain"),
             ("edge_url = 'ftp://x'", "edge_url"),
             ("isolates = { max_live = 0 }", "isolates"),

@@ -7,7 +7,7 @@ use crate::saved::tests::{app, change};
 fn kept(folder: &Path, apps: u64) -> (Journal, SavedState) {
     let mut state = SavedState::default();
     let all = (0..apps).map(|n| app(&format!("app-{n}"), 1)).collect();
-    state.take(Frame::Snapshot { history: "h".into(), revision: 1, apps: all }).unwrap();
+    state.take(Frame::Snapshot { history: "h".into(), revision: 1, apps: all, certificates: vec![] }).unwrap();
     for n in 0..apps {
         state.settle(&format!("app-{n}"));
     }

@@ -10,6 +10,7 @@ mod body;
 mod bundles;
 mod cache;
 mod cache_api;
+mod certificates;
 mod client;
 mod config;
 mod crons;

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::access_log::AccessLog;
 use crate::bundles::BundleStore;
 use crate::cache::FrontCache;
+use crate::certificates::ControlledCertificates;
 use crate::config::{Config, ConfigError, ControlPlaneConfig};
 use crate::crons::Crons;
 use crate::disk::{DataDir, DiskError};
@@ -169,7 +170,8 @@ impl EdgeNode {
             Arc::new(move |name| warm(&serving, &dispatcher, name))
         };
         let listeners = config.all_listeners();
-        let bound = Bound::open(&listeners, &mut inherited, &on_name)?;
+        let certificates = Arc::new(ControlledCertificates::default());
+        let bound = Bound::open(&listeners, &mut inherited, &on_name, &certificates)?;
         let mut sockets = bound.duplicate().map_err(StartError::Duplicate)?;
         if let Some(listener) = &private {
             sockets.push((PRIVATE.into(), listener.as_fd().try_clone_to_owned().map_err(StartError::Duplicate)?));
@@ -215,6 +217,7 @@ impl EdgeNode {
                 disk,
                 bundles: bundles.clone(),
                 serving,
+                certificates: certificates.clone(),
                 logs: logs.clone(),
                 status,
                 silence: Duration::from_millis(plane.silence_ms),
@@ -224,6 +227,7 @@ impl EdgeNode {
         }
         let service = Service {
             serving: node.serving.clone(),
+            certificates,
             dispatcher: dispatcher.clone(),
             cache,
             egress,

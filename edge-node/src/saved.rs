@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use atoll_bundle::BundleHash;
+use atoll_protocol::certificates::CertificateState;
 use atoll_protocol::sync::{AppState, Frame};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,13 @@ pub struct SavedState {
     pub apps: BTreeMap<String, AppState>,
     /// Newer states of apps whose bundles or secrets are not there yet; their older state is served meanwhile.
     pub pending: BTreeMap<String, AppState>,
+    /// The certificates as they are served, with the challenges that are answered.
+    #[serde(default)]
+    pub certificates: BTreeMap<String, CertificateState>,
+    /// Newer states of certificates, which have not been checked; none of one that is gone. They are on disk, or refused,
+    /// before the revision is.
+    #[serde(skip)]
+    pub arrived: BTreeMap<String, Option<CertificateState>>,
     /// What is not on disk yet.
     #[serde(skip)]
     unkept: Unkept,
@@ -31,6 +39,8 @@ struct Unkept {
     all: bool,
     /// Only these apps may.
     apps: BTreeSet<String>,
+    /// And these certificates.
+    certificates: BTreeSet<String>,
 }
 
 /// What becomes of a state: its revision, and what it has of each app that changed.
@@ -40,6 +50,8 @@ pub struct Change {
     revision: u64,
     apps: BTreeMap<String, Option<AppState>>,
     pending: BTreeMap<String, Option<AppState>>,
+    #[serde(default)]
+    certificates: BTreeMap<String, Option<CertificateState>>,
 }
 
 /// A frame that does not follow from what the node has.
@@ -56,10 +68,12 @@ impl SavedState {
     /// Takes in a frame; changed apps are pending until [`settle`](Self::settle). Frames without state change nothing.
     pub fn take(&mut self, frame: Frame) -> Result<(), OutOfOrder> {
         match frame {
-            Frame::Snapshot { history, revision, apps } => {
+            Frame::Snapshot { history, revision, apps, certificates } => {
                 let named: HashSet<&str> = apps.iter().map(|app| app.name.as_str()).collect();
                 self.apps.retain(|name, _| named.contains(name.as_str()));
                 self.pending = apps.into_iter().map(|app| (app.name.clone(), app)).collect();
+                self.arrived = self.certificates.keys().map(|name| (name.clone(), None)).collect();
+                self.arrived.extend(certificates.into_iter().map(|state| (state.name.clone(), Some(state))));
                 self.history = history;
                 self.revision = revision;
                 self.unkept.all = true;
@@ -80,6 +94,13 @@ impl SavedState {
                 }
                 self.revision = revision;
             }
+            Frame::Certificate { revision, name, state } => {
+                if revision < self.revision {
+                    return Err(OutOfOrder { current: self.revision, received: revision });
+                }
+                self.arrived.insert(name, state.map(|state| *state));
+                self.revision = revision;
+            }
             Frame::Heartbeat { .. } | Frame::Tail { .. } => {}
         }
         Ok(())
@@ -93,6 +114,45 @@ impl SavedState {
         }
     }
 
+    /// Takes the certificates that have arrived. Of one that `check` refuses, the state before stays; given back are the
+    /// refusals by name.
+    pub fn settle_certificates<E>(
+        &mut self,
+        check: impl Fn(&CertificateState) -> Result<(), E>,
+    ) -> BTreeMap<String, Result<(), E>> {
+        let mut outcomes = BTreeMap::new();
+        for (name, state) in std::mem::take(&mut self.arrived) {
+            match state {
+                None => {
+                    self.certificates.remove(&name);
+                    outcomes.insert(name.clone(), Ok(()));
+                }
+                Some(state) => {
+                    let outcome = check(&state);
+                    match outcome {
+                        Ok(()) => {
+                            self.certificates.insert(name.clone(), state);
+                        }
+                        // Challenges need no key.
+                        Err(_) => {
+                            if let Some(old) = self.certificates.get_mut(&name) {
+                                old.challenges = state.challenges;
+                            }
+                        }
+                    }
+                    outcomes.insert(name.clone(), outcome);
+                }
+            }
+            self.unkept.certificates.insert(name);
+        }
+        outcomes
+    }
+
+    /// Whether something is to be brought up that has arrived.
+    pub fn is_unsettled(&self) -> bool {
+        !self.pending.is_empty() || !self.arrived.is_empty()
+    }
+
     /// Whether [`change`](Self::change) tells all that is not on disk yet.
     pub fn is_change(&self) -> bool {
         !self.unkept.all
@@ -103,7 +163,13 @@ impl SavedState {
         let of = |apps: &BTreeMap<String, AppState>| {
             self.unkept.apps.iter().map(|name| (name.clone(), apps.get(name).cloned())).collect()
         };
-        Change { revision: self.revision, apps: of(&self.apps), pending: of(&self.pending) }
+        let certificates = self.unkept.certificates.iter();
+        Change {
+            revision: self.revision,
+            apps: of(&self.apps),
+            pending: of(&self.pending),
+            certificates: certificates.map(|name| (name.clone(), self.certificates.get(name).cloned())).collect(),
+        }
     }
 
     /// The state is on disk as it is now.
@@ -114,24 +180,28 @@ impl SavedState {
     /// Becomes what a change says.
     pub fn apply(&mut self, change: Change) {
         self.revision = change.revision;
-        for (of, changes) in [(&mut self.apps, change.apps), (&mut self.pending, change.pending)] {
-            for (name, state) in changes {
-                match state {
-                    Some(state) => {
-                        of.insert(name, state);
-                    }
-                    None => {
-                        of.remove(&name);
-                    }
-                }
-            }
-        }
+        become_of(&mut self.apps, change.apps);
+        become_of(&mut self.pending, change.pending);
+        become_of(&mut self.certificates, change.certificates);
     }
 
     /// The bundles that a served or pending version names.
     pub fn bundles(&self) -> HashSet<BundleHash> {
         let states = self.apps.values().chain(self.pending.values());
         states.flat_map(|state| state.versions.values().map(|version| version.bundle)).collect()
+    }
+}
+
+fn become_of<T>(of: &mut BTreeMap<String, T>, changes: BTreeMap<String, Option<T>>) {
+    for (name, state) in changes {
+        match state {
+            Some(state) => {
+                of.insert(name, state);
+            }
+            None => {
+                of.remove(&name);
+            }
+        }
     }
 }
 
@@ -167,7 +237,12 @@ pub(crate) mod tests {
     #[test]
     fn the_old_state_serves_until_the_new_one_is_settled() {
         let mut state = SavedState::default();
-        let snapshot = Frame::Snapshot { history: "h".into(), revision: 5, apps: vec![app("a", 4), app("b", 5)] };
+        let snapshot = Frame::Snapshot {
+            history: "h".into(),
+            revision: 5,
+            apps: vec![app("a", 4), app("b", 5)],
+            certificates: vec![],
+        };
         state.take(snapshot).unwrap();
         assert!(state.apps.is_empty());
         state.settle("a");
@@ -194,7 +269,14 @@ pub(crate) mod tests {
         let mut state = SavedState::default();
         state.take(change(9, "a", Some(app("a", 9)))).unwrap();
         state.settle("a");
-        state.take(Frame::Snapshot { history: "other".into(), revision: 1, apps: vec![app("b", 1)] }).unwrap();
+        state
+            .take(Frame::Snapshot {
+                history: "other".into(),
+                revision: 1,
+                apps: vec![app("b", 1)],
+                certificates: vec![],
+            })
+            .unwrap();
         assert_eq!((state.revision, state.history.as_str(), state.apps.len()), (1, "other", 0));
         assert!(state.pending.contains_key("b"));
     }
@@ -204,5 +286,37 @@ pub(crate) mod tests {
         let mut state = SavedState { revision: 9, ..Default::default() };
         assert_eq!(state.take(change(8, "a", None)), Err(OutOfOrder { current: 9, received: 8 }));
         assert_eq!(state.revision, 9);
+    }
+
+    fn certificate(name: &str, revision: u64) -> CertificateState {
+        CertificateState { name: name.into(), revision, chain: None, key: None, challenges: vec![] }
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_served_leaves_the_one_before() {
+        let mut state = SavedState::default();
+        let frame = |revision, name: &str, state: Option<CertificateState>| Frame::Certificate {
+            revision,
+            name: name.into(),
+            state: state.map(Box::new),
+        };
+        state.take(frame(1, "a", Some(certificate("a", 1)))).unwrap();
+        state.take(frame(2, "b", Some(certificate("b", 2)))).unwrap();
+        assert!(state.is_unsettled() && state.certificates.is_empty());
+        let outcomes = state.settle_certificates(|state| if state.name == "a" { Ok(()) } else { Err("bad") });
+        assert_eq!(outcomes, BTreeMap::from([("a".into(), Ok(())), ("b".into(), Err("bad"))]));
+        state.kept();
+        state.take(frame(3, "a", Some(certificate("a", 3)))).unwrap();
+        state.settle_certificates(|_| Err(()));
+        assert_eq!((state.certificates["a"].revision, state.certificates.len(), state.revision), (1, 1, 3));
+        let mut restarted = SavedState::default();
+        restarted.certificates.insert("old".into(), certificate("old", 1));
+        restarted.apply(state.change());
+        assert_eq!((restarted.certificates.len(), restarted.revision), (2, 3));
+
+        state.take(Frame::Snapshot { history: "h".into(), revision: 4, apps: vec![], certificates: vec![] }).unwrap();
+        state.settle_certificates(|_| Ok::<_, ()>(()));
+        assert!(state.certificates.is_empty() && !state.is_unsettled());
+        assert_eq!(state.take(frame(3, "a", None)), Err(OutOfOrder { current: 4, received: 3 }));
     }
 }

@@ -17,6 +17,7 @@ use crate::access_log::{AccessLog, Record};
 use crate::answer::{self, Answer, Ticket};
 use crate::body::{Outgoing, limited};
 use crate::cache::{self, Asked, Asking, Begin, Concluded, FrontCache, Hold, Step};
+use crate::certificates::ControlledCertificates;
 use crate::client::Client;
 use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Start, copy};
 use crate::egress::Egress;
@@ -51,6 +52,8 @@ pub struct Options {
 pub struct Service {
     /// What is served.
     pub serving: Arc<Serving>,
+    /// Answers the challenges of certificate authorities.
+    pub certificates: Arc<ControlledCertificates>,
     /// Who runs it.
     pub dispatcher: Arc<Dispatcher>,
     /// The cache in front of them.
@@ -198,6 +201,9 @@ impl Service {
         request::check(&parts)?;
         let authority = request::authority(&parts)?;
         authority.as_str().clone_into(&mut trace.host);
+        if let Some(answer) = self.certificates.answer(authority.host(), request::path(&parts)) {
+            return Ok(answer::challenge(&parts.method, answer));
+        }
         if let Some(port) = client.transport.redirect_https {
             return Ok(answer::to_https(&parts, &authority, port));
         }

@@ -22,6 +22,10 @@
 //! | `DELETE /v1/apps/{app}/secrets/{name}` | | [`Changed`] | deploy |
 //! | `POST /v1/apps/{app}/purge` | [`PurgeRequest`] | [`Changed`] | deploy |
 //! | `GET /v1/apps/{app}/tail` | | stream of [`LogLine`] | deploy |
+//! | `GET /v1/certificates` | | `[CertificateInfo]`, without keys | read |
+//! | `PUT /v1/certificates/{name}` | [`CertificateRequest`](crate::certificates::CertificateRequest) | [`CertificateChanged`](crate::certificates::CertificateChanged) | admin |
+//! | `DELETE /v1/certificates/{name}` | | [`CertificateChanged`](crate::certificates::CertificateChanged) | admin |
+//! | `POST /v1/certificates/{name}/renew` | | empty, 202 | admin |
 //! | `GET /v1/tokens` | | `[TokenInfo]` | admin |
 //! | `POST /v1/tokens` | [`TokenRequest`] | [`TokenCreated`] | admin |
 //! | `DELETE /v1/tokens/{id}` | | empty, 204 | admin |
@@ -335,6 +339,9 @@ pub struct NodeReport {
     /// Apps the node could not bring up at this revision, and why.
     #[serde(default)]
     pub failures: BTreeMap<String, String>,
+    /// Certificates the node could not take at this revision, and why.
+    #[serde(default)]
+    pub certificate_failures: BTreeMap<String, String>,
 }
 
 /// How long the control plane remembers who has a due time of a cron, milliseconds. It gives out none that is older.

@@ -2,6 +2,7 @@
 //! which nodes follow it, with its signatures and sealed secrets.
 
 pub mod api;
+pub mod certificates;
 pub mod config;
 pub mod cron;
 mod hex;

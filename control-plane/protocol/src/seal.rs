@@ -4,6 +4,8 @@
 //! derives an AES-256-GCM key with HKDF-SHA256 (RFC 5869; salt: both public keys) and encrypts the value with
 //! [`seal_context`] as associated data. The sealed text is base64 of ephemeral public key (32 bytes), nonce (12),
 //! ciphertext and tag (16).
+//!
+//! The private keys of certificates go the same way, with an associated data of their own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -40,6 +42,12 @@ pub enum SealError {
     /// The sealed text is damaged, was made for another node, or belongs to another app, name or version.
     #[error("the secret {0:?} was not sealed for this node, app, name and version")]
     Open(String),
+    /// The same of the private key of a certificate.
+    #[error("the key of certificate {0:?} was not sealed for this node, name and revision")]
+    OpenKey(String),
+    /// The private key of a certificate could not be sealed.
+    #[error("the key of certificate {0:?} cannot be sealed for this node's key; restart the node to give it another")]
+    SealKey(String),
 }
 
 impl NodeKey {
@@ -66,16 +74,21 @@ impl NodeKey {
 
     /// The value of a secret of `app` that was sealed with [`seal_for`] for this key.
     pub fn open(&self, app: &str, secret: &SealedSecret) -> Result<String, SealError> {
-        self.open_bytes(app, secret).ok_or_else(|| SealError::Open(secret.name.clone()))
+        let context = seal_context(app, &secret.name, secret.version);
+        self.open_text(context, &secret.sealed).ok_or_else(|| SealError::Open(secret.name.clone()))
     }
 
-    fn open_bytes(&self, app: &str, secret: &SealedSecret) -> Option<String> {
-        let sealed = STANDARD.decode(&secret.sealed).ok()?;
+    /// The private key of the certificate `name` at `revision` that was sealed with [`seal_key`] for this key.
+    pub fn open_key(&self, name: &str, revision: u64, sealed: &str) -> Result<String, SealError> {
+        self.open_text(key_context(name, revision), sealed).ok_or_else(|| SealError::OpenKey(name.to_owned()))
+    }
+
+    fn open_text(&self, context: Vec<u8>, sealed: &str) -> Option<String> {
+        let sealed = STANDARD.decode(sealed).ok()?;
         let (ephemeral, rest) = sealed.split_first_chunk::<KEY>()?;
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE>()?;
         let key = shared_key(&self.0, ephemeral, ephemeral, &self.public_key().0)?;
         let mut in_out = ciphertext.to_vec();
-        let context = seal_context(app, &secret.name, secret.version);
         let value = key.open_in_place(Nonce::from(nonce), Aad::from(context), &mut in_out).ok()?;
         String::from_utf8(value.to_vec()).ok()
     }
@@ -93,6 +106,18 @@ pub fn seal_for(
     let sealed = seal_bytes(node, &seal_context(app, name, version), value.as_bytes())
         .ok_or_else(|| SealError::Seal(name.to_owned()))?;
     Ok(SealedSecret { name: name.to_owned(), version, sealed: STANDARD.encode(sealed) })
+}
+
+/// Seals `key`, the PEM of the private key of the certificate `name` at `revision`, so that only the holder of `node`'s
+/// private half can open it. The text is base64.
+pub fn seal_key(node: &NodePublicKey, name: &str, revision: u64, key: &str) -> Result<String, SealError> {
+    let sealed = seal_bytes(node, &key_context(name, revision), key.as_bytes());
+    sealed.map(|sealed| STANDARD.encode(sealed)).ok_or_else(|| SealError::SealKey(name.to_owned()))
+}
+
+/// The associated data of a certificate's sealed key.
+fn key_context(name: &str, revision: u64) -> Vec<u8> {
+    format!("atoll-certificate-key\0{name}\0{revision}").into_bytes()
 }
 
 fn seal_bytes(node: &NodePublicKey, context: &[u8], value: &[u8]) -> Option<Vec<u8>> {
@@ -175,6 +200,19 @@ mod tests {
         for text in ["", "AAAA", "not base64"] {
             assert!(node.open("shop", &SealedSecret { sealed: text.into(), ..sealed.clone() }).is_err());
         }
+    }
+
+    #[test]
+    fn a_certificates_key_opens_for_its_node_name_and_revision_only() {
+        let node = NodeKey::generate().unwrap();
+        let sealed = seal_key(&node.public_key(), "shop", 3, "PEM").unwrap();
+        assert_eq!(node.open_key("shop", 3, &sealed).unwrap(), "PEM");
+        let refused = Err(SealError::OpenKey("shop".into()));
+        assert_eq!(node.open_key("shop", 4, &sealed), refused);
+        assert_eq!(NodeKey::generate().unwrap().open_key("shop", 3, &sealed), refused);
+        assert!(node.open_key("other", 3, &sealed).is_err());
+        let secret = SealedSecret { name: "3".into(), version: 3, sealed };
+        assert!(node.open("shop", &secret).is_err(), "a key is no secret");
     }
 
     #[test]

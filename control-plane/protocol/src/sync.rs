@@ -13,6 +13,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::api::Target;
+use crate::certificates::CertificateState;
 use crate::config::VersionConfig;
 
 /// Everything a node needs to serve one app.
@@ -110,6 +111,9 @@ pub enum Frame {
         revision: u64,
         /// Every app.
         apps: Vec<AppState>,
+        /// Every certificate.
+        #[serde(default)]
+        certificates: Vec<CertificateState>,
     },
     /// One app changed.
     Change {
@@ -119,6 +123,15 @@ pub enum Frame {
         app: String,
         /// Its new state; `None` when it was deleted.
         state: Option<Box<AppState>>,
+    },
+    /// One certificate changed, or the challenges that are answered for it.
+    Certificate {
+        /// The revision this brings the node to.
+        revision: u64,
+        /// The certificate's name.
+        name: String,
+        /// Its new state; `None` when it was deleted.
+        state: Option<Box<CertificateState>>,
     },
     /// Nothing changed; the control plane is there.
     Heartbeat {
@@ -145,6 +158,7 @@ pub struct SignedFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certificates::Challenge;
 
     #[test]
     fn every_frame_survives_its_encoding() {
@@ -164,8 +178,22 @@ mod tests {
                 Purge { revision: 7, scope: PurgeScope::Prefix("shop.example/img/".into()) },
             ],
         };
+        let certificate = CertificateState {
+            name: "shop".into(),
+            revision: 6,
+            chain: Some("PEM".into()),
+            key: Some("AAAA".into()),
+            challenges: vec![Challenge { host: "shop.example".into(), token: "t".into(), answer: "t.x".into() }],
+        };
         for frame in [
-            Frame::Snapshot { history: "h".into(), revision: 7, apps: vec![app.clone()] },
+            Frame::Snapshot {
+                history: "h".into(),
+                revision: 7,
+                apps: vec![app.clone()],
+                certificates: vec![certificate.clone()],
+            },
+            Frame::Certificate { revision: 8, name: "shop".into(), state: Some(Box::new(certificate)) },
+            Frame::Certificate { revision: 8, name: "shop".into(), state: None },
             Frame::Change { revision: 7, app: "shop".into(), state: Some(Box::new(app)) },
             Frame::Change { revision: 8, app: "shop".into(), state: None },
             Frame::Heartbeat { revision: 8 },

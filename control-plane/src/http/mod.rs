@@ -2,6 +2,7 @@
 
 mod apps;
 mod bundles;
+mod certificates;
 mod crons;
 mod nodes;
 pub(crate) mod openapi;
@@ -37,6 +38,9 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route("/v1/apps/{app}/secrets", get(secrets::list))
         .route("/v1/apps/{app}/secrets/{name}", put(secrets::set).delete(secrets::delete))
         .route("/v1/bundles/{hash}", get(bundles::get).head(bundles::head).put(bundles::put))
+        .route("/v1/certificates", get(certificates::list))
+        .route("/v1/certificates/{name}", put(certificates::put).delete(certificates::delete))
+        .route("/v1/certificates/{name}/renew", post(certificates::renew))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/v1/tokens/{id}", delete(tokens::delete))
         .route("/v1/nodes", get(nodes::list))

@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 #[openapi(
     info(
         title = "Atoll control plane",
-        description = "Apps, versions, deployments, routes, secrets, tokens and nodes of an Atoll installation.",
+        description = "Apps, versions, deployments, routes, secrets, certificates, tokens and nodes of an Atoll installation.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     security(("token" = [])),
@@ -20,6 +20,7 @@ use utoipa::{Modify, OpenApi};
         super::versions::list, super::versions::create, super::versions::deployments, super::versions::deploy,
         super::secrets::list, super::secrets::set, super::secrets::delete,
         super::bundles::get, super::bundles::head, super::bundles::put,
+        super::certificates::list, super::certificates::put, super::certificates::delete, super::certificates::renew,
         super::tokens::list, super::tokens::create, super::tokens::delete,
         super::nodes::health, super::nodes::list, super::nodes::report, super::nodes::logs, super::nodes::revision,
         super::nodes::sync, super::crons::claim,

@@ -70,6 +70,12 @@ pub enum StoreError {
         /// The id asked for.
         id: String,
     },
+    /// There is no such certificate.
+    #[error("there is no certificate {name:?}; `atoll certificates list` shows which there are")]
+    CertificateNotFound {
+        /// The name asked for.
+        name: String,
+    },
     /// Another app has the route.
     #[error("route {pattern:?} belongs to app {owner:?}; remove it there first, or choose another")]
     RouteTaken {
@@ -123,6 +129,7 @@ impl StoreError {
             Self::VersionNotFound { .. } => "version-not-found",
             Self::SecretNotFound { .. } => "secret-not-found",
             Self::TokenNotFound { .. } => "token-not-found",
+            Self::CertificateNotFound { .. } => "certificate-not-found",
             Self::RouteTaken { .. } => "route-taken",
             Self::BindingConflict { .. } => "binding-conflict",
             Self::TooManySecrets { .. } => "too-many-secrets",

@@ -1,9 +1,11 @@
-//! The control plane's truth: apps, versions, deployments, routes, sealed secrets and tokens behind one trait.
+//! The control plane's truth: apps, versions, deployments, routes, sealed secrets, certificates and tokens behind one
+//! trait.
 //!
-//! Every change of an app gets a revision inside the transaction that makes it, so revisions are gapless and in commit
-//! order, and an acknowledged change is durable. Deleted apps leave a tombstone, so that whoever follows by revision
+//! Every change of an app or certificate gets a revision inside the transaction that makes it, so revisions are gapless and in commit
+//! order, and an acknowledged change is durable. Deleted ones leave a tombstone, so that whoever follows by revision
 //! hears of the deletion; their numbers of versions and deployments are never given out again.
 
+mod certificate;
 mod error;
 mod record;
 mod sqlite;
@@ -11,6 +13,7 @@ mod sqlite;
 use std::future::Future;
 use std::pin::Pin;
 
+pub use certificate::{CertificateRecord, StoredCertificate};
 pub use error::{OpenError, StoreError};
 pub use record::{
     AppRecord, Changes, Deployed, NewDeploy, NewVersion, SealFailed, Sealed, Sealer, StoredSecret, StoredToken,
@@ -19,8 +22,9 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 
 use atoll_bundle::BundleHash;
 use atoll_protocol::api::{CronClaim, Deployment, SecretInfo, Target, UnixMillis, Version};
+use atoll_protocol::certificates::{CertificateSource, Challenge};
 use atoll_protocol::sync::PurgeScope;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use tokio::sync::watch;
 
 /// What a method of [`Store`] returns.
@@ -45,8 +49,8 @@ pub trait Store: Send + Sync + 'static {
     /// Remembers the fingerprint of the key under which secrets are sealed; an error when another one is remembered.
     fn bind_master_key(&self, fingerprint: String) -> StoreFuture<'_, ()>;
 
-    /// The revision, and all apps whose last change is after `since`, in the order of their last changes. With `since`
-    /// 0 that is every app there is; otherwise deleted apps are among them, marked as such.
+    /// The revision, and all apps and certificates whose last change is after `since`, in the order of their last
+    /// changes. With `since` 0 that is everything there is; otherwise deleted ones are among them, marked as such.
     fn changes(&self, since: u64) -> StoreFuture<'_, Changes>;
 
     /// All apps by name.
@@ -97,6 +101,34 @@ pub trait Store: Send + Sync + 'static {
 
     /// Deletes a secret; gives the revision.
     fn delete_secret(&self, app: String, name: String, now: UnixMillis) -> StoreFuture<'_, u64>;
+
+    /// All certificates by name.
+    fn certificates(&self) -> StoreFuture<'_, Vec<CertificateRecord>>;
+
+    /// Stores a certificate in place of what its name stood for, and ends its challenges; gives the revision.
+    fn put_certificate(
+        &self,
+        name: String,
+        source: CertificateSource,
+        issued: StoredCertificate,
+        now: UnixMillis,
+    ) -> StoreFuture<'_, u64>;
+
+    /// Sets the challenges that nodes answer for a certificate that is got by ACME, which need not exist yet; gives the
+    /// revision, which is an old one when nothing changes.
+    fn set_challenges(&self, name: String, challenges: Vec<Challenge>, now: UnixMillis) -> StoreFuture<'_, u64>;
+
+    /// Deletes a certificate; gives the revision.
+    fn delete_certificate(&self, name: String, now: UnixMillis) -> StoreFuture<'_, u64>;
+
+    /// What the control plane has noted for itself, which nodes do not hear of.
+    fn notes(&self) -> StoreFuture<'_, BTreeMap<String, Vec<u8>>>;
+
+    /// Sets a note, or deletes it.
+    fn set_note(&self, key: String, value: Option<Vec<u8>>) -> StoreFuture<'_, ()>;
+
+    /// The route patterns of all apps, sorted.
+    fn routes(&self) -> StoreFuture<'_, Vec<String>>;
 
     /// Adds a token; with `replace`, in place of all tokens that have its name.
     fn create_token(&self, token: StoredToken, replace: bool) -> StoreFuture<'_, ()>;

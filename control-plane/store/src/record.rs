@@ -7,6 +7,8 @@ use atoll_protocol::api::{Deployment, TokenInfo, UnixMillis};
 use atoll_protocol::config::VersionConfig;
 use atoll_protocol::sync::{Purge, VersionState};
 
+use crate::CertificateRecord;
+
 /// An app with everything that serving it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AppRecord {
@@ -53,6 +55,8 @@ pub struct Changes {
     pub revision: u64,
     /// The apps that changed, by the revision of their last change.
     pub apps: Vec<AppRecord>,
+    /// The certificates that changed, likewise.
+    pub certificates: Vec<CertificateRecord>,
 }
 
 /// A version to be created.

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use atoll_bundle::BundleHash;
 use atoll_protocol::api::{Scope, Target, TokenInfo};
+use atoll_protocol::certificates::{CertificateFacts, CertificateSource, Challenge};
 use atoll_protocol::config::VersionConfig;
 use atoll_protocol::sync::{Purge, PurgeScope};
 use atoll_store::{
-    MAX_PURGES, MAX_SECRETS, NewDeploy, NewVersion, OpenError, SealFailed, Sealed, Sealer, SqliteOptions, SqliteStore,
-    Store, StoreError, StoredToken,
+    CertificateRecord, MAX_PURGES, MAX_SECRETS, NewDeploy, NewVersion, OpenError, SealFailed, Sealed, Sealer,
+    SqliteOptions, SqliteStore, Store, StoreError, StoredCertificate, StoredToken,
 };
 
 fn version(code: &str, vars: &[&str]) -> NewVersion {
@@ -208,6 +209,66 @@ async fn a_secret_and_a_variable_cannot_share_a_name(store: &dyn Store) {
     store.set_secret("shop".into(), "S0".into(), seal("y"), 9).await.unwrap();
 }
 
+fn issued(chain: &str) -> StoredCertificate {
+    let facts = CertificateFacts {
+        names: vec!["shop.example".into()],
+        issuer: "CN=CA".into(),
+        not_before: 1,
+        not_after: 1 << 50,
+        fingerprint: "00".into(),
+    };
+    StoredCertificate { chain: chain.into(), key: vec![1, 2], facts, updated_at: 7 }
+}
+
+async fn certificates_are_changes_without_an_app(store: &dyn Store) {
+    let upload = CertificateSource::Upload;
+    store.deploy("shop".into(), deploy("one", &["shop.example/*", "a.example/x"]), 1).await.unwrap();
+    assert_eq!(store.put_certificate("a".into(), upload, issued("one"), 2).await.unwrap(), 2);
+    assert_eq!(store.put_certificate("b".into(), upload, issued("two"), 3).await.unwrap(), 3);
+    assert_eq!(store.put_certificate("a".into(), upload, issued("three"), 4).await.unwrap(), 4);
+    let changes = store.changes(1).await.unwrap();
+    let seen = |record: &CertificateRecord| (record.name.clone(), record.revision);
+    assert_eq!(changes.certificates.iter().map(seen).collect::<Vec<_>>(), [("b".into(), 3), ("a".into(), 4)]);
+    assert_eq!(changes.certificates[1].issued, Some(issued("three")));
+    assert!(changes.apps.is_empty());
+    assert_eq!(store.delete_certificate("a".into(), 5).await.unwrap(), 5);
+    assert_eq!(store.delete_certificate("a".into(), 5).await.unwrap_err().code(), "certificate-not-found");
+    let tombstone = store.changes(4).await.unwrap().certificates.remove(0);
+    assert!(tombstone.deleted && tombstone.issued.is_none());
+    assert_eq!(store.changes(0).await.unwrap().certificates.len(), 1);
+    assert_eq!(store.certificates().await.unwrap().iter().map(seen).collect::<Vec<_>>(), [("b".into(), 3)]);
+    assert_eq!(store.put_certificate("a".into(), upload, issued("four"), 6).await.unwrap(), 6);
+    assert_eq!(store.routes().await.unwrap(), ["a.example/x", "shop.example/*"]);
+}
+
+async fn challenges_come_and_go_with_their_certificate(store: &dyn Store) {
+    let challenge = Challenge { host: "shop.example".into(), token: "t".into(), answer: "t.x".into() };
+    let name = || "acme:shop.example".to_owned();
+    assert_eq!(store.set_challenges(name(), vec![], 1).await.unwrap(), 0, "nothing to take back");
+    assert_eq!(store.set_challenges(name(), vec![challenge.clone()], 1).await.unwrap(), 1);
+    assert_eq!(store.set_challenges(name(), vec![challenge.clone()], 2).await.unwrap(), 1, "nothing changes");
+    let record = store.certificates().await.unwrap().remove(0);
+    assert_eq!(
+        (record.source, record.issued, record.challenges),
+        (CertificateSource::Acme, None, vec![challenge.clone()])
+    );
+    assert_eq!(store.put_certificate(name(), CertificateSource::Acme, issued("one"), 3).await.unwrap(), 2);
+    assert!(store.certificates().await.unwrap()[0].challenges.is_empty());
+    store.set_challenges(name(), vec![challenge], 4).await.unwrap();
+    let renewing = store.changes(2).await.unwrap().certificates.remove(0);
+    assert_eq!((renewing.issued, renewing.challenges.len()), (Some(issued("one")), 1), "the old one serves on");
+}
+
+async fn notes_are_no_changes(store: &dyn Store) {
+    store.set_note("a".into(), Some(b"1".to_vec())).await.unwrap();
+    store.set_note("a".into(), Some(b"2".to_vec())).await.unwrap();
+    store.set_note("b".into(), Some(b"3".to_vec())).await.unwrap();
+    store.set_note("b".into(), None).await.unwrap();
+    store.set_note("c".into(), None).await.unwrap();
+    assert_eq!(store.notes().await.unwrap(), BTreeMap::from([("a".into(), b"2".to_vec())]));
+    assert_eq!(*store.watch().borrow(), 0);
+}
+
 async fn tokens_come_and_go(store: &dyn Store) {
     store.create_token(token("one", "ci"), false).await.unwrap();
     store.create_token(token("two", "ci"), false).await.unwrap();
@@ -258,6 +319,9 @@ mod sqlite {
         changes_are_coalesced_and_deletions_stay_known
         secrets_are_sealed_in_the_transaction
         a_secret_and_a_variable_cannot_share_a_name
+        certificates_are_changes_without_an_app
+        challenges_come_and_go_with_their_certificate
+        notes_are_no_changes
         tokens_come_and_go
         the_master_key_is_remembered
         revisions_are_gapless_under_concurrency
@@ -291,10 +355,34 @@ async fn a_newer_format_is_refused_and_left_alone() {
     drop(connection);
     let before = std::fs::read(&path).unwrap();
     let error = SqliteStore::open(&path, "word", &SqliteOptions::default()).unwrap_err();
-    assert!(matches!(error, OpenError::NewerFormat { found: 7, supported: 1, .. }));
+    assert!(matches!(error, OpenError::NewerFormat { found: 7, supported: 2, .. }));
     let text = error.to_string();
-    assert!(text.contains("format 7") && text.contains("format 1") && text.contains("newer version"), "{text}");
+    assert!(text.contains("format 7") && text.contains("format 2") && text.contains("newer version"), "{text}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_store_of_format_1_is_brought_to_the_format_of_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let store = open(&path);
+    let deployed = store.deploy("shop".into(), deploy("one", &[]), 1).await.unwrap();
+    drop(store);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "DROP TABLE certificates; DROP TABLE notes; ALTER TABLE changes RENAME TO later;
+             CREATE TABLE changes (revision INTEGER PRIMARY KEY, app INTEGER NOT NULL REFERENCES apps,
+                 kind TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+             INSERT INTO changes SELECT * FROM later; DROP TABLE later; PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    drop(connection);
+    let store = open(&path);
+    assert_eq!(store.app("shop".into()).await.unwrap(), deployed.app);
+    assert_eq!(store.put_certificate("a".into(), CertificateSource::Upload, issued("one"), 2).await.unwrap(), 2);
+    drop(store);
+    assert_eq!(open(&path).certificates().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

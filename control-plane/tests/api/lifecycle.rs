@@ -90,7 +90,7 @@ async fn data_of_a_newer_format_is_refused() {
     database.pragma_update(None, "user_version", 9).unwrap();
     drop(database);
     let error = refused(dir.path()).await;
-    for word in ["atoll.db", "format 9", "format 1", "newer version"] {
+    for word in ["atoll.db", "format 9", "format 2", "newer version"] {
         assert!(error.contains(word), "{word}: {error}");
     }
 }

@@ -1,9 +1,14 @@
 //! The control plane through its listener, on real directories.
 
+mod acme;
 mod bad_input;
+mod certificates;
 mod crashes;
 mod deploys;
 mod lifecycle;
+#[allow(dead_code, reason = "the system tests use all of it")]
+#[path = "../../../tests/support/pebble.rs"]
+mod pebble;
 mod purges;
 mod streams;
 mod support;

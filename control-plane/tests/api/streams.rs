@@ -23,7 +23,7 @@ async fn a_node_gets_a_snapshot_then_every_change() {
     let api = running.admin();
     api.deploy("shop", "1", json!({ "routes": ["a.example/*"], "config": { "vars": { "A": 1 } } })).await.ok::<Value>();
     let mut frames = running.follow("node=n1&since=0", &NodeKey::generate().unwrap()).await;
-    let Frame::Snapshot { history, revision, apps } = frames.state().await else { panic!("no snapshot") };
+    let Frame::Snapshot { history, revision, apps, .. } = frames.state().await else { panic!("no snapshot") };
     assert_eq!((revision, history.len(), apps.len()), (1, 32, 1));
     assert_eq!((apps[0].name.as_str(), apps[0].revision, apps[0].deployment), ("shop", 1, 1));
     assert_eq!(apps[0].routes, ["a.example/*"]);

@@ -225,6 +225,7 @@ impl Api {
             edge_url: "http://127.0.0.1:8080".into(),
             default_domain: "localhost".into(),
             failures: Default::default(),
+            certificate_failures: Default::default(),
         };
         let answer = self.post(&format!("/v1/nodes/{node}/report"), json!(report)).await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT, "{answer:?}");

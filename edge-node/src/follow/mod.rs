@@ -25,6 +25,7 @@ use self::backoff::Backoff;
 use self::client::{ClientError, ControlPlaneClient, FrameStream};
 pub use self::report::{forward_logs, report};
 use crate::bundles::{BundleStore, BundleUnavailable};
+use crate::certificates::{self, ControlledCertificates};
 use crate::disk::{DataDir, DiskError};
 use crate::logs::Logs;
 use crate::saved::{OutOfOrder, SavedState};
@@ -44,6 +45,8 @@ pub struct Status {
     pub revision: u64,
     /// Apps that cannot be brought up, and why.
     pub failures: BTreeMap<String, String>,
+    /// Certificates that cannot be served, and why; what was served of them before is served on.
+    pub certificate_failures: BTreeMap<String, String>,
     /// How often a stream has been opened.
     pub connections: u64,
 }
@@ -101,6 +104,8 @@ pub struct Follower {
     pub bundles: Arc<BundleStore>,
     /// What is served.
     pub serving: Arc<Serving>,
+    /// The certificates that are served.
+    pub certificates: Arc<ControlledCertificates>,
     /// Told which apps are tailed.
     pub logs: Arc<Logs>,
     /// Told what the node runs.
@@ -125,6 +130,14 @@ impl Follower {
         for app in &sealed {
             tracing::error!(app, "its secrets were sealed for another key; it is asked for again");
             saved.apps.remove(app);
+            saved.revision = 0;
+        }
+        let unusable = saved.certificates.values().filter_map(|state| {
+            certificates::check(state, &self.node_key).err().map(|error| (state.name.clone(), error))
+        });
+        for (name, error) in unusable.collect::<Vec<_>>() {
+            tracing::error!(certificate = name, %error, "it cannot be served and is asked for again");
+            saved.certificates.remove(&name);
             saved.revision = 0;
         }
         self.serve(&saved);
@@ -177,7 +190,7 @@ impl Follower {
         let mut retry = Instant::now() + RETRY;
         loop {
             let silent = Instant::now() + self.silence;
-            let wake = if saved.pending.is_empty() { silent } else { silent.min(retry) };
+            let wake = if saved.is_unsettled() { silent.min(retry) } else { silent };
             let first = match timeout_at(wake, stream.next()).await {
                 Ok(frame) => frame?.ok_or(StreamError::Ended)?,
                 Err(_) if wake < silent => {
@@ -207,8 +220,9 @@ impl Follower {
             Frame::Heartbeat { revision } => tracing::trace!(revision, "heartbeat"),
             Frame::Snapshot { revision, apps, .. } => tracing::info!(revision, apps = apps.len(), "snapshot"),
             Frame::Change { revision, app, .. } => tracing::debug!(revision, app, "change"),
+            Frame::Certificate { revision, name, .. } => tracing::debug!(revision, name, "certificate"),
         }
-        let changes = matches!(frame, Frame::Snapshot { .. } | Frame::Change { .. });
+        let changes = !matches!(frame, Frame::Heartbeat { .. } | Frame::Tail { .. });
         saved.take(frame)?;
         Ok(changes)
     }
@@ -239,11 +253,27 @@ impl Follower {
                 }
             }
         }
+        let mut refused = self.status.borrow().certificate_failures.clone();
+        let outcomes = next.settle_certificates(|state| certificates::check(state, &self.node_key));
+        let certificates_changed = !outcomes.is_empty();
+        for (name, outcome) in outcomes {
+            match outcome {
+                Ok(()) => drop(refused.remove(&name)),
+                Err(error) => {
+                    let problem = with_causes(&error);
+                    tracing::error!(certificate = name, problem, "it cannot be served; the one before serves on");
+                    refused.insert(name, problem);
+                }
+            }
+        }
         match self.keep(&next).await {
             Ok(()) => {
                 next.kept();
                 *saved = next;
-                self.serve(saved);
+                if certificates_changed {
+                    self.certificates.serve(&saved.certificates, &self.node_key);
+                }
+                self.serve_apps(saved);
             }
             Err(error) => {
                 tracing::error!(code = "state-not-written", %error, "the older state serves on");
@@ -256,6 +286,7 @@ impl Follower {
             status.ready = true;
             status.revision = revision;
             status.failures = failures;
+            status.certificate_failures = refused;
         });
     }
 
@@ -288,6 +319,11 @@ impl Follower {
     }
 
     fn serve(&self, state: &SavedState) {
+        self.certificates.serve(&state.certificates, &self.node_key);
+        self.serve_apps(state);
+    }
+
+    fn serve_apps(&self, state: &SavedState) {
         self.serving.follow(state.revision, &state.apps, |app| open_secrets(&self.node_key, app).ok());
     }
 }

@@ -38,6 +38,7 @@ pub async fn report(
                     edge_url: edge_url.clone(),
                     default_domain: default_domain.clone(),
                     failures: now.failures,
+                    certificate_failures: now.certificate_failures,
                 };
                 if let Err(error) = client.report(&report).await {
                     tracing::debug!(%error, "report not taken");

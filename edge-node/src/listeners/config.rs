@@ -67,9 +67,6 @@ impl ListenerConfig {
             return wrong("listeners.sockets", self.sockets.to_string(), problem);
         }
         match &self.tls {
-            Some(tls) if tls.certificates.is_empty() => {
-                wrong("listeners.tls.certificates", "[]".into(), "name at least one { cert = \"…\", key = \"…\" }")
-            }
             Some(tls) if tls.client_auth != ClientAuth::None && tls.client_ca.is_none() => {
                 let problem = "name the certificates that client certificates are checked against";
                 wrong("listeners.tls.client_ca", String::new(), problem)
@@ -83,8 +80,9 @@ impl ListenerConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsConfig {
-    /// Certificates. The one whose name is that of the client's SNI is used, exact names before wildcards; the first
-    /// one when none is, or without SNI.
+    /// Certificates. The one whose name is that of the client's SNI is used, exact names before wildcards; then one that
+    /// the control plane has sent; then the first of these, also without SNI. A node that follows a control plane may do
+    /// without; then a client that asks for another name is refused.
     pub certificates: Vec<CertificateFiles>,
     /// Certificates, PEM, that client certificates are checked against.
     pub client_ca: Option<PathBuf>,
@@ -275,7 +273,6 @@ mod tests {
             ("address = '127.0.0.1:1'\nhttp3 = true", "listeners.http3"),
             ("address = 'unix:/a'\nsockets = 2", "listeners.sockets"),
             ("address = '127.0.0.1:1'\nsockets = 0", "listeners.sockets"),
-            ("address = '127.0.0.1:1'\ntls = {}", "listeners.tls.certificates"),
             (
                 "address = '127.0.0.1:1'\ntls = { client_auth = 'required', certificates = [{ cert = 'a', key = 'b' }] }",
                 "listeners.tls.client_ca",

@@ -33,8 +33,8 @@ pub use self::connection::Shared;
 use self::open::Acceptor;
 pub use self::rules::Rule;
 pub use self::stalled::note;
-use self::tls::Tls;
-pub use self::tls::{OnName, TlsFileError};
+pub use self::tls::{Certificate, CertificateError, NamedCertificates, OnName, Tls, TlsFileError};
+use crate::certificates::ControlledCertificates;
 use crate::client::Transport;
 use crate::node::StartError;
 
@@ -68,12 +68,16 @@ impl Bound {
         configs: &[ListenerConfig],
         inherited: &mut Vec<NamedSocket>,
         on_name: &OnName,
+        controlled: &ControlledCertificates,
     ) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
         let took_over = !inherited.is_empty();
         for config in configs {
             let failed = |source| StartError::Listen { address: config.address.clone(), source };
             let tls = config.tls.as_ref().map(|files| Tls::open(files, on_name.clone())).transpose()?;
+            if let Some(tls) = &tls {
+                controlled.attach(tls);
+            }
             let mut acceptors: Vec<Acceptor> = Vec::new();
             for number in 0..config.sockets {
                 let name = socket_name(&config.address, number);

@@ -29,10 +29,10 @@ const ECHO: &str = "export default { async fetch(request) {
 } };";
 
 /// A certificate authority in a folder, and what it has signed.
-struct Authority(TempDir);
+pub struct Authority(TempDir);
 
 impl Authority {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let this = Self(tempfile::tempdir().unwrap());
         let (key, cert) = (this.path("ca.key"), this.path("ca.pem"));
         this.openssl(&["-keyout", &key, "-out", &cert, "-subj", "/CN=Test CA"]).await;
@@ -51,7 +51,7 @@ impl Authority {
     }
 
     /// Signs a certificate for these names, with the files `name.pem` and `name.key`.
-    async fn sign(&self, name: &str, dns: &[&str]) -> CertificateFiles {
+    pub async fn sign(&self, name: &str, dns: &[&str]) -> CertificateFiles {
         let (key, cert) = (self.path(&format!("{name}.key")), self.path(&format!("{name}.pem")));
         let names: Vec<String> = dns.iter().map(|dns| format!("DNS:{dns}")).collect();
         let names = format!("subjectAltName={}", names.join(","));
@@ -67,11 +67,11 @@ impl Authority {
     }
 }
 
-fn tls_config(certificates: Vec<CertificateFiles>) -> TlsConfig {
+pub fn tls_config(certificates: Vec<CertificateFiles>) -> TlsConfig {
     TlsConfig { certificates, ..TlsConfig::default() }
 }
 
-fn listener(tls: Option<TlsConfig>) -> ListenerConfig {
+pub fn listener(tls: Option<TlsConfig>) -> ListenerConfig {
     ListenerConfig { tls, ..ListenerConfig::plain(SocketAddr::from(([127, 0, 0, 1], 0))) }
 }
 
@@ -80,7 +80,7 @@ fn listening(listeners: Vec<ListenerConfig>) -> Config {
 }
 
 /// Runs curl; its standard output when it succeeds, else what it says.
-async fn curl(authority: &Authority, node: &EdgeNode, arguments: &[&str]) -> Result<String, String> {
+pub async fn curl(authority: &Authority, node: &EdgeNode, arguments: &[&str]) -> Result<String, String> {
     let connect = format!("::127.0.0.1:{}", node.local_addr().port());
     let mut command = Command::new("curl");
     command.args(["-sS", "--max-time", "30", "--connect-to", &connect, "--cacert", &authority.path("ca.pem")]);

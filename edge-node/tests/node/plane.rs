@@ -131,7 +131,7 @@ impl Plane {
 
     /// Begins new streams with a snapshot.
     pub fn opens_with(&self, revision: u64, apps: Vec<AppState>) {
-        let frame = Frame::Snapshot { history: "test".into(), revision, apps };
+        let frame = Frame::Snapshot { history: "test".into(), revision, apps, certificates: Vec::new() };
         *self.shared.opening.lock().unwrap() = vec![SignedFrame::sign(&self.shared.key, &frame)];
     }
 

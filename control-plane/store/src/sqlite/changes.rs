@@ -4,6 +4,7 @@ use atoll_protocol::api::UnixMillis;
 use rusqlite::{Connection, Transaction, params};
 
 use super::apps::{self, AppRow};
+use super::certificates;
 use crate::{Changes, StoreError};
 
 /// The kind of a change, as the log keeps it.
@@ -16,6 +17,8 @@ pub(super) enum Kind {
     Secret,
     Purge,
     Delete,
+    Certificate,
+    Challenge,
 }
 
 impl Kind {
@@ -28,6 +31,8 @@ impl Kind {
             Self::Secret => "secret",
             Self::Purge => "purge",
             Self::Delete => "delete",
+            Self::Certificate => "certificate",
+            Self::Challenge => "challenge",
         }
     }
 }
@@ -56,7 +61,18 @@ pub(super) fn record(tx: &Transaction<'_>, app: &AppRow, kind: Kind, now: UnixMi
     Ok(revision)
 }
 
-/// The apps whose last change is after `since`; see [`Store::changes`](crate::Store::changes).
+/// Writes a change that is no app's to the log and gives its revision.
+pub(super) fn record_other(tx: &Transaction<'_>, kind: Kind, now: UnixMillis) -> Result<u64, StoreError> {
+    let revision = next_revision(tx)?;
+    tx.prepare_cached("INSERT INTO changes (revision, kind, at) VALUES (?1, ?2, ?3)")?.execute(params![
+        revision,
+        kind.as_str(),
+        now
+    ])?;
+    Ok(revision)
+}
+
+/// The apps and certificates whose last change is after `since`; see [`Store::changes`](crate::Store::changes).
 pub(super) fn since(tx: &Transaction<'_>, since: u64) -> Result<Changes, StoreError> {
     let revision = revision(tx)?;
     let apps = tx
@@ -64,5 +80,5 @@ pub(super) fn since(tx: &Transaction<'_>, since: u64) -> Result<Changes, StoreEr
         .query_map([since], AppRow::read)?
         .collect::<Result<Vec<_>, _>>()?;
     let apps = apps.iter().map(|app| apps::load(tx, app)).collect::<Result<_, _>>()?;
-    Ok(Changes { revision, apps })
+    Ok(Changes { revision, apps, certificates: certificates::since(tx, since)? })
 }

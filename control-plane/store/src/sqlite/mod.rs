@@ -2,6 +2,7 @@
 //! read beside it (WAL).
 
 mod apps;
+mod certificates;
 mod changes;
 mod crons;
 mod purges;
@@ -9,7 +10,7 @@ mod schema;
 mod secrets;
 mod tokens;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -17,12 +18,14 @@ use std::thread::JoinHandle;
 
 use atoll_bundle::BundleHash;
 use atoll_protocol::api::{CronClaim, Deployment, SecretInfo, Target, UnixMillis, Version};
+use atoll_protocol::certificates::{CertificateSource, Challenge};
 use atoll_protocol::sync::PurgeScope;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::{
-    AppRecord, Changes, Deployed, NewDeploy, NewVersion, OpenError, Sealer, Store, StoreError, StoreFuture, StoredToken,
+    AppRecord, CertificateRecord, Changes, Deployed, NewDeploy, NewVersion, OpenError, Sealer, Store, StoreError,
+    StoreFuture, StoredCertificate, StoredToken,
 };
 use schema::Found;
 
@@ -312,6 +315,40 @@ impl Store for SqliteStore {
 
     fn delete_secret(&self, app: String, name: String, now: UnixMillis) -> StoreFuture<'_, u64> {
         self.write(move |tx| secrets::delete(tx, &app, &name, now))
+    }
+
+    fn certificates(&self) -> StoreFuture<'_, Vec<CertificateRecord>> {
+        self.read(certificates::all)
+    }
+
+    fn put_certificate(
+        &self,
+        name: String,
+        source: CertificateSource,
+        issued: StoredCertificate,
+        now: UnixMillis,
+    ) -> StoreFuture<'_, u64> {
+        self.write(move |tx| certificates::put(tx, &name, source, &issued, now))
+    }
+
+    fn set_challenges(&self, name: String, challenges: Vec<Challenge>, now: UnixMillis) -> StoreFuture<'_, u64> {
+        self.write(move |tx| certificates::set_challenges(tx, &name, &challenges, now))
+    }
+
+    fn delete_certificate(&self, name: String, now: UnixMillis) -> StoreFuture<'_, u64> {
+        self.write(move |tx| certificates::delete(tx, &name, now))
+    }
+
+    fn notes(&self) -> StoreFuture<'_, BTreeMap<String, Vec<u8>>> {
+        self.read(certificates::notes)
+    }
+
+    fn set_note(&self, key: String, value: Option<Vec<u8>>) -> StoreFuture<'_, ()> {
+        self.write(move |tx| certificates::set_note(tx, &key, value.as_deref()))
+    }
+
+    fn routes(&self) -> StoreFuture<'_, Vec<String>> {
+        self.read(certificates::routes)
     }
 
     fn create_token(&self, token: StoredToken, replace: bool) -> StoreFuture<'_, ()> {

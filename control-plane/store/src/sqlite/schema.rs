@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// The format this program reads and writes, kept in SQLite's `user_version`.
-pub(super) const FORMAT: i64 = 1;
+/// The format this program writes, kept in SQLite's `user_version`. One of format 1, in which every change is an app's,
+/// is brought to it when it is opened.
+pub(super) const FORMAT: i64 = 2;
 
 /// SQLite's `application_id` of our databases: "ATOL".
 const APPLICATION_ID: i64 = 0x4154_4f4c;
@@ -81,10 +82,10 @@ CREATE TABLE tokens (
     expires_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- The log that allocates revisions: one row for each, in commit order, without gaps.
+-- The log that allocates revisions: one row for each, in commit order, without gaps. A change that is no app's has none.
 CREATE TABLE changes (
     revision INTEGER PRIMARY KEY,
-    app INTEGER NOT NULL REFERENCES apps,
+    app INTEGER REFERENCES apps,
     kind TEXT NOT NULL,
     at INTEGER NOT NULL
 ) STRICT;
@@ -108,6 +109,39 @@ CREATE TABLE IF NOT EXISTS cron_claims (
     holder TEXT NOT NULL,
     PRIMARY KEY (due, app, cron)
 ) STRICT, WITHOUT ROWID;
+
+-- A deleted certificate keeps its row as a tombstone. Source, facts and challenges are JSON. Without a chain it has not
+-- been issued.
+CREATE TABLE IF NOT EXISTS certificates (
+    name TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL UNIQUE,
+    source TEXT NOT NULL,
+    chain TEXT,
+    key BLOB,
+    facts TEXT,
+    updated_at INTEGER,
+    challenges TEXT NOT NULL DEFAULT '[]',
+    deleted INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- What the control plane notes for itself.
+CREATE TABLE IF NOT EXISTS notes (
+    key TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// From format 1 to 2: changes need not be an app's.
+const FROM_1: &str = "
+CREATE TABLE changes_2 (
+    revision INTEGER PRIMARY KEY,
+    app INTEGER REFERENCES apps,
+    kind TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+INSERT INTO changes_2 SELECT revision, app, kind, at FROM changes;
+DROP TABLE changes;
+ALTER TABLE changes_2 RENAME TO changes;
 ";
 
 /// What a database file turns out to be.
@@ -133,6 +167,14 @@ pub(super) fn prepare(connection: &mut Connection, history: &str) -> rusqlite::R
             _ if application != APPLICATION_ID => Found::Foreign,
             FORMAT => {
                 connection.execute_batch(ADDED)?;
+                Found::Ready
+            }
+            1 => {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                transaction.execute_batch(FROM_1)?;
+                transaction.execute_batch(ADDED)?;
+                transaction.pragma_update(None, "user_version", FORMAT)?;
+                transaction.commit()?;
                 Found::Ready
             }
             newer if newer > FORMAT => Found::Newer(newer),

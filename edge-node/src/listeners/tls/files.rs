@@ -1,14 +1,13 @@
 //! Certificates and keys from files.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
 
+use super::certificate::{Certificate, CertificateError};
 use crate::listeners::config::CertificateFiles;
 
 /// A file of certificates or keys cannot be used.
@@ -25,33 +24,18 @@ fn failed(path: &Path, problem: impl ToString) -> TlsFileError {
     TlsFileError { path: path.to_owned(), problem: problem.to_string() }
 }
 
-/// A certificate with its key and the DNS names it is for.
-pub struct Certificate {
-    /// What rustls serves.
-    pub key: Arc<CertifiedKey>,
-    /// Its subject alternative names.
-    pub names: Arc<[String]>,
-}
-
 /// Reads a certificate and its key, and checks that they belong together.
 pub fn certificate(files: &CertificateFiles, provider: &CryptoProvider) -> Result<Certificate, TlsFileError> {
     let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|error| failed(&files.key, format!("{error}; it has to be a private key in PEM")))?;
-    let key = provider.key_provider.load_private_key(key);
-    let key = key.map_err(|error| failed(&files.key, format!("not a usable private key: {error}")))?;
-    let leaf = webpki::EndEntityCert::try_from(&chain[0]);
-    let leaf = leaf.map_err(|error| failed(&files.cert, format!("the first certificate cannot be read: {error}")))?;
-    let names = leaf.valid_dns_names().map(str::to_owned).collect();
-    let certified = CertifiedKey::new(chain, key);
-    match certified.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
-        Err(_) => {
-            let problem = format!("it is not the key of the certificate in {}", files.cert.display());
-            return Err(failed(&files.key, problem));
+    Certificate::new(chain, key, provider).map_err(|error| match error {
+        CertificateError::Chain(problem) => failed(&files.cert, problem),
+        CertificateError::Key(problem) => failed(&files.key, problem),
+        CertificateError::Mismatch => {
+            failed(&files.key, format!("it is not the key of the certificate in {}", files.cert.display()))
         }
-    }
-    Ok(Certificate { key: Arc::new(certified), names })
+    })
 }
 
 /// Reads the certificates that client certificates are checked against.

@@ -1,5 +1,6 @@
 //! TLS of one listener: certificates by name, their reload, session tickets, and what a handshake agreed on.
 
+mod certificate;
 mod client_certificate;
 mod files;
 mod names;
@@ -8,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
@@ -20,9 +21,9 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ProtocolVersion, ServerConfig, SupportedProtocolVersion};
 
+pub use self::certificate::{Certificate, CertificateError, NamedCertificates};
 pub use self::files::TlsFileError;
-use self::files::{Certificate, certificate, roots};
-use self::names::NameIndex;
+use self::files::{certificate, roots};
 use super::config::{ClientAuth, TlsConfig, TlsVersion};
 use crate::client::TlsFacts;
 
@@ -38,6 +39,8 @@ pub struct Tls {
     on_name: OnName,
     provider: Arc<CryptoProvider>,
     current: ArcSwap<Current>,
+    /// Held while what is current is replaced by what is made of it.
+    change: Mutex<()>,
 }
 
 /// What new connections get.
@@ -59,7 +62,14 @@ impl Tls {
     pub fn open(files: &TlsConfig, on_name: OnName) -> Result<Arc<Self>, TlsFileError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let current = load(files, &provider, &on_name, None)?;
-        Ok(Arc::new(Self { files: files.clone(), on_name, provider, current: ArcSwap::from_pointee(current) }))
+        let files = files.clone();
+        Ok(Arc::new(Self {
+            files,
+            on_name,
+            provider,
+            current: ArcSwap::from_pointee(current),
+            change: Mutex::default(),
+        }))
     }
 
     /// What new connections get.
@@ -75,6 +85,7 @@ impl Tls {
     /// Reads the files again. When one cannot be used, everything stays as it is, and the same files are not tried
     /// again until one of them changes.
     pub fn reload(&self) -> Result<(), TlsFileError> {
+        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.current.load_full();
         let stamps = stamps(&self.files);
         match load(&self.files, &self.provider, &self.on_name, Some(&old)) {
@@ -93,6 +104,26 @@ impl Tls {
                 Err(error)
             }
         }
+    }
+
+    /// Serves certificates from the control plane beside those of the files, instead of those before.
+    pub fn adopt(&self, controlled: Arc<NamedCertificates>) {
+        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.current.load_full();
+        let certificates =
+            Arc::new(Certificates { files: old.certificates.files.clone(), controlled, on_name: self.on_name.clone() });
+        let with = |config: &ServerConfig| {
+            let mut config = config.clone();
+            config.cert_resolver = certificates.clone();
+            Arc::new(config)
+        };
+        self.current.store(Arc::new(Current {
+            stream: with(&old.stream),
+            quic: with(&old.quic),
+            certificates: certificates.clone(),
+            tickets: old.tickets.clone(),
+            stamps: old.stamps.clone(),
+        }));
     }
 
     /// What a handshake with `current` agreed on.
@@ -129,7 +160,7 @@ impl Tls {
         TlsFacts {
             version,
             cipher,
-            names: current.certificates.find(sni.as_deref()).names.clone(),
+            names: current.certificates.find(sni.as_deref()).map(|shown| shown.names.clone()).unwrap_or_default(),
             sni,
             client_auth: client_certificate::facts(leaf),
             client_cert: leaf.filter(|_| self.files.client_cert_header).and_then(client_certificate::header),
@@ -145,15 +176,13 @@ fn load(
 ) -> Result<Current, TlsFileError> {
     // Taken first, so that a change while reading is seen as one.
     let stamps = stamps(files);
-    let mut certificates = Certificates { all: Vec::new(), index: NameIndex::default(), on_name: on_name.clone() };
-    for pair in &files.certificates {
-        let certificate = certificate(pair, provider)?;
-        for name in certificate.names.iter() {
-            certificates.index.add(name, certificates.all.len());
-        }
-        certificates.all.push(certificate);
-    }
-    let certificates = Arc::new(certificates);
+    let of_files = files.certificates.iter().map(|pair| certificate(pair, provider).map(Arc::new));
+    let of_files = of_files.collect::<Result<Vec<_>, _>>()?;
+    let certificates = Arc::new(Certificates {
+        files: Arc::new(NamedCertificates::in_order(of_files)),
+        controlled: old.map(|old| old.certificates.controlled.clone()).unwrap_or_default(),
+        on_name: on_name.clone(),
+    });
     // A ticket stands for the client's certificate too, so tickets end with what they were checked against.
     let same_clients = old.filter(|old| old.stamps.last() == stamps.last());
     let tickets = match same_clients {
@@ -209,31 +238,33 @@ fn cipher_name(suite: CipherSuite) -> String {
     suite.as_str().unwrap_or_default().replacen("TLS13_", "TLS_", 1)
 }
 
-/// The certificates of a listener, chosen by the client's SNI.
+/// The certificates of a listener, chosen by the client's SNI: those of files first.
 struct Certificates {
-    all: Vec<Certificate>,
-    index: NameIndex<usize>,
+    files: Arc<NamedCertificates>,
+    controlled: Arc<NamedCertificates>,
     on_name: OnName,
 }
 
 impl Certificates {
-    fn find(&self, sni: Option<&str>) -> &Certificate {
-        &self.all[sni.and_then(|name| self.index.find(name)).copied().unwrap_or(0)]
+    fn find(&self, sni: Option<&str>) -> Option<&Certificate> {
+        let named = sni.and_then(|name| self.files.find(name).or_else(|| self.controlled.find(name)));
+        named.or_else(|| self.files.first())
     }
 }
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.all.iter().map(|certificate| &certificate.names)).finish()
+        f.debug_list().entries(self.files.names().chain(self.controlled.names())).finish()
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase);
+        let found = self.find(name.as_deref())?;
         if let Some(name) = &name {
             (self.on_name)(name);
         }
-        Some(self.find(name.as_deref()).key.clone())
+        Some(found.key.clone())
     }
 }

@@ -1,0 +1,204 @@
+//! Debian's `pebble`, an ACME authority for tests, with a certificate of its own and a DNS server that says that every
+//! host is this machine.
+
+use std::net::{TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use serde_json::json;
+
+/// How long pebble may take to start, on a machine that is busy with other tests.
+const START: Duration = Duration::from_secs(60);
+
+/// A running authority; ended when dropped.
+pub struct Pebble {
+    child: Child,
+    dir: tempfile::TempDir,
+    dns: Dns,
+    port: u16,
+    management: u16,
+}
+
+impl Pebble {
+    /// Starts one that looks for the answers to its challenges at `http_port`, whatever the host, and whose certificates
+    /// last `validity` seconds. `None` where it is not installed.
+    pub fn start(http_port: u16, validity: u64) -> Option<Self> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if !std::env::split_paths(&path).any(|folder| folder.join("pebble").is_file()) {
+            #[allow(clippy::print_stderr, reason = "why the test shows nothing")]
+            {
+                eprintln!("skipped: pebble is not on the PATH (Debian's package pebble)");
+            }
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let root_key = KeyPair::generate().unwrap();
+        let mut root = CertificateParams::new(vec![]).unwrap();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        root.distinguished_name.push(DnType::CommonName, "Test CA");
+        std::fs::write(dir.path().join("ca.pem"), root.self_signed(&root_key).unwrap().pem()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let own = own.signed_by(&key, &Issuer::from_params(&root, &root_key)).unwrap();
+        std::fs::write(dir.path().join("own.pem"), own.pem()).unwrap();
+        std::fs::write(dir.path().join("own.key"), key.serialize_pem()).unwrap();
+        let dns = Dns::start();
+        // Pebble cannot be given port 0, and a port that was free may be taken by now: then others are tried.
+        for _ in 0..10 {
+            let (port, management) = (free_port(), free_port());
+            let config = json!({ "pebble": {
+                "listenAddress": format!("127.0.0.1:{port}"),
+                "managementListenAddress": format!("127.0.0.1:{management}"),
+                "certificate": dir.path().join("own.pem"), "privateKey": dir.path().join("own.key"),
+                "httpPort": http_port, "tlsPort": 1, "ocspResponderURL": "",
+                "externalAccountBindingRequired": false, "certificateValidityPeriod": validity,
+            }});
+            std::fs::write(dir.path().join("pebble.json"), config.to_string()).unwrap();
+            let log = std::fs::File::create(dir.path().join("log")).unwrap();
+            let mut command = Command::new("pebble");
+            command.arg("-config").arg(dir.path().join("pebble.json")).args(["-dnsserver", &dns.address]);
+            // No waiting between challenges, and every order is validated anew.
+            command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
+            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+            let mut child = command.spawn().unwrap();
+            let since = Instant::now();
+            while since.elapsed() < START {
+                if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+                    && std::net::TcpStream::connect(("127.0.0.1", management)).is_ok()
+                {
+                    return Some(Self { child, dir, dns, port, management });
+                }
+                if child.try_wait().unwrap().is_some() {
+                    break;
+                }
+                #[allow(clippy::disallowed_methods, reason = "polling, with a deadline")]
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            child.kill().ok();
+            child.wait().ok();
+        }
+        panic!("pebble does not start: {}", std::fs::read_to_string(dir.path().join("log")).unwrap_or_default());
+    }
+
+    /// The control plane's configuration for it.
+    pub fn directory(&self) -> String {
+        format!("https://127.0.0.1:{}/dir", self.port)
+    }
+
+    /// The certificate by which its own server is known.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    /// The URL of the root of the certificates that it issues.
+    pub fn root_url(&self) -> String {
+        format!("https://127.0.0.1:{}/roots/0", self.management)
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Whether hosts can be looked up. While they cannot, the authority waits in the middle of its validations.
+    pub fn dns(&self) -> &Dns {
+        &self.dns
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        self.dns.open();
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A DNS server (RFC 1035) that knows one address, and a gate before its answers.
+pub struct Dns {
+    address: String,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    closed: Mutex<bool>,
+    opened: Condvar,
+    asked: AtomicU64,
+    over: AtomicBool,
+}
+
+impl Dns {
+    fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap().to_string();
+        let gate = Arc::new(Gate::default());
+        let shared = gate.clone();
+        std::thread::spawn(move || {
+            let mut query = [0; 512];
+            while let Ok((length, client)) = socket.recv_from(&mut query) {
+                shared.asked.fetch_add(1, Ordering::SeqCst);
+                let mut closed = shared.closed.lock().unwrap();
+                while *closed {
+                    closed = shared.opened.wait(closed).unwrap();
+                }
+                if shared.over.load(Ordering::SeqCst) {
+                    return;
+                }
+                if let Some(answer) = answer(&query[..length]) {
+                    socket.send_to(&answer, client).ok();
+                }
+            }
+        });
+        Self { address, gate }
+    }
+
+    /// Holds answers back from now on.
+    pub fn close(&self) {
+        *self.gate.closed.lock().unwrap() = true;
+    }
+
+    /// Gives the answers that were held back, and all others.
+    pub fn open(&self) {
+        *self.gate.closed.lock().unwrap() = false;
+        self.gate.opened.notify_all();
+    }
+
+    /// How many questions there were.
+    pub fn asked(&self) -> u64 {
+        self.gate.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Dns {
+    fn drop(&mut self) {
+        self.gate.over.store(true, Ordering::SeqCst);
+        self.open();
+        // The thread waits for a question.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(&[], &self.address).ok();
+    }
+}
+
+/// `127.0.0.1` to a question for an IPv4 address, nothing to others.
+fn answer(query: &[u8]) -> Option<Vec<u8>> {
+    let name = query.get(12..)?.iter().position(|byte| *byte == 0)? + 13;
+    let question = query.get(12..name + 4)?;
+    let is_address = question[question.len() - 4..] == [0, 1, 0, 1];
+    let mut answer = query[..2].to_vec();
+    // A response, authoritative, recursion desired and available, no error; one question, one answer or none.
+    answer.extend([0x85, 0x80, 0, 1, 0, u8::from(is_address), 0, 0, 0, 0]);
+    answer.extend(question);
+    if is_address {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+    }
+    Some(answer)
+}
