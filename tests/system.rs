@@ -6,6 +6,7 @@ mod system {
     mod apps;
     mod bad_input;
     mod bundling;
+    mod certificates;
     mod commands;
     pub mod crash;
     mod deploys;

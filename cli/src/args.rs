@@ -53,6 +53,8 @@ pub enum Command {
     Delete(DeleteArgs),
     /// Manage an app's secrets
     Secret(SecretArgs),
+    /// Manage the certificates that edge nodes serve
+    Certificates(CertificatesArgs),
     /// Manage access tokens
     Token(TokenArgs),
     /// List the edge nodes
@@ -329,6 +331,48 @@ pub struct SecretOf {
     pub client: ClientArgs,
 }
 
+/// Arguments of `certificates`.
+#[derive(Debug, Args)]
+pub struct CertificatesArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CertificatesCommand,
+}
+
+/// What to do with certificates.
+#[derive(Debug, Subcommand)]
+pub enum CertificatesCommand {
+    /// Serve a certificate on all nodes, in place of the one with its name
+    Add {
+        /// A name for it: lower-case letters, digits, -, _ and .
+        name: String,
+        /// The certificate and what leads from it to the root (PEM)
+        #[arg(long, value_name = "FILE")]
+        cert: PathBuf,
+        /// The certificate's private key (PEM)
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// List the certificates, and how getting them by ACME goes
+    List(ClientOnly),
+    /// Remove a certificate; one by ACME is ordered anew while an app has a route for its host
+    Remove {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Get a new certificate by ACME now
+    Renew {
+        /// Its name, acme:HOST
+        name: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
 /// Arguments of `token`.
 #[derive(Debug, Args)]
 pub struct TokenArgs {
@@ -393,6 +437,12 @@ impl Command {
                 SecretCommand::Put { of, .. } | SecretCommand::List { of } | SecretCommand::Delete { of, .. } => {
                     of.client.json
                 }
+            },
+            Self::Certificates(args) => match &args.command {
+                CertificatesCommand::Add { client, .. }
+                | CertificatesCommand::Remove { client, .. }
+                | CertificatesCommand::Renew { client, .. } => client.json,
+                CertificatesCommand::List(args) => args.client.json,
             },
             Self::Token(args) => match &args.command {
                 TokenCommand::Create { client, .. } | TokenCommand::Revoke { client, .. } => client.json,

@@ -6,6 +6,7 @@ pub mod http;
 pub mod npm;
 pub mod oracles;
 pub mod origin;
+pub mod pebble;
 pub mod process;
 pub mod project;
 pub mod roles;

@@ -18,30 +18,43 @@ pub struct ControlPlane {
     /// Where its API answers.
     pub address: SocketAddr,
     directory: Arc<TempDir>,
+    rest: String,
 }
 
 impl ControlPlane {
     /// Starts one on a new data directory.
     #[track_caller]
     pub fn start() -> Self {
-        Self::on(Arc::new(TempDir::new().unwrap()), "127.0.0.1:0")
+        Self::on(Arc::new(TempDir::new().unwrap()), "127.0.0.1:0", "")
     }
 
     #[track_caller]
-    fn on(directory: Arc<TempDir>, listen: &str) -> Self {
+    fn on(directory: Arc<TempDir>, listen: &str, rest: &str) -> Self {
         let data = directory.path().join("data");
         let config = directory.path().join("control-plane.toml");
-        std::fs::write(&config, format!("data_dir = {data:?}\nlisten = {listen:?}\n")).unwrap();
+        std::fs::write(&config, format!("data_dir = {data:?}\nlisten = {listen:?}\n{rest}")).unwrap();
         let mut process = Atoll::spawn(atoll().arg("control-plane").arg("--config").arg(&config));
         let address = process.line_with(|line| address(line, "api="));
-        Self { process, address, directory }
+        Self { process, address, directory, rest: rest.into() }
     }
 
     /// `kill -9` if it still runs, and a new process on the same data and address.
     #[track_caller]
     pub fn restart(mut self) -> Self {
         self.process.kill();
-        Self::on(self.directory.clone(), &self.address.to_string())
+        Self::on(self.directory.clone(), &self.address.to_string(), &self.rest)
+    }
+
+    /// The same control plane with further lines of configuration.
+    #[track_caller]
+    pub fn reconfigured(mut self, rest: &str) -> Self {
+        self.process.kill();
+        Self::on(self.directory.clone(), &self.address.to_string(), rest)
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
     }
 
     /// A client with the admin token.

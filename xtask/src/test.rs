@@ -18,6 +18,9 @@ struct Counts {
 /// Runs the tests that the arguments select, all when there are none.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     tools::ensure(&tools::FOR_TESTS)?;
+    if let Err(error) = tools::ensure(&tools::FOR_SOME_TESTS) {
+        println!("some tests will be skipped: {error:#}");
+    }
     for folder in ["tests/npm", "tests/apps", "tests/differential/oracles"] {
         tools::npm_packages(&shell::root().join(folder))?;
     }

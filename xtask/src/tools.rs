@@ -29,6 +29,13 @@ pub const FOR_TESTS: [Program; 7] = [
     Program { name: "wrk", package: "wrk", purpose: "the load under which the system tests deploy" },
 ];
 
+/// What single tests need, which say that they are skipped without it.
+pub const FOR_SOME_TESTS: [Program; 1] = [Program {
+    name: "pebble",
+    package: "pebble",
+    purpose: "the certificate authority that the tests of ACME order from",
+}];
+
 /// The version of cargo-deny that `deny.toml` is written for.
 const CARGO_DENY: &str = "0.20.2";
 

@@ -11,6 +11,7 @@ use atoll_protocol::api::{
     App, Changed, DeployRequest, DeployResponse, Deployment, DeploymentRequest, ErrorBody, Node, PurgeRequest,
     RevisionStatus, RoutesRequest, SecretInfo, SecretRequest, TokenCreated, TokenInfo, TokenRequest, Version,
 };
+use atoll_protocol::certificates::{CertificateChanged, CertificateInfo, CertificateRequest};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -208,6 +209,32 @@ impl Client {
     pub async fn delete_secret(&self, app: &str, name: &str) -> Result<(), ClientError> {
         let path = format!("/v1/apps/{}/secrets/{}", segment(app), segment(name));
         self.call::<serde::de::IgnoredAny>(Method::DELETE, &path, None).await?;
+        Ok(())
+    }
+
+    /// All certificates, without their keys.
+    pub async fn certificates(&self) -> Result<Vec<CertificateInfo>, ClientError> {
+        self.get("/v1/certificates").await
+    }
+
+    /// Sets a certificate.
+    pub async fn put_certificate(
+        &self,
+        name: &str,
+        request: &CertificateRequest,
+    ) -> Result<CertificateChanged, ClientError> {
+        self.send(Method::PUT, &format!("/v1/certificates/{}", segment(name)), request).await
+    }
+
+    /// Deletes a certificate.
+    pub async fn delete_certificate(&self, name: &str) -> Result<CertificateChanged, ClientError> {
+        self.call(Method::DELETE, &format!("/v1/certificates/{}", segment(name)), None).await
+    }
+
+    /// Asks for a new certificate by ACME.
+    pub async fn renew_certificate(&self, name: &str) -> Result<(), ClientError> {
+        let path = format!("/v1/certificates/{}/renew", segment(name));
+        self.call::<serde::de::IgnoredAny>(Method::POST, &path, None).await?;
         Ok(())
     }
 

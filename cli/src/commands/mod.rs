@@ -2,6 +2,7 @@
 //! stop; all others speak to a control plane and end.
 
 mod apps;
+mod certificates;
 mod control_plane;
 mod delete;
 mod deploy;
@@ -42,6 +43,7 @@ pub async fn run(command: Command, engine: Option<Engine>) -> Result<(), Command
         Command::Purge(args) => purge::run(args).await,
         Command::Delete(args) => delete::run(args).await,
         Command::Secret(args) => secret::run(args).await,
+        Command::Certificates(args) => certificates::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Nodes(args) => apps::nodes(args).await,
         Command::Apps(args) => apps::list(args).await,
