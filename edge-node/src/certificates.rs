@@ -1,14 +1,17 @@
 //! Certificates that come from the control plane: what TLS listeners serve beside their files, and the answers to the
-//! challenges of an authority (RFC 8555 §8.3).
+//! challenges of an authority, over HTTP (RFC 8555 §8.3) and in handshakes (RFC 8737).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use atoll_protocol::certificates::{CHALLENGE_PATH, CertificateState};
+use atoll_protocol::certificates::{CHALLENGE_PATH, CertificateState, ChallengeKind};
 use atoll_protocol::seal::{NodeKey, SealError};
 use aws_lc_rs::digest::{SHA256, digest};
+use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::sign::CertifiedKey;
 
 use crate::listeners::{Certificate, CertificateError, NamedCertificates, Tls};
 
@@ -52,9 +55,19 @@ impl ControlledCertificates {
     /// Serves these from now on; open connections go on with what they began with. One that cannot be used, which
     /// [`check`] would have told, is left out.
     pub fn serve(&self, states: &BTreeMap<String, CertificateState>, key: &NodeKey) {
-        let challenges = states.values().flat_map(|state| &state.challenges);
-        let answers = challenges.map(|known| ((known.host.clone(), known.token.clone()), known.answer.clone()));
-        self.challenges.store(Arc::new(answers.collect()));
+        let (mut answers, mut handshakes) = (HashMap::new(), HashMap::new());
+        for known in states.values().flat_map(|state| &state.challenges) {
+            match known.kind {
+                ChallengeKind::Http01 => {
+                    answers.insert((known.host.clone(), known.token.clone()), known.answer.clone());
+                }
+                ChallengeKind::TlsAlpn01 => match answer_in_handshake(&known.host, &known.answer) {
+                    Ok(certificate) => drop(handshakes.insert(known.host.clone(), certificate)),
+                    Err(problem) => tracing::error!(host = known.host, problem, "a challenge cannot be answered"),
+                },
+            }
+        }
+        self.challenges.store(Arc::new(answers));
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *taken);
         for state in states.values() {
@@ -70,9 +83,9 @@ impl ControlledCertificates {
                 Err(error) => tracing::error!(certificate = state.name, %error, "a certificate cannot be served"),
             }
         }
-        let named =
-            Arc::new(NamedCertificates::new(taken.values().map(|(_, certificate)| certificate.clone()).collect()));
+        let named = NamedCertificates::new(taken.values().map(|(_, certificate)| certificate.clone()).collect());
         drop(taken);
+        let named = Arc::new(named.answering(handshakes));
         self.named.store(named.clone());
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.retain(|listener| {
@@ -102,6 +115,21 @@ pub fn check(state: &CertificateState, key: &NodeKey) -> Result<(), TakeError> {
     take(state, key).map(drop)
 }
 
+/// The certificate by which a handshake answers a challenge: one for the host that signed itself and has the digest of the
+/// key authorization in it (RFC 8737 §3).
+fn answer_in_handshake(host: &str, answer: &str) -> Result<Arc<CertifiedKey>, String> {
+    let made = || {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(vec![host.to_owned()])?;
+        params.custom_extensions =
+            vec![CustomExtension::new_acme_identifier(digest(&SHA256, answer.as_bytes()).as_ref())];
+        Ok::<_, rcgen::Error>((params.self_signed(&key)?.der().clone(), key.serialize_der()))
+    };
+    let (certificate, key) = made().map_err(|error| error.to_string())?;
+    let key = default_provider().key_provider.load_private_key(PrivatePkcs8KeyDer::from(key).into());
+    Ok(Arc::new(CertifiedKey::new(vec![certificate], key.map_err(|error| error.to_string())?)))
+}
+
 fn fingerprint(state: &CertificateState) -> [u8; 32] {
     let mut print = [0; 32];
     print.copy_from_slice(digest(&SHA256, state.chain.as_deref().unwrap_or_default().as_bytes()).as_ref());
@@ -125,7 +153,12 @@ mod tests {
     fn only_live_challenges_are_answered_and_only_for_their_host() {
         let key = NodeKey::generate().unwrap();
         let controlled = ControlledCertificates::default();
-        let challenge = Challenge { host: "shop.example".into(), token: "t".into(), answer: "t.print".into() };
+        let challenge = Challenge {
+            host: "shop.example".into(),
+            kind: Default::default(),
+            token: "t".into(),
+            answer: "t.print".into(),
+        };
         let state = |challenges| {
             let name = "acme:shop.example".to_owned();
             let state = CertificateState { name: name.clone(), revision: 1, chain: None, key: None, challenges };

@@ -24,9 +24,9 @@ pub struct Pebble {
 }
 
 impl Pebble {
-    /// Starts one that looks for the answers to its challenges at `http_port`, whatever the host, and whose certificates
+    /// Starts one that looks for the answers to its challenges at these ports, whatever the host, and whose certificates
     /// last `validity` seconds. `None` where it is not installed.
-    pub fn start(http_port: u16, validity: u64) -> Option<Self> {
+    pub fn start(http_port: u16, tls_port: u16, validity: u64) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         if !std::env::split_paths(&path).any(|folder| folder.join("pebble").is_file()) {
             #[allow(clippy::print_stderr, reason = "why the test shows nothing")]
@@ -54,7 +54,7 @@ impl Pebble {
                 "listenAddress": format!("127.0.0.1:{port}"),
                 "managementListenAddress": format!("127.0.0.1:{management}"),
                 "certificate": dir.path().join("own.pem"), "privateKey": dir.path().join("own.key"),
-                "httpPort": http_port, "tlsPort": 1, "ocspResponderURL": "",
+                "httpPort": http_port, "tlsPort": tls_port, "ocspResponderURL": "",
                 "externalAccountBindingRequired": false, "certificateValidityPeriod": validity,
             }});
             std::fs::write(dir.path().join("pebble.json"), config.to_string()).unwrap();

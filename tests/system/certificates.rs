@@ -120,17 +120,32 @@ fn an_uploaded_certificate_is_served_until_it_is_removed() {
     certificates(&control_plane, &["remove", "shop"]).fails_saying(&["certificate-not-found"]);
 }
 
+/// `[acme]` for this authority.
+fn acme(pebble: &Pebble) -> String {
+    let (directory, roots) = (pebble.directory(), pebble.ca());
+    format!(
+        "[acme]\ndirectory = {directory:?}\ncontact = \"mailto:ops@shop.example\"\nterms_agreed = true\nroots = {roots:?}\n"
+    )
+}
+
+#[test]
+fn an_authority_that_asks_in_a_handshake_is_answered() {
+    let control_plane = ControlPlane::start();
+    let node = EdgeNode::start(&control_plane, "north", TLS);
+    let address = secure(&node);
+    let Some(pebble) = Pebble::start(1, address.port(), 90 * 86_400) else { return };
+    let control_plane = control_plane.reconfigured(&format!("{}challenge = \"tls-alpn-01\"\n", acme(&pebble)));
+    deploy(&mut control_plane.api(), "shop", &["shop.example/*"]);
+    let fingerprint = issued(&control_plane, "acme:shop.example", "");
+    eventually("it is served", || (shown(address, "shop.example") == fingerprint).then_some(()));
+}
+
 #[test]
 fn a_route_gets_a_certificate_by_acme_and_keeps_it_through_crashes() {
     let control_plane = ControlPlane::start();
     let node = EdgeNode::start(&control_plane, "north", TLS);
-    let Some(pebble) = Pebble::start(node.address.port(), 90 * 86_400) else { return };
-    let acme = format!(
-        "[acme]\ndirectory = {:?}\ncontact = \"mailto:ops@shop.example\"\nterms_agreed = true\nroots = {:?}\n",
-        pebble.directory(),
-        pebble.ca()
-    );
-    let mut control_plane = control_plane.reconfigured(&acme);
+    let Some(pebble) = Pebble::start(node.address.port(), 1, 90 * 86_400) else { return };
+    let mut control_plane = control_plane.reconfigured(&acme(&pebble));
     let mut api = control_plane.api();
     deploy(&mut api, "shop", &["shop.example/*"]);
     let name = "acme:shop.example";

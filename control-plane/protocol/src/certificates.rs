@@ -112,13 +112,28 @@ pub struct CertificateState {
     pub challenges: Vec<Challenge>,
 }
 
-/// An HTTP-01 challenge (RFC 8555 §8.3) and its answer.
+/// A challenge of a certificate authority and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
     /// The host that is asked, in lower case.
     pub host: String,
-    /// What follows [`CHALLENGE_PATH`] in the URL.
+    /// How it is asked.
+    #[serde(default)]
+    pub kind: ChallengeKind,
+    /// Names it; what follows [`CHALLENGE_PATH`] in the URL.
     pub token: String,
     /// The key authorization.
     pub answer: String,
+}
+
+/// How an authority asks whether a host is ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChallengeKind {
+    /// Over HTTP at port 80 (RFC 8555 §8.3).
+    #[default]
+    #[serde(rename = "http-01")]
+    Http01,
+    /// In a TLS handshake at port 443 (RFC 8737).
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
 }

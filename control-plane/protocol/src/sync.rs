@@ -183,7 +183,12 @@ mod tests {
             revision: 6,
             chain: Some("PEM".into()),
             key: Some("AAAA".into()),
-            challenges: vec![Challenge { host: "shop.example".into(), token: "t".into(), answer: "t.x".into() }],
+            challenges: vec![Challenge {
+                host: "shop.example".into(),
+                kind: Default::default(),
+                token: "t".into(),
+                answer: "t.x".into(),
+            }],
         };
         for frame in [
             Frame::Snapshot {

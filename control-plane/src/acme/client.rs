@@ -4,7 +4,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{HOST, RETRY_AFTER};
@@ -111,8 +111,9 @@ impl AuthorityClient {
                 exchange.await
             }
         }?;
-        let asked = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         if !parts.status.is_success() {
+            let asked =
+                parts.headers.get(RETRY_AFTER).and_then(|value| seconds(value.to_str().ok()?, SystemTime::now()));
             self.retry_after.store(asked.unwrap_or(0), Ordering::Relaxed);
         }
         if parts.status.is_server_error() && serde_json::from_slice::<instant_acme::Problem>(&body).is_err() {
@@ -120,6 +121,15 @@ impl AuthorityClient {
         }
         Ok(Response::from_parts(parts, http_body_util::Full::new(body)).into())
     }
+}
+
+/// The seconds that a `Retry-After` asks for: a number of them, or a date (RFC 9110 §10.2.3).
+fn seconds(value: &str, now: SystemTime) -> Option<u64> {
+    let value = value.trim();
+    value.parse().ok().or_else(|| {
+        let date = httpdate::parse_http_date(value).ok()?;
+        Some(date.duration_since(now).unwrap_or_default().as_secs())
+    })
 }
 
 impl HttpClient for AuthorityClient {
@@ -132,5 +142,35 @@ impl HttpClient for AuthorityClient {
             let late = |_| Error::Other(format!("no answer within {} s", PATIENCE.as_secs()).into());
             timeout(PATIENCE, exchange).await.map_err(late)?
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, asked) in [
+            ("120", Some(120)),
+            (" 7 ", Some(7)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            assert_eq!(seconds(value, now), asked, "{value}");
+        }
+    }
+
+    #[test]
+    fn roots_that_cannot_be_used_are_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "no PEM").unwrap();
+        for path in [file.path(), Path::new("/no/such/file")] {
+            let error = tls(Some(path)).unwrap_err().to_string();
+            assert!(error.contains("acme.roots") && error.contains(path.to_str().unwrap()), "{error}");
+        }
     }
 }

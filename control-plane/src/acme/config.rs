@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use atoll_protocol::certificates::ChallengeKind;
 use http::Uri;
 use serde::Deserialize;
 
@@ -20,6 +21,10 @@ pub struct AcmeConfig {
     /// Certificates, PEM, by which the authority's own server is known. Default those that the system trusts.
     #[serde(default)]
     pub roots: Option<PathBuf>,
+    /// How the authority is to ask whether a host is ours: `"http-01"` at port 80, or `"tls-alpn-01"` at port 443.
+    /// Default `"http-01"`.
+    #[serde(default)]
+    pub challenge: ChallengeKind,
     /// Hosts that certificates are asked for: exact names, and `*.example.com` for all names below one. Default all.
     #[serde(default)]
     pub hosts: Vec<String>,
@@ -88,6 +93,8 @@ mod tests {
         let good = "directory = 'https://ca.example/dir'\nterms_agreed = true\n";
         let read = |rest: &str| toml::from_str::<AcmeConfig>(&format!("{good}{rest}"));
         assert_eq!(read("contact = 'mailto:a@b.example'\nhosts = ['*.b.example', 'c']").unwrap().validate(), Ok(()));
+        assert_eq!(read("challenge = 'tls-alpn-01'").unwrap().challenge, ChallengeKind::TlsAlpn01);
+        assert!(read("challenge = 'dns-01'").unwrap_err().to_string().contains("tls-alpn-01"));
         assert!(read("roofs = 'x'").unwrap_err().to_string().contains("roofs"));
         for (key, change) in [
             ("directory", AcmeConfig { directory: "http://ca.example".into(), ..read("").unwrap() }),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atoll_protocol::certificates::{CertificateSource, Challenge};
+use atoll_protocol::certificates::{CertificateSource, Challenge, ChallengeKind};
 use atoll_store::{StoreError, StoredCertificate};
 use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, ChallengeStatus, ChallengeType, Error, Identifier, NewAccount,
@@ -116,7 +116,7 @@ pub(super) async fn drive(
         }
     };
     if order.state().status == OrderStatus::Pending {
-        answer_challenges(plane, &mut order, host, is_resumed).await?;
+        answer_challenges(plane, acme.config.challenge, &mut order, host, is_resumed).await?;
         if !matches!(order.poll_ready(&POLL).await, Ok(OrderStatus::Ready)) {
             order.refresh().await?;
         }
@@ -202,18 +202,28 @@ pub(super) async fn forget_unknown_account(plane: &Plane, acme: &Acme, failure: 
 }
 
 /// Has all nodes answer the challenges of what is not authorized yet, then tells the authority to look.
-async fn answer_challenges(plane: &Plane, order: &mut Order, host: &str, resumed: bool) -> Result<(), Failure> {
+async fn answer_challenges(
+    plane: &Plane,
+    kind: ChallengeKind,
+    order: &mut Order,
+    host: &str,
+    resumed: bool,
+) -> Result<(), Failure> {
+    let (offered, name) = match kind {
+        ChallengeKind::Http01 => (ChallengeType::Http01, "http-01"),
+        ChallengeKind::TlsAlpn01 => (ChallengeType::TlsAlpn01, "tls-alpn-01"),
+    };
     let mut answers = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
         if authorization.status == AuthorizationStatus::Pending {
-            let challenge = authorization.challenge(ChallengeType::Http01).ok_or_else(|| {
-                let message = "the authority does not offer http-01 for this host";
+            let challenge = authorization.challenge(offered.clone()).ok_or_else(|| {
+                let message = format!("the authority does not offer {name} for this host");
                 Failure::new(Kind::Refused, "unsupported", message)
             })?;
             let (token, answer) = (challenge.token.clone(), challenge.key_authorization().as_str().to_owned());
-            answers.push(Challenge { host: host.to_owned(), token, answer });
+            answers.push(Challenge { host: host.to_owned(), kind, token, answer });
         }
     }
     if answers.is_empty() {
@@ -227,7 +237,7 @@ async fn answer_challenges(plane: &Plane, order: &mut Order, host: &str, resumed
         if authorization.status != AuthorizationStatus::Pending {
             continue;
         }
-        if let Some(mut challenge) = authorization.challenge(ChallengeType::Http01)
+        if let Some(mut challenge) = authorization.challenge(offered.clone())
             && challenge.status == ChallengeStatus::Pending
         {
             match challenge.set_ready().await {
@@ -279,4 +289,55 @@ fn signing_request(host: &str, key: &str) -> Result<Vec<u8>, rcgen::Error> {
     let mut params = CertificateParams::new(vec![host.to_owned()])?;
     params.distinguished_name = DistinguishedName::new();
     Ok(params.serialize_request(&key)?.der().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn failure(problem: serde_json::Value) -> Failure {
+        Failure::from(Error::Api(serde_json::from_value(problem).unwrap()))
+    }
+
+    #[test]
+    fn what_the_authority_says_decides_when_it_is_asked_again() {
+        let of = |rule: &str, status: u16| {
+            let failure = failure(json!({
+                "type": format!("urn:ietf:params:acme:error:{rule}"), "detail": "why", "status": status,
+            }));
+            assert_eq!((failure.rule.as_str(), failure.message.as_str()), (rule, "why"));
+            (failure.kind, failure.resumable)
+        };
+        assert_eq!(of("dns", 400), (Kind::Refused, false));
+        assert_eq!(of("rejectedIdentifier", 403), (Kind::Refused, false));
+        assert_eq!(of("rateLimited", 429), (Kind::Limited, false));
+        assert_eq!(of("userActionRequired", 429), (Kind::Limited, false));
+        assert_eq!(of("serverInternal", 500), (Kind::Unreachable, true));
+        assert_eq!(of("badNonce", 400), (Kind::Unreachable, true));
+        let parts = failure(json!({ "detail": "two", "subproblems": [{ "detail": "one" }, { "detail": "other" }] }));
+        assert_eq!((parts.rule.as_str(), parts.message.as_str()), ("refused", "two; one; other"));
+        let late = Failure::from(Error::Timeout(None));
+        assert_eq!((late.kind, late.rule.as_str(), late.resumable), (Kind::Unreachable, "slow", true));
+    }
+
+    #[test]
+    fn an_order_that_its_authority_does_not_know_is_begun_anew() {
+        let lost = |status: u16| {
+            let problem = json!({ "type": "urn:ietf:params:acme:error:malformed", "status": status });
+            let failure = lost(Error::Api(serde_json::from_value(problem).unwrap()));
+            (failure.kind, failure.resumable)
+        };
+        assert_eq!(lost(404), (Kind::Unreachable, false));
+        assert_eq!(lost(500), (Kind::Unreachable, true));
+    }
+
+    #[test]
+    fn a_request_names_the_host_and_nothing_else() {
+        let key = KeyPair::generate().unwrap();
+        let csr = signing_request("shop.example", &key.serialize_pem()).unwrap();
+        assert!(csr.windows(12).any(|window| window == b"shop.example"));
+        assert!(!csr.windows(5).any(|window| window == b"rcgen"));
+    }
 }

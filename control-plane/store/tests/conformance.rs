@@ -242,7 +242,8 @@ async fn certificates_are_changes_without_an_app(store: &dyn Store) {
 }
 
 async fn challenges_come_and_go_with_their_certificate(store: &dyn Store) {
-    let challenge = Challenge { host: "shop.example".into(), token: "t".into(), answer: "t.x".into() };
+    let challenge =
+        Challenge { host: "shop.example".into(), kind: Default::default(), token: "t".into(), answer: "t.x".into() };
     let name = || "acme:shop.example".to_owned();
     assert_eq!(store.set_challenges(name(), vec![], 1).await.unwrap(), 0, "nothing to take back");
     assert_eq!(store.set_challenges(name(), vec![challenge.clone()], 1).await.unwrap(), 1);

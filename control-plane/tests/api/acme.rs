@@ -95,6 +95,7 @@ fn acme(pebble: &Pebble) -> AcmeConfig {
         contact: Some("mailto:ops@shop.example".into()),
         terms_agreed: true,
         roots: Some(pebble.ca()),
+        challenge: Default::default(),
         hosts: Vec::new(),
     }
 }
@@ -103,7 +104,7 @@ fn acme(pebble: &Pebble) -> AcmeConfig {
 async fn a_route_gets_a_certificate_which_is_renewed_and_a_refusal_is_told() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
-    let Some(pebble) = Pebble::start(address.port(), 90 * 86_400) else { return };
+    let Some(pebble) = Pebble::start(address.port(), 1, 90 * 86_400) else { return };
     let running = Running::with(|config| config.acme = Some(acme(&pebble))).await;
     let api = running.admin();
     let known = Known::default();
@@ -153,4 +154,20 @@ async fn a_route_gets_a_certificate_which_is_renewed_and_a_refusal_is_told() {
     let key = node.await.unwrap();
     let opened = key.open_key(&served.name, served.revision, served.key.as_ref().unwrap()).unwrap();
     assert!(opened.contains("PRIVATE KEY"));
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_before_it_expires() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let Some(pebble) = Pebble::start(listener.local_addr().unwrap().port(), 1, 20) else { return };
+    let running = Running::with(|config| config.acme = Some(acme(&pebble))).await;
+    let api = running.admin();
+    let known = Known::default();
+    tokio::spawn(known.clone().serve(listener));
+    let _node = known.follow(&running, NodeKey::generate().unwrap()).await;
+    api.deploy("shop", "1", json!({ "routes": ["shop.example/"] })).await.ok::<Value>();
+    let first = issued(&api, "acme:shop.example", None).await.facts.unwrap();
+    let next = issued(&api, "acme:shop.example", Some(&first.fingerprint)).await.facts.unwrap();
+    let life = first.not_after - first.not_before;
+    assert!(next.not_before >= first.not_before + life / 2 && next.not_after > first.not_after, "{first:?} {next:?}");
 }

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use ipnet::IpNet;
+use tokio::io::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ use super::guard::Guard;
 use super::proxy_protocol;
 use super::stalled::Streams;
 use super::stream::{Socket, Stream};
-use super::tls::Tls;
+use super::tls::{CHALLENGE_PROTOCOL, Tls};
 use crate::client::{Client, Transport};
 use crate::load::{Connections, Load};
 use crate::service::Service;
@@ -140,7 +141,12 @@ async fn begin(
     let mut transport = entry.transport.clone();
     let Some(tls) = &entry.tls else { return Ok((Stream::Clear(socket), transport)) };
     let current = tls.current();
-    let stream = TlsAcceptor::from(current.stream.clone()).accept(socket).await?;
+    let mut stream = TlsAcceptor::from(current.stream.clone()).accept(socket).await?;
+    if stream.get_ref().1.alpn_protocol() == Some(CHALLENGE_PROTOCOL) {
+        // The handshake was all that the authority came for.
+        stream.shutdown().await?;
+        return Err(io::Error::other("a certificate authority's challenge was answered"));
+    }
     transport.tls = Some(tls.facts(&current, stream.get_ref().1));
     Ok((Stream::Tls(Box::new(stream)), transport))
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use atoll_edge_node::{CertificateFiles, Config, EdgeNode, ListenerConfig, TlsConfig};
-use atoll_protocol::certificates::{CertificateState, Challenge};
+use atoll_protocol::certificates::{CertificateState, Challenge, ChallengeKind};
 use atoll_protocol::seal::seal_key;
 use atoll_protocol::sync::Frame;
 use atoll_runtime::Engine;
 
-use crate::listeners::{Authority, curl, listener, tls_config};
+use crate::listeners::{Authority, curl, listener, s_client, tls_config};
 use crate::plane::Plane;
 use crate::support::{app, eventually, says};
 
@@ -159,6 +159,38 @@ pub async fn keeps_the_certificate_before_one_it_cannot_serve(engine: Engine) {
     .await;
 }
 
+/// Challenges of a handshake are answered with a certificate of their own, to nobody but who asks for it.
+pub async fn answers_challenges_in_handshakes(engine: Engine) {
+    let authority = Authority::new().await;
+    let plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    opens_with_an_app(&plane);
+    let file = authority.sign("file", &["new.example"]).await;
+    let node = started(&plane, dir.path(), vec![file], &engine).await;
+    node.applied(1).await;
+    let ask = async |protocol: &str| {
+        let said = s_client(&node, &["-servername", "new.example", "-alpn", protocol]).await;
+        let path = dir.path().join("said");
+        std::fs::write(&path, said).unwrap();
+        let mut reader = tokio::process::Command::new("openssl");
+        let output = reader.args(["x509", "-noout", "-text", "-in"]).arg(&path).output().await.unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // id-pe-acmeIdentifier (RFC 8737 §6.1).
+    let answers = |text: &str| text.contains("1.3.6.1.5.5.7.1.31: critical") && text.contains("DNS:new.example");
+    assert_eq!(ask("acme-tls/1").await, "", "there is no challenge");
+    let (name, answer) = ("acme:new.example".to_owned(), "tok.print".to_owned());
+    let challenge =
+        Challenge { kind: ChallengeKind::TlsAlpn01, host: "new.example".into(), token: "tok".into(), answer };
+    let pending = CertificateState { name, revision: 2, chain: None, key: None, challenges: vec![challenge] };
+    sends(&plane, &node, pending.clone()).await;
+    assert!(answers(&ask("acme-tls/1").await));
+    let other = ask("http/1.1").await;
+    assert!(other.contains("CN = file") && !answers(&other), "{other}");
+    sends(&plane, &node, CertificateState { revision: 3, challenges: Vec::new(), ..pending }).await;
+    assert_eq!(ask("acme-tls/1").await, "", "it is over");
+}
+
 /// Challenges are answered on every listener, before redirects and routes, and only while they are under way.
 pub async fn answers_challenges_before_anything_else(engine: Engine) {
     let authority = Authority::new().await;
@@ -169,7 +201,12 @@ pub async fn answers_challenges_before_anything_else(engine: Engine) {
     let config = config(&plane, dir.path(), vec![plain, listener(Some(TlsConfig::default()))]);
     let node = EdgeNode::start(config, engine.clone()).await.expect("the node starts");
     node.applied(1).await;
-    let challenge = Challenge { host: "new.example".into(), token: "tok".into(), answer: "tok.print".into() };
+    let challenge = Challenge {
+        host: "new.example".into(),
+        kind: Default::default(),
+        token: "tok".into(),
+        answer: "tok.print".into(),
+    };
     let pending = |revision, challenges| CertificateState {
         name: "acme:new.example".into(),
         revision,

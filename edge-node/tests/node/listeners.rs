@@ -95,7 +95,7 @@ async fn curl_json(authority: &Authority, node: &EdgeNode, arguments: &[&str]) -
 }
 
 /// What `openssl s_client` says of a handshake.
-async fn s_client(node: &EdgeNode, arguments: &[&str]) -> String {
+pub async fn s_client(node: &EdgeNode, arguments: &[&str]) -> String {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-connect", &node.local_addr().to_string()]).args(arguments);
     let output = command.stdin(Stdio::null()).output().await.unwrap();

@@ -64,7 +64,7 @@ const TESTS: &[Test] = tests! {
         listens_on_every_kind_of_address, tells_health_on_a_private_listener,
         serves_http3, finishes_http3_requests_when_draining, starts_isolates_at_the_client_hello;
     certificates: serves_what_the_control_plane_sends, keeps_the_certificate_before_one_it_cannot_serve,
-        answers_challenges_before_anything_else;
+        answers_challenges_before_anything_else, answers_challenges_in_handshakes;
     refusals: refuses_ambiguous_requests_and_closes, takes_bodies_in_any_pieces, gives_slow_clients_up, ends_idle_connections,
         limits_connections_per_client, sheds_load, ends_http2_floods;
     following: serves_what_it_is_told, refuses_what_is_not_signed, keeps_the_old_version_when_a_bundle_is_wrong,

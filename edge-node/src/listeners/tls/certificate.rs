@@ -1,5 +1,6 @@
 //! A certificate with its key, and which of several answers to a name.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -74,6 +75,7 @@ impl Certificate {
 pub struct NamedCertificates {
     all: Vec<Arc<Certificate>>,
     index: NameIndex<usize>,
+    challenges: HashMap<String, Arc<CertifiedKey>>,
 }
 
 impl NamedCertificates {
@@ -91,7 +93,17 @@ impl NamedCertificates {
                 index.add(name, at);
             }
         }
-        Self { all, index }
+        Self { all, index, challenges: HashMap::new() }
+    }
+
+    /// With answers to the challenges of authorities, by host (RFC 8737).
+    pub fn answering(self, challenges: HashMap<String, Arc<CertifiedKey>>) -> Self {
+        Self { challenges, ..self }
+    }
+
+    /// The answer to an authority's challenge for a host in lower case.
+    pub fn challenge(&self, host: &str) -> Option<&Arc<CertifiedKey>> {
+        self.challenges.get(host)
     }
 
     /// The one for a name in lower case.

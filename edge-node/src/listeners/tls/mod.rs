@@ -30,6 +30,9 @@ use crate::client::TlsFacts;
 /// Sessions of TLS 1.2 clients without tickets that are kept.
 const SESSIONS: usize = 4096;
 
+/// The protocol by which an authority asks for the answer to a challenge, and nothing else (RFC 8737 §6.2).
+pub const CHALLENGE_PROTOCOL: &[u8] = b"acme-tls/1";
+
 /// Called with the name that a client asks for, as soon as it has asked.
 pub type OnName = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -216,7 +219,7 @@ fn load(
         TlsVersion::V12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
         TlsVersion::V13 => &[&rustls::version::TLS13],
     };
-    let stream = build(versions, &[b"h2", b"http/1.1"])?;
+    let stream = build(versions, &[b"h2", b"http/1.1", CHALLENGE_PROTOCOL])?;
     let quic = build(&[&rustls::version::TLS13], &[b"h3"])?;
     Ok(Current { stream, quic, certificates, tickets, stamps })
 }
@@ -261,6 +264,9 @@ impl fmt::Debug for Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase);
+        if hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == CHALLENGE_PROTOCOL)) {
+            return self.controlled.challenge(&name?).cloned();
+        }
         let found = self.find(name.as_deref())?;
         if let Some(name) = &name {
             (self.on_name)(name);
