@@ -5,6 +5,7 @@ mod support;
 mod system {
     mod apps;
     mod bad_input;
+    mod browser;
     mod bundling;
     mod certificates;
     mod commands;
@@ -18,6 +19,7 @@ mod system {
     mod http_surface;
     mod many;
     mod operating;
+    mod origins;
     mod settings;
     mod streaming;
     mod types;

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -95,6 +96,59 @@ fn an_upgrade_under_load_fails_no_request() {
     let status = Command::new("kill").args(["-s", "TERM", &successor.0.to_string()]).status().unwrap();
     assert!(status.success(), "it still runs");
     eventually("the port is free", || std::net::TcpStream::connect(node.address).is_err().then_some(()));
+}
+
+/// How many requests `h2load` says it has sent, and how many of them were answered with 200. Those that it does not send
+/// because its connection takes no more streams do not count: it opens no other.
+fn counts(report: &str) -> (u64, u64) {
+    let number = |line: &str, what: &str| -> u64 {
+        let line = report.lines().find_map(|all| all.strip_prefix(line)).unwrap_or_else(|| panic!("{report}"));
+        let part = line.split(", ").find_map(|part| part.strip_suffix(what));
+        part.and_then(|number| number.trim().parse().ok()).unwrap_or_else(|| panic!("{what} in {line}"))
+    };
+    (number("requests:", " started"), number("status codes:", " 2xx"))
+}
+
+#[test]
+fn http2_clients_lose_nothing_in_an_upgrade_and_a_deploy() {
+    let mut node = Node::start();
+    let url = format!("http://{}/", node.address);
+    let over = AtomicBool::new(false);
+    let answered = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let mut load = Command::new("h2load");
+                load.args(["-n400", "-c4", "-m8", "-H", ":authority: hello.localhost"]).arg(&url);
+                let report = String::from_utf8_lossy(&load.output().unwrap().stdout).into_owned();
+                let (sent, well) = counts(&report);
+                assert_eq!(sent, well, "{report}");
+                answered.fetch_add(well, Ordering::Relaxed);
+            }
+        });
+        // Whatever comes of it, the load ends.
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let goes_on = || {
+                let seen = answered.load(Ordering::Relaxed);
+                eventually("the load goes on", || (answered.load(Ordering::Relaxed) > seen).then_some(()));
+            };
+            goes_on();
+            let mut api = node.control_plane.api();
+            for version in 0..3 {
+                let code = format!("export default {{ fetch() {{ return new Response('{version}'); }} }};");
+                let revision = api.deploy("hello", &code, json!({}));
+                api.settle(revision);
+            }
+            node.process.signal("USR2");
+            let successor = successor(&node.process);
+            assert!(node.process.wait().success(), "the process before ends well");
+            goes_on();
+            http::get(node.address, "hello.localhost", "/").expect(200, "2");
+            successor
+        }));
+        over.store(true, Ordering::Relaxed);
+        done.map(Some).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
 }
 
 #[test]
