@@ -7,6 +7,7 @@ mod system {
     mod bad_input;
     mod browser;
     mod bundling;
+    mod cache;
     mod certificates;
     mod commands;
     pub mod crash;

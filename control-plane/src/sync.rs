@@ -201,6 +201,7 @@ fn state(plane: &Plane, key: &NodePublicKey, app: AppRecord) -> AppState {
     }
     let (deployment, targets) = app.deployment.map_or((0, Vec::new()), |made| (made.number, made.targets));
     AppState {
+        incarnation: format!("{}.{}", plane.store.history(), app.predecessor),
         name: app.name,
         revision: app.revision,
         routes: app.routes,

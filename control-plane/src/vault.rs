@@ -189,6 +189,7 @@ mod tests {
         AppRecord {
             name: "shop".into(),
             created_at: 0,
+            predecessor: 0,
             revision: 4,
             routes: Vec::new(),
             default_route: true,

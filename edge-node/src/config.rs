@@ -218,19 +218,17 @@ impl Default for BundleConfig {
     }
 }
 
-/// What apps put into `caches`.
+/// What apps put into `caches`. It is kept where the cache in front of isolates keeps its responses, within the same budgets.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheConfig {
-    /// Responses kept in memory for all apps together, MiB; those not asked for longest go. Default 128.
-    pub memory_mb: u64,
-    /// The largest body that is kept, MiB. Default 16.
+    /// The largest body that is kept, MiB, within what [`FrontCacheConfig`] allows. Default 16.
     pub object_mb: u64,
 }
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { memory_mb: 128, object_mb: 16 }
+        Self { object_mb: 16 }
     }
 }
 

@@ -6,9 +6,9 @@ use atoll_runtime::{
     CacheRequest, CachedResponse, FetchFailure, Host, LogRecord, OutboundRequest, OutboundResponse, ServiceRequest,
 };
 use futures::FutureExt;
-use futures::future::{BoxFuture, ready};
+use futures::future::BoxFuture;
 
-use crate::cache_api::CacheStore;
+use crate::cache_api::AppCaches;
 use crate::egress::Egress;
 use crate::logs::Logs;
 use crate::services::Services;
@@ -24,7 +24,7 @@ pub struct AppHost {
     /// Log lines.
     pub logs: Arc<Logs>,
     /// What `caches` holds.
-    pub caches: CacheStore,
+    pub caches: AppCaches,
     /// Other apps.
     pub services: Arc<Services>,
 }
@@ -43,7 +43,8 @@ impl Host for AppHost {
     }
 
     fn cache_match(&self, request: CacheRequest) -> BoxFuture<'static, Result<Option<CachedResponse>, FetchFailure>> {
-        ready(Ok(self.caches.find(&self.app, request))).boxed()
+        let caches = self.caches.clone();
+        async move { Ok(caches.find(request).await) }.boxed()
     }
 
     fn cache_put(
@@ -51,11 +52,12 @@ impl Host for AppHost {
         request: CacheRequest,
         response: CachedResponse,
     ) -> BoxFuture<'static, Result<(), FetchFailure>> {
-        let (caches, app) = (self.caches.clone(), self.app.clone());
-        async move { caches.put(app, request, response).await }.boxed()
+        let caches = self.caches.clone();
+        async move { caches.put(request, response).await }.boxed()
     }
 
     fn cache_delete(&self, request: CacheRequest) -> BoxFuture<'static, Result<bool, FetchFailure>> {
-        ready(Ok(self.caches.delete(&self.app, request))).boxed()
+        let caches = self.caches.clone();
+        async move { Ok(caches.delete(request).await) }.boxed()
     }
 }

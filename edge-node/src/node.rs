@@ -157,8 +157,20 @@ impl EdgeNode {
         })?;
         let egress = Arc::new(egress);
         let (logs, log_queue) = Logs::new(&config.name);
+        let cache_dir = disk.as_ref().map(|disk| disk.cache());
+        let cache = FrontCache::new(&config.front_cache, cache_dir.as_deref());
+        let cache = cache.map_err(|source| StartError::File {
+            key: "data_dir",
+            path: cache_dir.clone().unwrap_or_default(),
+            source,
+        })?;
+        if config.front_cache.disk_mb > 0 && cache_dir.is_some() {
+            let cache = cache.clone();
+            tokio::task::spawn_blocking(move || cache.scan());
+        }
         let services = Services::new(logs.clone());
-        let serving = Arc::new(Serving::new(&config, egress.clone(), logs.clone(), services.clone()));
+        let serving = Serving::new(&config, egress.clone(), logs.clone(), services.clone(), cache.clone());
+        let serving = Arc::new(serving);
         let bundle_memory = config.bundles.cache_mb.saturating_mul(1 << 20);
         let bundle_dir = disk.as_ref().map(|disk| disk.bundles());
         let bundles = Arc::new(BundleStore::new(bundle_dir, client.clone(), bundle_memory));
@@ -180,17 +192,6 @@ impl EdgeNode {
         let shed = config.connections.shed_mb.map_or_else(memory_ceiling, |mb| mb.saturating_mul(1 << 20));
         let load = Arc::new(Load::new(config.connections.max_requests, shed));
         let status = watch::Sender::new(Status { ready: config.control_plane.is_none(), ..Status::default() });
-        let cache_dir = disk.as_ref().map(|disk| disk.cache());
-        let cache = FrontCache::new(&config.front_cache, cache_dir.as_deref());
-        let cache = cache.map_err(|source| StartError::File {
-            key: "data_dir",
-            path: cache_dir.clone().unwrap_or_default(),
-            source,
-        })?;
-        if config.front_cache.disk_mb > 0 && cache_dir.is_some() {
-            let cache = cache.clone();
-            tokio::task::spawn_blocking(move || cache.scan());
-        }
         let mut node = Self {
             secure: listeners.iter().map(|listener| listener.tls.is_some()).collect(),
             addresses,

@@ -71,6 +71,12 @@ impl SavedState {
             Frame::Snapshot { history, revision, apps, certificates } => {
                 let named: HashSet<&str> = apps.iter().map(|app| app.name.as_str()).collect();
                 self.apps.retain(|name, _| named.contains(name.as_str()));
+                // Apps of another history are served until those that take their places can be.
+                if self.history == history {
+                    for app in &apps {
+                        self.end_predecessor(app);
+                    }
+                }
                 self.pending = apps.into_iter().map(|app| (app.name.clone(), app)).collect();
                 self.arrived = self.certificates.keys().map(|name| (name.clone(), None)).collect();
                 self.arrived.extend(certificates.into_iter().map(|state| (state.name.clone(), Some(state))));
@@ -85,6 +91,7 @@ impl SavedState {
                 self.unkept.apps.insert(app.clone());
                 match state {
                     Some(state) => {
+                        self.end_predecessor(&state);
                         self.pending.insert(app, *state);
                     }
                     None => {
@@ -104,6 +111,14 @@ impl SavedState {
             Frame::Heartbeat { .. } | Frame::Tail { .. } => {}
         }
         Ok(())
+    }
+
+    /// An app whose name has become another app's was deleted: it is not served until that one can be.
+    fn end_predecessor(&mut self, app: &AppState) {
+        let other = |old: &AppState| !old.incarnation.is_empty() && old.incarnation != app.incarnation;
+        if self.apps.get(&app.name).is_some_and(other) {
+            self.apps.remove(&app.name);
+        }
     }
 
     /// Serves the pending state of `app` from now on.
@@ -215,6 +230,7 @@ pub(crate) mod tests {
     pub(crate) fn app(name: &str, revision: u64) -> AppState {
         AppState {
             name: name.into(),
+            incarnation: String::new(),
             revision,
             routes: vec![],
             default_route: true,
@@ -262,6 +278,29 @@ pub(crate) mod tests {
         state.take(change(2, "a", Some(app("a", 2)))).unwrap();
         state.take(change(3, "a", None)).unwrap();
         assert!(state.apps.is_empty() && state.pending.is_empty());
+    }
+
+    #[test]
+    fn a_deleted_app_does_not_answer_for_the_next_one_of_its_name() {
+        let of = |incarnation: &str, revision| AppState { incarnation: incarnation.into(), ..app("a", revision) };
+        let snapshot = |history: &str, app| Frame::Snapshot {
+            history: history.into(),
+            revision: 9,
+            apps: vec![app],
+            certificates: vec![],
+        };
+        let mut state = SavedState { history: "h".into(), ..SavedState::default() };
+        for (frame, served) in [
+            (change(1, "a", Some(of("h.0", 1))), false),
+            (change(2, "a", Some(of("h.0", 2))), true),
+            (change(4, "a", Some(of("h.3", 4))), false),
+            (snapshot("h", of("h.8", 9)), false),
+            (snapshot("other", of("other.0", 9)), true),
+        ] {
+            state.take(frame).unwrap();
+            assert_eq!(state.apps.contains_key("a"), served, "{:?}", state.pending);
+            state.settle("a");
+        }
     }
 
     #[test]

@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::cache::VersionCache;
-use crate::cache_api::CacheStore;
+use crate::cache::{FrontCache, VersionCache};
+use crate::cache_api::AppCaches;
 use crate::config::Config;
 use crate::dispatch::Instances;
 use crate::egress::Egress;
@@ -54,6 +54,8 @@ pub struct VersionEntry {
     pub proxy: Option<Proxy>,
     /// What its isolates may ask of the node.
     pub host: Arc<dyn Host>,
+    /// What tells its app from all that had the name before.
+    identity: Namespace,
     /// Its part of the front cache.
     pub cache: VersionCache,
     /// Its isolates.
@@ -86,6 +88,7 @@ pub struct AppEntry {
     source: AppState,
     versions: BTreeMap<u64, Arc<VersionEntry>>,
     purges: Purges,
+    caches: AppCaches,
     in_flight: Arc<AtomicU32>,
     websockets: Arc<AtomicU32>,
 }
@@ -161,8 +164,11 @@ pub struct Serving {
     default_domain: String,
     egress: Arc<Egress>,
     logs: Arc<Logs>,
-    caches: CacheStore,
     services: Arc<Services>,
+    cache: Arc<FrontCache>,
+    largest_put: u64,
+    /// Names this process: what is served from memory has no other name that lasts.
+    process: [u8; 16],
     installs: AtomicU64,
 }
 
@@ -175,7 +181,16 @@ struct Sources {
 
 impl Serving {
     /// Serves nothing.
-    pub fn new(config: &Config, egress: Arc<Egress>, logs: Arc<Logs>, services: Arc<Services>) -> Self {
+    pub fn new(
+        config: &Config,
+        egress: Arc<Egress>,
+        logs: Arc<Logs>,
+        services: Arc<Services>,
+        cache: Arc<FrontCache>,
+    ) -> Self {
+        let mut process = [0; 16];
+        // Without randomness apps from memory may find what a process before put on the disk under the same names.
+        let _ = aws_lc_rs::rand::fill(&mut process);
         Self {
             current: ArcSwap::default(),
             sources: Mutex::default(),
@@ -185,8 +200,10 @@ impl Serving {
             default_domain: config.default_domain.clone(),
             egress,
             logs,
-            caches: CacheStore::new(&config.cache),
             services,
+            cache,
+            largest_put: config.cache.object_mb.min(config.front_cache.object_mb).saturating_mul(1 << 20),
+            process,
             installs: AtomicU64::new(0),
         }
     }
@@ -218,7 +235,8 @@ impl Serving {
                 Some(previous) if previous.source == *state => Some(previous.clone()),
                 _ => match secrets(state) {
                     Some(secrets) => Some(Arc::new(self.entry(state, &secrets, None, previous.map(Arc::as_ref)))),
-                    None => previous.cloned(),
+                    // An app of the same name that is another one has gone.
+                    None => previous.filter(|previous| previous.caches.owner() == self.identity(state, false)).cloned(),
                 },
             };
             followed.extend(entry.map(|entry| (name.clone(), entry)));
@@ -267,12 +285,20 @@ impl Serving {
         bundle: Option<Arc<Bundle>>,
         previous: Option<&AppEntry>,
     ) -> AppEntry {
+        let identity = self.identity(state, bundle.is_some());
+        let previous = previous.filter(|previous| previous.caches.owner() == identity);
+        let purges = purges(state);
+        let caches = match previous {
+            Some(previous) => previous.caches.clone(),
+            None => AppCaches::new(self.cache.clone(), identity, self.largest_put),
+        };
+        caches.purge(&purges);
         let name: Arc<str> = match previous {
             Some(previous) => previous.name.clone(),
             None => state.name.as_str().into(),
         };
         let versions = state.versions.iter().map(|(&number, version)| {
-            let fresh = self.version(&name, number, version, state, secrets, bundle.clone());
+            let fresh = self.version(&name, (number, version), state, secrets, bundle.clone(), &caches);
             let kept = previous.and_then(|previous| previous.versions.get(&number)).filter(|old| old.same_as(&fresh));
             (number, kept.cloned().unwrap_or_else(|| Arc::new(fresh)))
         });
@@ -280,7 +306,8 @@ impl Serving {
             versions: versions.collect(),
             in_flight: previous.map(|previous| previous.in_flight.clone()).unwrap_or_default(),
             websockets: previous.map(|previous| previous.websockets.clone()).unwrap_or_default(),
-            purges: purges(state),
+            purges,
+            caches,
             source: state.clone(),
             name,
         }
@@ -289,11 +316,11 @@ impl Serving {
     fn version(
         &self,
         app: &Arc<str>,
-        number: u64,
-        version: &VersionState,
+        (number, version): (u64, &VersionState),
         state: &AppState,
         secrets: &BTreeMap<String, String>,
         bundle: Option<Arc<Bundle>>,
+        caches: &AppCaches,
     ) -> VersionEntry {
         let config = &version.config;
         let host = AppHost {
@@ -301,13 +328,17 @@ impl Serving {
             version: number,
             egress: self.egress.clone(),
             logs: self.logs.clone(),
-            caches: self.caches.clone(),
+            caches: caches.clone(),
             services: self.services.clone(),
         };
+        let identity = caches.owner();
         let namespace = match &bundle {
-            // What is served from memory has no name that lasts.
-            Some(_) => Namespace::of(&[b"installed", &self.installs.fetch_add(1, Ordering::Relaxed).to_le_bytes()]),
-            None => namespace(app, number, version, state),
+            // Each time it is installed it may be other code.
+            Some(_) => {
+                let install = self.installs.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+                identity.within(&[&b"install"[..], &install])
+            }
+            None => namespace(identity, number, version, state),
         };
         let proxy = config.proxy.as_ref().and_then(|settings| {
             Proxy::new(app, settings, &self.egress)
@@ -325,9 +356,18 @@ impl Serving {
             origin: config.origin.as_deref().and_then(|origin| origin.parse().ok()),
             proxy,
             host: Arc::new(host),
+            identity,
             cache: VersionCache::new(namespace, &config.cache),
             instances: Arc::default(),
             retired: Retired::default(),
+        }
+    }
+
+    /// What tells an app from all others, also from those that had its name before it.
+    fn identity(&self, state: &AppState, installed: bool) -> Namespace {
+        match installed {
+            true => Namespace::of(&[b"installed", &self.process, state.name.as_bytes()]),
+            false => Namespace::of(&[b"app", state.incarnation.as_bytes(), state.name.as_bytes()]),
         }
     }
 
@@ -337,10 +377,11 @@ impl Serving {
 }
 
 impl VersionEntry {
-    /// Whether isolates of the one can serve for the other. A number can come again when an app was deleted.
+    /// Whether isolates of the one can serve for the other.
     fn same_as(&self, other: &Self) -> bool {
-        (self.number, self.hash, &self.limits, &self.env, &self.origin, &self.proxy)
-            == (other.number, other.hash, &other.limits, &other.env, &other.origin, &other.proxy)
+        self.identity == other.identity
+            && (self.number, self.hash, &self.limits, &self.env, &self.origin, &self.proxy)
+                == (other.number, other.hash, &other.limits, &other.env, &other.origin, &other.proxy)
             && self.crons.iter().map(|(text, _)| text).eq(other.crons.iter().map(|(text, _)| text))
             && self.cache.same_settings(&other.cache)
     }
@@ -348,15 +389,15 @@ impl VersionEntry {
 
 /// What tells a version's cached responses from all others, now and after a restart: a response of other code or other
 /// settings is another one. Secrets count by their numbers.
-fn namespace(app: &str, number: u64, version: &VersionState, state: &AppState) -> Namespace {
+fn namespace(app: Namespace, number: u64, version: &VersionState, state: &AppState) -> Namespace {
     let config = serde_json::to_vec(&version.config).unwrap_or_default();
     let hash = version.bundle.to_string();
-    let mut parts: Vec<Vec<u8>> = vec![app.into(), number.to_le_bytes().into(), hash.into(), config];
+    let mut parts: Vec<Vec<u8>> = vec![number.to_le_bytes().into(), hash.into(), config];
     for secret in &state.secrets {
         parts.push(secret.name.as_str().into());
         parts.push(secret.version.to_le_bytes().into());
     }
-    Namespace::of(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    app.within(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
 fn crons(app: &str, expressions: &[String]) -> Vec<(String, Schedule)> {

@@ -1,19 +1,22 @@
 use atoll_protocol::api::Target;
 use atoll_protocol::config::VersionConfig;
+use atoll_protocol::sync::Purge;
 
 use super::*;
 
 fn serving() -> Serving {
     let config = Config::default();
     let (logs, _) = Logs::new("n");
+    let cache = FrontCache::new(&config.front_cache, None).unwrap();
     let egress = Egress::new(&config.egress, crate::websocket::settings(&config.websocket)).unwrap();
-    Serving::new(&config, Arc::new(egress), logs.clone(), Services::new(logs))
+    Serving::new(&config, Arc::new(egress), logs.clone(), Services::new(logs), cache)
 }
 
 fn app(name: &str, versions: &[(u64, &str)]) -> AppState {
     let weight = u8::try_from(100 / versions.len().max(1)).unwrap();
     AppState {
         name: name.into(),
+        incarnation: "h.0".into(),
         revision: 1,
         routes: vec![],
         default_route: true,
@@ -122,4 +125,29 @@ fn env_is_sorted_and_secrets_take_precedence() {
         ("Z".to_owned(), Binding::Text("text".into())),
     ];
     assert_eq!(*env, expected);
+}
+
+#[tokio::test]
+async fn the_next_app_of_a_name_shares_nothing_with_the_one_before() {
+    let serving = serving();
+    let of = |incarnation: &str| AppState { incarnation: incarnation.into(), ..app("a", &[(1, "x")]) };
+    let version = || find(&serving, "a.localhost").unwrap().version_for(b"c").unwrap().clone();
+    let key = |version: &VersionEntry| version.cache.key("http://a/", &http::HeaderMap::new()).unwrap();
+    follow(&serving, 1, &[of("h.0")], "s");
+    let first = version();
+    let purged = Purge { revision: 2, scope: PurgeScope::Everything };
+    follow(&serving, 2, &[AppState { purges: vec![purged], ..of("h.0") }], "s");
+    assert!(Arc::ptr_eq(&first, &version()), "a purge changes no version");
+    // Deleted and made again, or of a control plane that begins anew: the same name, number, code and settings.
+    for incarnation in ["h.3", "other.0"] {
+        let before = version();
+        follow(&serving, 4, &[of(incarnation)], "s");
+        assert!(!Arc::ptr_eq(&before.instances, &version().instances), "{incarnation}");
+        assert_ne!(key(&before), key(&version()), "{incarnation}");
+    }
+    let previous = find(&serving, "a.localhost").unwrap();
+    assert_eq!(previous.caches.owner(), version().identity);
+    // Without its secrets the new one is not served, and the old one is not either.
+    serving.follow(5, &[("a".to_owned(), of("other.4"))].into(), |_| None);
+    assert!(find(&serving, "a.localhost").is_none());
 }

@@ -1,5 +1,6 @@
 //! The project file: `wrangler.toml`, `wrangler.json` or `wrangler.jsonc`, read into a [`Project`].
 
+mod cache;
 pub mod dev_vars;
 mod document;
 mod own;

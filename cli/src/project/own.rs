@@ -4,6 +4,7 @@ use atoll_protocol::config::{CacheSettings, ProxySettings};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::cache;
 use super::document::{Node, Value};
 use super::reader::{TableReader, WrongValue};
 
@@ -19,10 +20,7 @@ pub struct Own {
 /// Takes the table.
 pub fn read(table: &mut TableReader<'_>, warnings: &mut Vec<String>) -> Result<Own, WrongValue> {
     let Some(mut own) = table.table("atoll")? else { return Ok(Own::default()) };
-    let cache = match own.take("cache") {
-        None => CacheSettings::default(),
-        Some(node) => settings(&own, "cache", node, node.to_json(), "settings of the cache")?,
-    };
+    let cache = cache::read(&mut own)?;
     let proxy = match own.take("origin") {
         None => None,
         Some(node) => {

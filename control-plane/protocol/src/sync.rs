@@ -21,6 +21,10 @@ use crate::config::VersionConfig;
 pub struct AppState {
     /// The app's name.
     pub name: String,
+    /// A word that no other app has ever had: not one of this name that was deleted, nor one of another control plane.
+    /// What a node keeps for an app it keeps under this word, not under the name, which can come to somebody else.
+    #[serde(default)]
+    pub incarnation: String,
     /// The revision of its last change.
     pub revision: u64,
     /// Route patterns as in the project file.
@@ -165,6 +169,7 @@ mod tests {
         let version = VersionState { bundle: BundleHash::of(b"code"), config: VersionConfig::default() };
         let app = AppState {
             name: "shop".into(),
+            incarnation: "h.2".into(),
             revision: 7,
             routes: vec!["shop.example/*".into()],
             default_route: true,

@@ -18,6 +18,8 @@ pub struct AppRecord {
     pub created_at: UnixMillis,
     /// The revision of its last change.
     pub revision: u64,
+    /// The revision in which an app of this name was deleted last; 0 if none was. It tells this app from those before.
+    pub predecessor: u64,
     /// Its route patterns in the order they were given.
     pub routes: Vec<String>,
     /// Whether it also answers at `NAME.<default domain>`.

@@ -164,6 +164,7 @@ async fn changes_are_coalesced_and_deletions_stay_known(store: &dyn Store) {
     assert_eq!(names, ["a", "c"]);
     let again = store.deploy("b".into(), deploy("again", &[]), 8).await.unwrap();
     assert_eq!((again.version, again.app.created_at, again.app.revision), (2, 8, 7));
+    assert_eq!((again.app.predecessor, store.app("a".into()).await.unwrap().predecessor), (6, 0));
     assert_eq!(again.app.deployment.unwrap().number, 2);
 }
 

@@ -4,6 +4,7 @@ use atoll_protocol::api::{
     App, Changed, CronGrants, DeployResponse, Deployment, Node, RevisionStatus, Scope, SecretInfo, Version,
 };
 use atoll_protocol::seal::NodeKey;
+use atoll_protocol::sync::Frame;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -129,14 +130,24 @@ async fn a_deleted_app_is_gone_and_its_numbers_are_not_used_again() {
     let running = Running::new().await;
     let api = running.admin();
     api.deploy("shop", "1", json!({ "routes": ["a.example/*"] })).await.ok::<Value>();
+    let mut frames = running.follow("node=n1", &NodeKey::generate().unwrap()).await;
+    let Frame::Snapshot { history, apps, .. } = frames.state().await else { panic!("no snapshot") };
+    let before = apps[0].incarnation.clone();
+    assert!(before.contains(&history), "nor does it come again with another control plane: {before}");
     let deleted: Changed = api.call(Method::DELETE, "/v1/apps/shop", "").await.ok();
     assert_eq!(deleted.revision, 2);
     for path in ["", "/versions", "/deployments", "/routes", "/secrets", "/tail"] {
         api.get(&format!("/v1/apps/shop{path}")).await.error(404, "app-not-found", &["shop"]);
     }
     api.call(Method::DELETE, "/v1/apps/shop", "").await.error(404, "app-not-found", &["shop"]);
+    assert!(matches!(frames.state().await, Frame::Change { state: None, .. }));
     let again: DeployResponse = api.deploy("shop", "1", json!({})).await.ok();
     assert_eq!((again.version, again.revision), (2, 3));
+    let Frame::Change { state: Some(state), .. } = frames.state().await else { panic!("no change") };
+    assert_ne!(state.incarnation, before, "nodes can tell it from the one before");
+    api.deploy("shop", "2", json!({})).await.ok::<Value>();
+    let Frame::Change { state: Some(next), .. } = frames.state().await else { panic!("no change") };
+    assert_eq!(next.incarnation, state.incarnation);
 }
 
 #[tokio::test]

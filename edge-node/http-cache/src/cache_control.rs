@@ -125,7 +125,7 @@ fn first(place: &mut Option<u64>, argument: Option<Vec<u8>>) {
 }
 
 /// delta-seconds (RFC 9111 §1.2.2).
-fn seconds(text: &[u8]) -> Option<u64> {
+pub(crate) fn seconds(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -39,6 +39,7 @@ pub struct Disk {
     /// Held while files are changed, so that a content is never deleted while an entry that names it is written.
     changes: Mutex<()>,
     temporary: AtomicU64,
+    forgets: AtomicU64,
 }
 
 const ENTRIES: &str = "entries";
@@ -62,6 +63,7 @@ impl Disk {
             index: Mutex::default(),
             changes: Mutex::default(),
             temporary: AtomicU64::new(0),
+            forgets: AtomicU64::new(0),
         })
     }
 
@@ -116,13 +118,42 @@ impl Disk {
 
     /// Whether something may be stored under a key: certain only once [`scan`](Self::scan) has ended.
     pub fn may_have(&self, key: &Key) -> bool {
-        let index = self.index();
-        !index.is_complete() || index.has(&hash_of(key))
+        self.index().may_have(&hash_of(key))
+    }
+
+    /// Makes that nothing is found under a key any more, without waiting for the disk. Gives whether there is something
+    /// that [`remove_forgotten`](Self::remove_forgotten) has to delete.
+    pub fn forget(&self, key: &Key) -> bool {
+        let hash = hash_of(key);
+        let mut index = self.index();
+        let there = index.may_have(&hash);
+        if there {
+            index.forget(&hash);
+        }
+        self.forgets.fetch_add(1, Ordering::AcqRel);
+        there
+    }
+
+    /// How often something was forgotten: what was read while this changed may be it.
+    pub fn forgets(&self) -> u64 {
+        self.forgets.load(Ordering::Acquire)
+    }
+
+    /// Deletes what was forgotten under a key, unless something else has been stored since.
+    pub fn remove_forgotten(&self, key: &Key) {
+        let _changes = self.changes();
+        let hash = hash_of(key);
+        if self.index().is_forgotten(&hash) {
+            self.remove_entry(&hash);
+        }
     }
 
     /// What is stored under a key; `None` when nothing is, or it is not whole.
     pub fn load(&self, key: &Key) -> Option<Variants> {
         let hash = hash_of(key);
+        if self.index().is_forgotten(&hash) {
+            return None;
+        }
         let path = self.path(ENTRIES, &hash);
         let bytes = fs::read(&path).ok()?;
         match encoding::decode(&bytes) {

@@ -76,7 +76,9 @@ fn equal_contents_are_kept_once_and_go_with_the_last_entry() {
     put(&disk, "http://a/", b"same");
     put(&disk, "http://b/", b"same");
     assert_eq!(content_files(dir.path()).len(), 1);
-    disk.remove(&a_key("http://a/"));
+    assert!(disk.forget(&a_key("http://a/")) && !disk.may_have(&a_key("http://a/")));
+    assert!(!disk.forget(&a_key("http://a/")));
+    disk.remove_forgotten(&a_key("http://a/"));
     assert_eq!(get(&disk, "http://b/").unwrap(), b"same");
     put(&disk, "http://b/", b"new");
     assert_eq!(content_files(dir.path()).len(), 1);

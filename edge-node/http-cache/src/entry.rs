@@ -94,6 +94,27 @@ impl Head {
         }
     }
 
+    /// The head of a response that an app put into a cache of its own: all its fields but those that are withheld, and
+    /// the age and length that are told anew with each answer.
+    pub fn of_put(
+        status: StatusCode,
+        mut headers: HeaderMap,
+        storable: Storable,
+        request: &HeaderMap,
+        url: &str,
+        revision: u64,
+    ) -> Self {
+        let tags = purge::tags(headers.get_all(&CACHE_TAG).iter().map(HeaderValue::as_bytes));
+        for name in storable.withheld.iter().chain(&[AGE, CONTENT_LENGTH]) {
+            headers.remove(name);
+        }
+        let vary = storable.vary.into_iter().map(|name| {
+            let value = vary_value(request, &name);
+            (name, value)
+        });
+        Self::restored(status, headers, storable.policy, vary.collect(), tags, key::place(url), revision)
+    }
+
     /// A head put together from its parts, as it was kept on disk.
     pub(crate) fn restored(
         status: StatusCode,

@@ -187,9 +187,37 @@ impl Budget {
         self.left.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// So many of them, until they are dropped; `None` when there are not.
+    pub fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reserved> {
+        let mut reserved = Reserved { budget: self.clone(), bytes: 0 };
+        reserved.grow(bytes).then_some(reserved)
+    }
+
     /// Bytes left.
     pub fn left(&self) -> u64 {
         self.left.load(Ordering::Relaxed)
+    }
+}
+
+/// A part of a [`Budget`], given back when it is dropped.
+#[derive(Debug)]
+pub struct Reserved {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Reserved {
+    /// Takes more; `false`, and nothing taken, when there is not so much.
+    pub fn grow(&mut self, bytes: u64) -> bool {
+        let taken = self.budget.take(bytes);
+        self.bytes += if taken { bytes } else { 0 };
+        taken
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.budget.give(self.bytes);
     }
 }
 

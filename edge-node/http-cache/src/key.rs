@@ -94,6 +94,16 @@ impl Namespace {
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part);
         }
+        Self::finished(context)
+    }
+
+    /// A namespace within this one.
+    pub fn within(&self, parts: &[&[u8]]) -> Self {
+        let all: Vec<&[u8]> = std::iter::once(&self.0[..]).chain(parts.iter().copied()).collect();
+        Self::of(&all)
+    }
+
+    fn finished(context: aws_lc_rs::digest::Context) -> Self {
         let digest = context.finish();
         let mut namespace = [0; NAMESPACE];
         namespace.copy_from_slice(&digest.as_ref()[..NAMESPACE]);

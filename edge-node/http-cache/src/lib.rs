@@ -20,6 +20,7 @@ pub mod fill;
 pub mod freshness;
 pub mod key;
 pub mod purge;
+pub mod put;
 pub mod range;
 pub mod safety;
 pub mod status;

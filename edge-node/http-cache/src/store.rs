@@ -87,6 +87,7 @@ impl Store {
     /// What is on disk under a key, from now on in memory too. Blocks.
     pub fn load(&self, key: &Key) -> Option<Arc<Variants>> {
         let disk = self.disk.as_ref()?;
+        let forgets = disk.forgets();
         let variants = disk.load(key)?;
         let variants = disk::in_memory(disk, &variants, self.options.memory_object);
         if variants.entries().is_empty() {
@@ -96,6 +97,11 @@ impl Store {
         let variants = Arc::new(variants);
         // What came meanwhile is newer.
         let kept = self.memory.entry_by_ref(key).or_insert(variants);
+        if disk.forgets() != forgets {
+            // It may be what was forgotten meanwhile: look again the next time.
+            self.memory.invalidate(key.as_bytes());
+            return None;
+        }
         Some(kept.into_value())
     }
 
@@ -125,10 +131,19 @@ impl Store {
         true
     }
 
-    /// Writes a response to disk, and notes in memory where it is. Blocks.
-    pub fn persist(&self, key: &Key, head: &Arc<Head>, content: &Bytes) -> io::Result<()> {
+    /// Writes a response to disk, and notes in memory where it is, if it `holds` still by then. Blocks.
+    pub fn persist(
+        &self,
+        key: &Key,
+        head: &Arc<Head>,
+        content: &Bytes,
+        holds: impl FnOnce() -> bool,
+    ) -> io::Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let blob = disk.put(content)?;
+        if !holds() {
+            return Ok(());
+        }
         let memory = Some(content.clone()).filter(|content| content.len() as u64 <= self.options.memory_object);
         let known = self.memory.get(key.as_bytes());
         // Another response may have come in its place, or an invalidation.
@@ -151,16 +166,19 @@ impl Store {
         }
     }
 
-    /// Forgets a key in memory. `true` when the disk has to be told ([`remove_from_disk`](Self::remove_from_disk)).
+    /// Forgets a key: nothing is found under it any more. `true` when there is something on disk that
+    /// [`remove_from_disk`](Self::remove_from_disk) has to delete.
     pub fn remove(&self, key: &Key) -> bool {
+        let on_disk = self.disk.as_ref().is_some_and(|disk| disk.forget(key));
+        // After the disk, so that nobody brings back from there what is forgotten here.
         self.memory.invalidate(key.as_bytes());
-        self.may_load(key)
+        on_disk
     }
 
-    /// Deletes what is on disk under a key. Blocks.
+    /// Deletes what was forgotten under a key and is on disk still. Blocks.
     pub fn remove_from_disk(&self, key: &Key) {
         if let Some(disk) = &self.disk {
-            disk.remove(key);
+            disk.remove_forgotten(key);
         }
     }
 

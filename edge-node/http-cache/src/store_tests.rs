@@ -50,7 +50,7 @@ fn large_and_long_lived_responses_survive_on_disk() {
         assert_eq!(fits, size <= 100_000);
         assert_eq!(store.wants_disk(&head, size as u64), url != "http://a/small", "{url}");
         if store.wants_disk(&head, size as u64) {
-            store.persist(&key, &head, &content).unwrap();
+            store.persist(&key, &head, &content, || true).unwrap();
         }
     }
     drop(store);
@@ -65,8 +65,14 @@ fn large_and_long_lived_responses_survive_on_disk() {
     assert!(store.load(&a_key("http://a/small")).is_none());
     let key = a_key("http://a/long");
     assert!(store.remove(&key));
+    // At once, not only when the disk has done it.
+    assert!(store.lookup(&key).is_none() && !store.may_load(&key) && store.load(&key).is_none());
     store.remove_from_disk(&key);
     assert!(store.lookup(&key).is_none() && store.load(&key).is_none());
+    let late = a_key("http://a/late");
+    let put = entry(vec![7; 150_000], "max-age=60");
+    store.persist(&late, &put.head, &put.content.memory.unwrap(), || false).unwrap();
+    assert!(store.lookup(&late).is_none() && store.load(&late).is_none(), "invalidated while it was written");
 }
 
 #[test]

@@ -147,7 +147,7 @@ pub fn judge(
 }
 
 /// Statuses whose answers hold for every request for the resource.
-fn is_storable(status: StatusCode) -> bool {
+pub(crate) fn is_storable(status: StatusCode) -> bool {
     status.as_u16() >= 200
         && !matches!(
             status,
@@ -190,7 +190,8 @@ fn initial_age_ms(response: &HeaderMap, sent: UnixMillis, received: UnixMillis) 
     apparent.max(age.saturating_add(received.saturating_sub(sent)))
 }
 
-fn vary(response: &HeaderMap) -> Result<Vec<HeaderName>, Refusal> {
+/// The request fields that `Vary` names, sorted.
+pub(crate) fn vary(response: &HeaderMap) -> Result<Vec<HeaderName>, Refusal> {
     let mut names = Vec::new();
     for value in response.get_all(VARY) {
         for name in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use atoll_http_cache::cache_control::RequestDirectives;
-use atoll_http_cache::entry::{Entry, Head, Variants};
+use atoll_http_cache::entry::{Entry, Head};
 use atoll_http_cache::fill::{Fill, Joined, Lead, Progress};
 use atoll_http_cache::freshness::{Use, usable_on_error};
 use atoll_http_cache::key::Key;
@@ -22,7 +22,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::fill::{Hold, Place};
+use super::fill::{Hold, Kept, Place};
 use super::settings::Mode;
 use super::{FrontCache, Request, VersionCache, Wants, content};
 use crate::body::Outgoing;
@@ -164,24 +164,11 @@ impl Asked {
 
     /// What is stored, in memory or on disk.
     async fn find(&self) -> Option<Arc<Entry>> {
-        let select = |variants: &Variants| variants.select(&self.headers, &self.purges).cloned();
-        match self.cache.store.lookup(&self.key) {
-            Some(variants) => select(&variants),
-            None if self.cache.store.may_load(&self.key) => {
-                let (cache, key) = (self.cache.clone(), self.key.clone());
-                let loaded = tokio::task::spawn_blocking(move || cache.store.load(&key)).await;
-                select(&*loaded.ok()??)
-            }
-            None => None,
-        }
+        self.cache.variants(&self.key).await?.select(&self.headers, &self.purges).cloned()
     }
 
     async fn forget(&self) {
-        if self.cache.store.remove(&self.key) {
-            let (cache, key) = (self.cache.clone(), self.key.clone());
-            // It fails only when the node shuts down.
-            let _ = tokio::task::spawn_blocking(move || cache.store.remove_from_disk(&key)).await;
-        }
+        self.cache.forget(&self.key).await;
     }
 
     async fn hit(&self, entry: &Entry, detail: Option<Detail>) -> Option<(Response<Outgoing>, Outcome)> {
@@ -195,9 +182,7 @@ impl Asked {
         if let Some(response) = self.cache.answer(&self.method, &self.headers, entry, outcome, now) {
             return Some(response);
         }
-        let (cache, blob) = (self.cache.clone(), entry.content.disk.clone()?);
-        let opened = tokio::task::spawn_blocking(move || cache.store.disk()?.open_blob(&blob).ok()).await;
-        let blob = opened.ok()??;
+        let blob = self.cache.open(entry.content.disk.clone()?).await?;
         let around = self.cache.around(outcome, now, Some(blob.len()));
         let ready = answer::answer(&self.method, &self.headers, &entry.head, &around);
         Some(content::response(ready.status, ready.headers, content::from_disk(blob, ready.bytes)))
@@ -410,8 +395,14 @@ impl Asking {
                     Body::Full(bytes) => Bytes::copy_from_slice(&bytes),
                     _ => Bytes::new(),
                 };
-                let kept = cache.holds(&place) && cache.keep(&asked.key, &head, content.clone());
-                let outcome = stored(if kept { Ok(()) } else { Err(Refusal::Invalidated) });
+                let kept = match cache.holds(&place) {
+                    false => Err(Refusal::Invalidated),
+                    true => match cache.keep(&asked.key, &head, content.clone(), None) {
+                        Kept::No => Err(Refusal::Busy),
+                        Kept::InMemory | Kept::OnDisk(_) => Ok(()),
+                    },
+                };
+                let outcome = stored(kept);
                 if let Place::Lead(lead) = place {
                     lead.settle(if reusable { Progress::Again } else { Progress::Alone });
                 }

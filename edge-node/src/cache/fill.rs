@@ -11,9 +11,10 @@ use atoll_http_cache::storing::Refusal;
 use atoll_runtime::BodyStream;
 use bytes::Bytes;
 use futures::StreamExt;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::FrontCache;
+use super::{FrontCache, WRITE_COST};
 use crate::dispatch::{DispatchError, Instance};
 use crate::state::Permit;
 
@@ -29,8 +30,18 @@ pub struct Hold {
     pub instance: Option<Arc<Instance>>,
 }
 
+/// Where a response is stored.
+pub(crate) enum Kept {
+    /// In memory, and on disk soon if it belongs there.
+    InMemory,
+    /// On disk, once this has ended.
+    OnDisk(JoinHandle<()>),
+    /// Nowhere: it is too large for memory, and there is no disk or it does not keep up.
+    No,
+}
+
 /// Says whether a response may be stored still when it is complete.
-pub(super) enum Place {
+pub(crate) enum Place {
     /// It leads a flight.
     Lead(Lead<DispatchError>),
     /// It came beside one, when there had been so many invalidations.
@@ -46,21 +57,34 @@ impl FrontCache {
     }
 
     /// Stores a response that is complete.
-    pub(super) fn keep(self: &Arc<Self>, key: &Key, head: &Arc<Head>, content: Bytes) -> bool {
+    ///
+    /// What fits only on disk is stored once it is there, and until then `place` is kept, so that an invalidation finds it.
+    /// A disk that does not keep up gets nothing more to write.
+    pub(crate) fn keep(self: &Arc<Self>, key: &Key, head: &Arc<Head>, content: Bytes, place: Option<Place>) -> Kept {
         let length = content.len() as u64;
-        let on_disk = self.store.wants_disk(head, length);
+        let reserved = match self.store.wants_disk(head, length) {
+            true => self.writes.reserve(length.saturating_add(WRITE_COST)),
+            false => None,
+        };
         self.store.note_cacheable(key);
         let entry = Entry { head: head.clone(), content: Content::in_memory(content.clone()) };
         let in_memory = self.store.insert(key, entry);
-        if on_disk {
+        let written = reserved.map(|reserved| {
             let (cache, key, head) = (self.clone(), key.clone(), head.clone());
+            let place = place.filter(|_| !in_memory);
             tokio::task::spawn_blocking(move || {
-                if let Err(error) = cache.store.persist(&key, &head, &content) {
+                let _reserved = reserved;
+                let holds = || place.as_ref().is_none_or(|place| cache.holds(place));
+                if let Err(error) = cache.store.persist(&key, &head, &content, holds) {
                     tracing::warn!(%error, "a response could not be written to the cache on disk");
                 }
-            });
+            })
+        });
+        match written {
+            _ if in_memory => Kept::InMemory,
+            Some(written) => Kept::OnDisk(written),
+            None => Kept::No,
         }
-        in_memory || on_disk
     }
 
     /// Reads an answer to its end, for all who read along and for the store.
@@ -92,10 +116,9 @@ impl FrontCache {
         if !self.holds(&place) {
             writer.abandon(Refusal::Invalidated);
         }
+        // The place is given up only once it is stored, so that whoever comes finds either the flight or what it brought.
         if let Ok(content) = writer.finish() {
-            self.keep(&key, &head, content);
+            self.keep(&key, &head, content, Some(place));
         }
-        // The place is given up only now, so that whoever comes finds either the flight or what it brought.
-        drop(place);
     }
 }

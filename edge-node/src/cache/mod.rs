@@ -5,7 +5,7 @@
 //! by one request for all that want the same. The decisions are those of `atoll-http-cache`.
 
 mod ask;
-mod content;
+pub(crate) mod content;
 mod fill;
 mod settings;
 
@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use atoll_http_cache::answer::{self, Surroundings};
 use atoll_http_cache::cache_control::{self, RequestDirectives};
-use atoll_http_cache::entry::{Entry, Head};
-use atoll_http_cache::fill::{Budget, Flights};
+use atoll_http_cache::disk::{Blob, BlobRef};
+use atoll_http_cache::entry::{Entry, Head, Variants};
+use atoll_http_cache::fill::{Budget, Flights, Reserved};
 use atoll_http_cache::freshness::{Use, assess};
 use atoll_http_cache::key::Key;
 use atoll_http_cache::purge::Purges;
@@ -29,6 +30,7 @@ use http::{HeaderMap, Method, Response};
 
 pub use self::ask::{Asked, Asking, Concluded, Step};
 pub use self::fill::Hold;
+pub(crate) use self::fill::Kept;
 use self::settings::Mode;
 pub use self::settings::VersionCache;
 use crate::body::Outgoing;
@@ -36,11 +38,16 @@ use crate::config::FrontCacheConfig;
 use crate::dispatch::DispatchError;
 use crate::logs::now;
 
-/// The front cache of a node.
+/// What a write to disk counts besides its content, bytes, so that many small ones cannot wait either.
+const WRITE_COST: u64 = 16 << 10;
+
+/// The front cache of a node, and the store of what apps put into `caches`.
 pub struct FrontCache {
     store: Store,
     flights: Arc<Flights<DispatchError>>,
     budget: Arc<Budget>,
+    /// Content that waits to be written to disk.
+    writes: Arc<Budget>,
     /// Counts invalidations, for responses that no flight holds a place for.
     invalidations: AtomicU64,
     boundary: String,
@@ -106,6 +113,7 @@ impl FrontCache {
             store,
             flights: Arc::default(),
             budget: Budget::new(megabytes(config.fill_mb)),
+            writes: Budget::new(megabytes(config.object_mb.max(16)).saturating_mul(4)),
             invalidations: AtomicU64::new(0),
             boundary,
             inline: memory_object,
@@ -120,6 +128,43 @@ impl FrontCache {
             Ok(dropped) => tracing::info!(dropped, bytes = disk.used(), "the cache on disk is counted"),
             Err(error) => tracing::warn!(%error, "the cache on disk could not be counted; it stays as it is"),
         }
+    }
+
+    /// What is stored under a key, in memory or on disk.
+    pub(crate) async fn variants(self: &Arc<Self>, key: &Key) -> Option<Arc<Variants>> {
+        match self.store.lookup(key) {
+            Some(variants) => Some(variants),
+            None if self.store.may_load(key) => {
+                let (cache, key) = (self.clone(), key.clone());
+                tokio::task::spawn_blocking(move || cache.store.load(&key)).await.ok()?
+            }
+            None => None,
+        }
+    }
+
+    /// Forgets what is stored under a key.
+    pub(crate) async fn forget(self: &Arc<Self>, key: &Key) {
+        if self.store.remove(key) {
+            let (cache, key) = (self.clone(), key.clone());
+            // It fails only when the node shuts down.
+            let _ = tokio::task::spawn_blocking(move || cache.store.remove_from_disk(&key)).await;
+        }
+    }
+
+    /// Opens content on disk; `None` when it is not whole any more.
+    pub(crate) async fn open(self: &Arc<Self>, blob: BlobRef) -> Option<Blob> {
+        let cache = self.clone();
+        tokio::task::spawn_blocking(move || cache.store.disk()?.open_blob(&blob).ok()).await.ok()?
+    }
+
+    /// Memory for content that is on its way; `None` when there is none left.
+    pub(crate) fn reserve(&self, bytes: u64) -> Option<Reserved> {
+        self.budget.reserve(bytes)
+    }
+
+    /// What separates the parts of answers with several ranges.
+    pub(crate) fn boundary(&self) -> &str {
+        &self.boundary
     }
 
     /// Looks a request up. Does not wait.
@@ -207,9 +252,11 @@ impl FrontCache {
     fn renew(self: &Arc<Self>, key: &Key, entry: Entry) {
         let on_disk = entry.content.disk.is_some();
         self.store.insert(key, entry);
-        if on_disk {
+        // A disk that does not keep up has an older head, which is stale sooner.
+        if let Some(reserved) = on_disk.then(|| self.writes.reserve(WRITE_COST)).flatten() {
             let (cache, key) = (self.clone(), key.clone());
             tokio::task::spawn_blocking(move || {
+                let _reserved = reserved;
                 if let Err(error) = cache.store.persist_heads(&key) {
                     tracing::warn!(%error, "a renewed response could not be written to the cache on disk");
                 }

@@ -44,6 +44,7 @@ pub async fn node(config: Config, engine: &Engine, apps: &[(&str, &str)]) -> Edg
 pub fn app(name: &str, version: u64, code: &str) -> AppState {
     AppState {
         name: name.into(),
+        incarnation: format!("test.{name}"),
         revision: version,
         routes: vec![],
         default_route: true,

@@ -185,6 +185,7 @@ impl Session {
         let version = VersionState { bundle: hash, config: next.config.clone() };
         let state = AppState {
             name: project.name.clone(),
+            incarnation: String::new(),
             revision: self.version,
             // Whatever name the browser uses for this machine.
             routes: vec!["*/*".into()],

@@ -94,6 +94,7 @@ pub(super) fn load(tx: &Transaction<'_>, app: &AppRow) -> Result<AppRecord, Stor
         name: app.name.clone(),
         created_at: app.created_at,
         revision: app.revision,
+        predecessor: changes::deleted(tx, app)?,
         routes,
         default_route: app.default_route,
         deployment,

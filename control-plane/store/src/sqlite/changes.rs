@@ -61,6 +61,14 @@ pub(super) fn record(tx: &Transaction<'_>, app: &AppRow, kind: Kind, now: UnixMi
     Ok(revision)
 }
 
+/// The revision in which an app of this row's name was deleted last; 0 if none was.
+pub(super) fn deleted(tx: &Transaction<'_>, app: &AppRow) -> Result<u64, StoreError> {
+    let revision = tx
+        .prepare_cached("SELECT coalesce(max(revision), 0) FROM changes WHERE app = ?1 AND kind = 'delete'")?
+        .query_row([app.id], |row| row.get(0))?;
+    Ok(revision)
+}
+
 /// Writes a change that is no app's to the log and gives its revision.
 pub(super) fn record_other(tx: &Transaction<'_>, kind: Kind, now: UnixMillis) -> Result<u64, StoreError> {
     let revision = next_revision(tx)?;

@@ -91,7 +91,7 @@ CREATE TABLE changes (
 ) STRICT;
 ";
 
-/// Tables that a database of this format may lack, because a program from before them made it.
+/// Tables and indices that a database of this format may lack, because a program from before them made it.
 const ADDED: &str = "
 -- The scope is JSON. Those of one revision are one change.
 CREATE TABLE IF NOT EXISTS purges (
@@ -100,6 +100,7 @@ CREATE TABLE IF NOT EXISTS purges (
     revision INTEGER NOT NULL,
     PRIMARY KEY (app, scope)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS deletions ON changes (app, revision) WHERE kind = 'delete';
 
 -- Who runs what is due: the times of the last hour.
 CREATE TABLE IF NOT EXISTS cron_claims (

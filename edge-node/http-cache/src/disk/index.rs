@@ -1,6 +1,6 @@
 //! What is on the disk, counted: which entry names which contents, how large all is, what was used when. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 type Hash = [u8; 32];
 
@@ -25,6 +25,8 @@ pub(super) struct Index {
     total: u64,
     clock: u64,
     complete: bool,
+    /// Entries whose files are about to be deleted.
+    forgotten: HashSet<Hash>,
 }
 
 impl Index {
@@ -38,9 +40,19 @@ impl Index {
         self.total
     }
 
-    /// Whether there is an entry.
-    pub(super) fn has(&self, entry: &Hash) -> bool {
-        self.entries.contains_key(entry)
+    /// Whether there may be an entry: certain once the scan has ended.
+    pub(super) fn may_have(&self, entry: &Hash) -> bool {
+        !self.forgotten.contains(entry) && (!self.complete || self.entries.contains_key(entry))
+    }
+
+    /// From now on there is no such entry, whatever its file says.
+    pub(super) fn forget(&mut self, entry: &Hash) {
+        self.forgotten.insert(*entry);
+    }
+
+    /// Whether an entry was forgotten whose file is there still.
+    pub(super) fn is_forgotten(&self, entry: &Hash) -> bool {
+        self.forgotten.contains(entry)
     }
 
     /// Whether an entry names a content.
@@ -65,6 +77,7 @@ impl Index {
             });
             counted.names += 1;
         }
+        self.forgotten.remove(&entry);
         // After the new names, so that what is named still is not given away.
         let unnamed = self.remove(&entry);
         self.clock += 1;
@@ -76,6 +89,7 @@ impl Index {
 
     /// Forgets an entry. Gives the contents that nothing names any more.
     pub(super) fn remove(&mut self, entry: &Hash) -> Vec<Hash> {
+        self.forgotten.remove(entry);
         let Some(named) = self.entries.remove(entry) else { return Vec::new() };
         self.total -= named.size;
         let mut unnamed = Vec::new();
@@ -94,7 +108,7 @@ impl Index {
     /// Adds what a scan found, but for entries that are known already; from now on this is complete.
     pub(super) fn merge(&mut self, found: Self) {
         for (entry, named) in found.entries {
-            if !self.entries.contains_key(&entry) {
+            if !self.entries.contains_key(&entry) && !self.forgotten.contains(&entry) {
                 let contents = named.contents.iter().map(|hash| (*hash, found.contents[hash].size)).collect();
                 self.put(entry, named.size, contents);
             }
