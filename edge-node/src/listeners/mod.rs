@@ -14,7 +14,7 @@ mod stalled;
 mod stream;
 mod tls;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -37,6 +37,9 @@ pub use self::tls::{Certificate, CertificateError, NamedCertificates, OnName, Tl
 use crate::certificates::ControlledCertificates;
 use crate::client::Transport;
 use crate::node::StartError;
+
+/// How many ports are tried when any will do.
+const PORTS: u32 = 16;
 
 /// How often certificates are looked at.
 const WATCH: Duration = Duration::from_secs(2);
@@ -78,31 +81,15 @@ impl Bound {
             if let Some(tls) = &tls {
                 controlled.attach(tls);
             }
-            let mut acceptors: Vec<Acceptor> = Vec::new();
-            for number in 0..config.sockets {
-                let name = socket_name(&config.address, number);
-                let acceptor = match inherited.iter().position(|(known, _)| *known == name) {
-                    Some(at) => Acceptor::adopt(&config.address, inherited.swap_remove(at).1),
-                    None => {
-                        // Port 0 is chosen once for all sockets that share it.
-                        let address = match acceptors.first().and_then(Acceptor::local_addr) {
-                            Some(chosen) => ListenAddress::Tcp(chosen),
-                            None => config.address.clone(),
-                        };
-                        Acceptor::bind(&address, config.sockets > 1)
-                    }
-                };
-                acceptors.push(acceptor.map_err(failed)?);
-            }
-            let quic = match acceptors.first().and_then(Acceptor::local_addr).filter(|_| config.http3) {
-                None => None,
-                Some(address) => match http3::bind(address) {
-                    Ok(socket) => Some(Quic { address, socket: Some(socket) }),
-                    Err(error) if error.kind() == ErrorKind::AddrInUse && took_over => {
-                        Some(Quic { address, socket: None })
-                    }
-                    Err(source) => return Err(failed(source)),
-                },
+            // A port that the system chose for TCP may be another's for UDP.
+            let any_port = matches!(config.address, ListenAddress::Tcp(address) if address.port() == 0);
+            let mut tries = if any_port { PORTS } else { 1 };
+            let (acceptors, quic) = loop {
+                tries -= 1;
+                match sockets(config, inherited, took_over) {
+                    Err(error) if error.kind() == ErrorKind::AddrInUse && tries > 0 => {}
+                    bound => break bound.map_err(failed)?,
+                }
             };
             listeners.push(BoundListener { config: config.clone(), acceptors, tls, quic });
         }
@@ -115,7 +102,7 @@ impl Bound {
     }
 
     /// All sockets, to be handed to another process.
-    pub fn duplicate(&self) -> std::io::Result<Vec<NamedSocket>> {
+    pub fn duplicate(&self) -> io::Result<Vec<NamedSocket>> {
         let sockets = self.listeners.iter().flat_map(|listener| {
             let named = |(number, acceptor): (usize, &Acceptor)| {
                 Ok((socket_name(&listener.config.address, number as u32), acceptor.duplicate()?))
@@ -146,6 +133,39 @@ impl Bound {
         }
         certificates
     }
+}
+
+/// The sockets of a listener: those that are inherited, and new ones for the rest.
+fn sockets(
+    config: &ListenerConfig,
+    inherited: &mut Vec<NamedSocket>,
+    took_over: bool,
+) -> io::Result<(Vec<Acceptor>, Option<Quic>)> {
+    let mut acceptors: Vec<Acceptor> = Vec::new();
+    for number in 0..config.sockets {
+        let name = socket_name(&config.address, number);
+        let acceptor = match inherited.iter().position(|(known, _)| *known == name) {
+            Some(at) => Acceptor::adopt(&config.address, inherited.swap_remove(at).1),
+            None => {
+                // Port 0 is chosen once for all sockets that share it.
+                let address = match acceptors.first().and_then(Acceptor::local_addr) {
+                    Some(chosen) => ListenAddress::Tcp(chosen),
+                    None => config.address.clone(),
+                };
+                Acceptor::bind(&address, config.sockets > 1)
+            }
+        };
+        acceptors.push(acceptor?);
+    }
+    let Some(address) = acceptors.first().and_then(Acceptor::local_addr).filter(|_| config.http3) else {
+        return Ok((acceptors, None));
+    };
+    let socket = match http3::bind(address) {
+        Ok(socket) => Some(socket),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && took_over => None,
+        Err(error) => return Err(error),
+    };
+    Ok((acceptors, Some(Quic { address, socket })))
 }
 
 fn socket_name(address: &ListenAddress, number: u32) -> String {
