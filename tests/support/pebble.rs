@@ -67,9 +67,7 @@ impl Pebble {
             let mut child = command.spawn().unwrap();
             let since = Instant::now();
             while since.elapsed() < START {
-                if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-                    && std::net::TcpStream::connect(("127.0.0.1", management)).is_ok()
-                {
+                if listens(child.id(), port) && listens(child.id(), management) {
                     return Some(Self { child, dir, dns, port, management });
                 }
                 if child.try_wait().unwrap().is_some() {
@@ -116,6 +114,21 @@ impl Drop for Pebble {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Whether it is this process that listens at a TCP port, and not another one that was faster.
+fn listens(process: u32, port: u16) -> bool {
+    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap_or_default();
+    let sockets: Vec<String> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        // Local address, state (LISTEN) and inode: see proc(5).
+        .filter(|fields| fields.len() > 9 && fields[1].ends_with(&format!(":{port:04X}")) && fields[3] == "0A")
+        .map(|fields| format!("socket:[{}]", fields[9]))
+        .collect();
+    let Ok(files) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
+    let targets = files.flatten().filter_map(|file| std::fs::read_link(file.path()).ok());
+    targets.filter_map(|target| target.into_os_string().into_string().ok()).any(|target| sockets.contains(&target))
 }
 
 fn free_port() -> u16 {

@@ -163,6 +163,9 @@ fn a_route_gets_a_certificate_by_acme_and_keeps_it_through_crashes() {
     let plain = node.get("shop", "/");
     plain.expect(200, "hello");
 
+    let list = certificates(&control_plane, &["list"]).ok().stdout;
+    assert!(list.contains(name) && list.contains("Pebble") && !list.contains("1970"), "{list}");
+
     // Renewed before its time, because somebody asks for it.
     certificates(&control_plane, &["renew", name]).ok();
     let second = issued(&control_plane, name, &first);

@@ -1,7 +1,9 @@
 //! `atoll certificates`.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use atoll_protocol::api::UnixMillis;
 use atoll_protocol::certificates::{CertificateChanged, CertificateInfo, CertificateRequest, CertificateSource};
 use serde_json::json;
 
@@ -42,7 +44,8 @@ pub async fn run(args: CertificatesArgs) -> Result<(), CommandError> {
             if args.client.json {
                 output::json(&certificates);
             } else {
-                list(certificates);
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                list(certificates, u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
             }
             Ok(())
         }
@@ -87,7 +90,7 @@ async fn settled(client: &Client, changed: &CertificateChanged, what: &str, json
     Ok(())
 }
 
-fn list(certificates: Vec<CertificateInfo>) {
+fn list(certificates: Vec<CertificateInfo>, now: UnixMillis) {
     let mut notes = Vec::new();
     let row = |certificate: CertificateInfo| {
         let source = match certificate.source {
@@ -99,8 +102,21 @@ fn list(certificates: Vec<CertificateInfo>) {
         }
         let mut state = if certificate.facts.is_some() { "served" } else { "wanted" };
         let mut next = String::new();
+        if let Some(facts) = &certificate.facts {
+            let life = facts.not_after.saturating_sub(facts.not_before);
+            if facts.not_after <= now {
+                state = "expired";
+            } else if certificate.renewal.is_none() && now >= facts.not_before.saturating_add(life / 3 * 2) {
+                let until = output::time(facts.not_after);
+                notes.push(format!("{}: it is valid until {until}; add another under this name", certificate.name));
+            }
+        }
         if let Some(renewal) = certificate.renewal {
-            next = renewal.next.map_or_else(|| "no route".into(), output::time);
+            next = match renewal.next {
+                None => "no route".into(),
+                Some(at) if at <= now => "now".into(),
+                Some(at) => output::time(at),
+            };
             if let Some(problem) = renewal.problem {
                 notes.push(format!(
                     "{}: failed {}: {problem}",

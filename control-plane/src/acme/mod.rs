@@ -20,7 +20,7 @@ use atoll_protocol::certificates::Renewal;
 use atoll_store::StoreError;
 use rustls::ClientConfig;
 use tokio::sync::Notify;
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 
 use self::client::AuthorityClient;
 pub use self::config::{AcmeConfig, AcmeConfigError};
@@ -120,10 +120,16 @@ pub(crate) async fn run(plane: Arc<Plane>) {
         tokio::select! {
             () = plane.closing.cancelled() => return,
             Some(done) = tasks.join_next_with_id() => {
-                busy.remove(&match done {
-                    Ok((id, ())) => id,
-                    Err(error) => error.id(),
-                });
+                let (id, ended) = match done {
+                    Ok((id, ())) => (id, None),
+                    Err(error) => (error.id(), Some(error)),
+                };
+                if let (Some(host), Some(error)) = (busy.remove(&id), ended)
+                    && let Err(error) = broke_off(&plane, acme, &host, &error).await
+                {
+                    tracing::error!(host, "how far a certificate is could not be noted: {error}");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
             }
             changed = changes.changed() => {
                 if changed.is_err() {
@@ -198,6 +204,13 @@ async fn attempt(plane: Arc<Plane>, host: String, mut note: Note) {
         tracing::error!(host, "how far a certificate is could not be noted: {error}");
         tokio::time::sleep(STORE_PAUSE).await;
     }
+}
+
+/// Notes that an attempt ended in the middle, so that the next one waits.
+async fn broke_off(plane: &Plane, acme: &Acme, host: &str, error: &JoinError) -> Result<(), StoreError> {
+    let note = note::of_hosts(plane.store.notes().await?).remove(host).unwrap_or_default();
+    let failure = order::Failure::internal(error.to_string());
+    fail(plane, acme, &AuthorityClient::new(Arc::clone(&acme.tls)), host, note, failure).await
 }
 
 async fn fail(

@@ -44,6 +44,11 @@ impl Failure {
         Self { kind, rule: rule.to_owned(), message: message.into(), resumable: kind == Kind::Unreachable }
     }
 
+    /// What is wrong is wrong here; an order that leads to it is not gone on with.
+    pub(super) fn internal(message: String) -> Self {
+        Self::new(Kind::Refused, "internal", message)
+    }
+
     fn refused(problem: &Problem) -> Self {
         let rule = problem.r#type.as_deref().unwrap_or("refused");
         let rule = rule.strip_prefix("urn:ietf:params:acme:error:").unwrap_or(rule);
