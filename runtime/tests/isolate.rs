@@ -1,5 +1,7 @@
 //! Isolates run real code under real limits.
 
+#[path = "isolate/constructors.rs"]
+mod constructors;
 mod node;
 #[path = "isolate/wasi.rs"]
 mod wasi;
@@ -280,7 +282,10 @@ async fn module_kinds_import_as_on_workers() {
 async fn bodies_stream_both_ways() {
     let (isolate, _) = handler("return new Response(request.body.pipeThrough(new TransformStream()))");
     let (sender, receiver) = futures::channel::mpsc::channel::<Result<Bytes, atoll_runtime::BodyError>>(0);
-    let response = isolate.fetch(post(Body::Stream { stream: Box::pin(receiver), length: None })).await.unwrap();
+    let response = isolate
+        .fetch(post(Body::Stream { stream: Box::pin(receiver), length: None, trailers: Default::default() }))
+        .await
+        .unwrap();
     let Body::Stream { mut stream, .. } = response.body else { panic!("a stream body") };
     let mut sender = sender;
     for chunk in ["one", "two"] {

@@ -342,9 +342,9 @@ fn modules_of_node_js_are_built_in_with_their_flag() {
     let error = report(&build(&[]).unwrap_err());
     assert!(error.contains("src/index.js:1") && error.contains("node:buffer"), "{error}");
     assert!(error.contains("nodejs_compat"), "{error}");
-    folder.write("src/index.js", "import { open } from 'node:fs';\nexport default { fetch() { return open() } }\n");
+    folder.write("src/index.js", "import { open } from 'node:sqlite';\nexport default { fetch() { return open() } }\n");
     let error = report(&build(&["nodejs_compat"]).unwrap_err());
-    assert!(error.contains("node:fs") && error.contains("no compatibility flag"), "{error}");
+    assert!(error.contains("node:sqlite") && error.contains("no compatibility flag"), "{error}");
     folder.write("src/index.js", "import { nope } from 'node:path';\nexport default { fetch() { return nope() } }\n");
     let error = report(&build(&["nodejs_compat"]).unwrap_err());
     assert!(error.contains("does not export \"nope\""), "{error}");

@@ -294,3 +294,20 @@ pub async fn splits_clients_by_weight(engine: Engine) {
     }
     assert!((50..90).contains(&served["1"]) && served["1"] + served["2"] == 100, "{served:?}");
 }
+
+/// A body that is passed on unread keeps its length, and so does a blob.
+pub async fn keeps_the_lengths_of_bodies(engine: Engine) {
+    let code = "export default { async fetch(request) {
+        const path = new URL(request.url).pathname;
+        const made = new Response(path === '/blob' ? new Blob(['hel', 'lo']) : path === '/bytes' ? new Uint8Array(5) : 'hello');
+        if (path === '/blob') return made;
+        const { body } = made;
+        if (path === '/read') { const [one] = body.tee(); return new Response(one, made); }
+        return new Response(body, made);
+    } };";
+    let node = node(config(), &engine, &[("app", code)]).await;
+    for (path, length) in [("/text", "5"), ("/bytes", "5"), ("/blob", "5"), ("/read", "")] {
+        let answer = get(&node, "app", path).await;
+        assert_eq!((answer.body.len(), answer.header("content-length")), (5, length), "{path}");
+    }
+}

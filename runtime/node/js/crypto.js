@@ -274,7 +274,7 @@ const crypto = {
   createSecretKey,
   getCipherInfo,
   getCiphers: () => ciphers.slice(),
-  getCurves: () => [],
+  getCurves: () => require("internal/crypto_signing").curves.slice(),
   getFips: () => 0,
   getHashes: () => HASHES.slice(),
   getRandomValues: (array) => globalThis.crypto.getRandomValues(array),
@@ -295,12 +295,25 @@ const crypto = {
   scryptSync,
   timingSafeEqual,
 };
-for (const name of [
-  "createPrivateKey", "createPublicKey", "createSign", "createVerify", "createDiffieHellman", "createECDH",
-  "generateKeyPair", "generateKeyPairSync", "privateDecrypt", "publicEncrypt", "sign", "verify",
-]) {
-  crypto[name] = unavailable(name);
+// Keys in pairs are loaded when they are used first.
+const PROMISIFY = Symbol.for("nodejs.util.promisify.custom");
+const PAIRS = {
+  "internal/crypto_pairs": ["createPrivateKey", "createPublicKey"],
+  "internal/crypto_signing": [
+    "createECDH", "createSign", "createVerify", "generateKeyPair", "generateKeyPairSync", "privateDecrypt",
+    "publicEncrypt", "sign", "verify",
+  ],
+};
+for (const [module, names] of Object.entries(PAIRS)) {
+  for (const name of names) {
+    const lazy = { [name]: (...args) => require(module)[name](...args) };
+    crypto[name] = lazy[name];
+  }
 }
+Object.defineProperty(crypto.generateKeyPair, PROMISIFY, {
+  value: (type, options) => require("internal/crypto_signing").generateKeyPair[PROMISIFY](type, options),
+});
+crypto.createDiffieHellman = unavailable("createDiffieHellman");
 for (const [name, get] of [["subtle", () => globalThis.crypto.subtle], ["webcrypto", () => globalThis.crypto]]) {
   Object.defineProperty(crypto, name, { __proto__: null, get, enumerable: true, configurable: true });
 }

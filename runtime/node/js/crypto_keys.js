@@ -27,11 +27,14 @@ function output(bytes, encoding) {
 class KeyObject {
   #type;
 
-  constructor(type, bytes) {
+  // Keys in pairs are made by their own classes, which give a `pair`.
+  constructor(type, bytes, pair = undefined) {
     validate.oneOf(type, "type", ["secret", "public", "private"]);
-    if (type !== "secret") throw nodeError("ERR_CRYPTO_UNSUPPORTED_OPERATION", "only secret keys can be made here");
+    if (type !== "secret" && pair === undefined) {
+      throw nodeError("ERR_CRYPTO_UNSUPPORTED_OPERATION", "only secret keys can be made here");
+    }
     this.#type = type;
-    secrets.set(this, Uint8Array.from(bytes));
+    if (type === "secret") secrets.set(this, Uint8Array.from(bytes));
   }
 
   static from() {
@@ -39,7 +42,7 @@ class KeyObject {
   }
 
   get symmetricKeySize() {
-    return secrets.get(this).length;
+    return secrets.get(this)?.length;
   }
 
   get type() {
@@ -52,7 +55,7 @@ class KeyObject {
 
   equals(other) {
     if (!(other instanceof KeyObject)) throw nodeError("ERR_INVALID_ARG_TYPE", "otherKeyObject", "KeyObject", other);
-    return Buffer.compare(secrets.get(this), secrets.get(other)) === 0;
+    return other.type === "secret" && Buffer.compare(secrets.get(this), secrets.get(other)) === 0;
   }
 
   export(options = {}) {
@@ -66,7 +69,10 @@ class KeyObject {
 
 // The bytes of a secret key, in whichever form it is given.
 function keyBytes(key, name, encoding) {
-  if (key instanceof KeyObject) return secrets.get(key);
+  if (key instanceof KeyObject) {
+    if (key.type !== "secret") throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", key.type, "secret");
+    return secrets.get(key);
+  }
   if (typeof key !== "string" && !ArrayBuffer.isView(key) && !(key instanceof ArrayBuffer)) {
     const kinds = ["ArrayBuffer", "Buffer", "TypedArray", "DataView", "string", "KeyObject", "CryptoKey"];
     throw nodeError("ERR_INVALID_ARG_TYPE", name, kinds, key);

@@ -18,6 +18,7 @@
     reason = "what the engine collects says so by an unsafe trait; every implementation says why it is sound"
 )]
 
+mod asymmetric;
 mod cipher;
 mod exports;
 mod hash;
@@ -48,6 +49,18 @@ deno_core::extension!(
     atoll_node,
     deps = [atoll_web, atoll_node_packages],
     ops = [
+        asymmetric::op_node_ecdh_generate,
+        asymmetric::op_node_ecdh_public,
+        asymmetric::op_node_ecdh_secret,
+        asymmetric::op_node_key_check,
+        asymmetric::op_node_key_from_sec1,
+        asymmetric::op_node_key_generate,
+        asymmetric::op_node_key_public,
+        asymmetric::op_node_key_sec1,
+        asymmetric::op_node_rsa_decrypt,
+        asymmetric::op_node_rsa_encrypt,
+        asymmetric::op_node_sign,
+        asymmetric::op_node_verify,
         cipher::op_node_cipher_aad,
         cipher::op_node_cipher_finish,
         cipher::op_node_cipher_open,
@@ -80,6 +93,8 @@ deno_core::extension!(
         "crypto.js",
         "crypto_ciphers.js",
         "crypto_keys.js",
+        "crypto_pairs.js",
+        "crypto_signing.js",
         "diagnostics_channel.js",
         "engine.js",
         "errors.js",
@@ -95,6 +110,8 @@ deno_core::extension!(
         "stream_consumers.js",
         "stream_web.js",
         "string_decoder.js",
+        "stub_names.js",
+        "stubs.js",
         "timers.js",
         "tty.js",
         "url.js",

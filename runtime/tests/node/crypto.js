@@ -1,5 +1,7 @@
 // Calls of node:crypto and node:zlib.
 
+import { cases as pairs } from "./pairs.js";
+
 const text = "The quick brown fox jumps over the lazy dog";
 const key = (length) => Uint8Array.from({ length }, (_, i) => i * 7 + 1);
 const collect = async (stream) => {
@@ -30,6 +32,7 @@ function decrypt(crypto, name, iv, data, tag) {
 
 export const cases = {
   crypto: [
+    ...pairs,
     ({ createHash }) =>
       ["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "SHA256", "RSA-SHA256", "sha512-256", "sha3-256", "sha3-512"]
         .map((name) => createHash(name).update(text).digest("hex")),

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-const CASES: [(&str, &str); 4] = [
+const CASES: [(&str, &str); 5] = [
     ("crypto.js", include_str!("crypto.js")),
     ("data.js", include_str!("data.js")),
+    ("pairs.js", include_str!("pairs.js")),
     ("show.js", include_str!("show.js")),
     ("text.js", include_str!("text.js")),
 ];
@@ -92,9 +93,9 @@ async fn node_modules_need_their_flag() {
     assert!(error.contains("\"node:buffer\"") && error.contains("nodejs_compat"), "{error}");
     let (isolate, _) = start_flagged(&["nodejs_compat"], code, &[]);
     assert_eq!(ask(&isolate, "/").await, "Buffer");
-    let (isolate, _) = start_flagged(&["nodejs_compat"], &code.replace("node:buffer", "node:fs"), &[]);
+    let (isolate, _) = start_flagged(&["nodejs_compat"], &code.replace("node:buffer", "node:sqlite"), &[]);
     let error = isolate.fetch(get("/")).await.unwrap_err().to_string();
-    assert!(error.contains("\"node:fs\"") && error.contains("not available"), "{error}");
+    assert!(error.contains("\"node:sqlite\"") && error.contains("not available"), "{error}");
 
     let globals = "typeof Buffer + typeof process + typeof setImmediate + typeof global";
     let code = format!("export default {{ fetch: () => new Response({globals}) }}");
@@ -137,4 +138,42 @@ async fn node_modules_survive_changed_prototypes() {
         for (const name of names) process.getBuiltinModule(name);
         return Response.json([seen, typeof __bootstrap, call.name])";
     assert_eq!(ask_node("", body).await, r#"[[],"undefined","call"]"#);
+}
+
+#[tokio::test]
+async fn node_modules_with_nothing_behind_them_say_so_when_they_are_used() {
+    let code = r#"
+        import fs, { readFileSync } from "node:fs";
+        import { readFile } from "fs/promises";
+        import http, { Agent } from "http";
+        import net, { isIP } from "node:net";
+        import { isMainThread } from "worker_threads";
+        import { EventEmitter } from "events";
+        const says = (call) => { try { return call() } catch (error) { return `${error.code}: ${error.message}` } };
+        class Pooled extends http.Agent {}
+        class Connection extends net.Socket {}
+        export default { async fetch() { return Response.json([
+            says(() => readFileSync("/etc/passwd")), says(() => fs.createReadStream("x")), says(() => http.request("http://x/")),
+            says(() => new Connection()), await readFile("x").catch((error) => error.message), fs.existsSync("/"),
+            new Pooled({ keepAlive: true }) instanceof EventEmitter && Agent === http.Agent, http.STATUS_CODES[404],
+            ["1.2.3.4", "::1", "1.2.3", "fe80::1%eth0"].map(isIP), isMainThread, fs.promises.readFile === readFile,
+            Connection.prototype instanceof EventEmitter,
+        ]) } }"#;
+    let (isolate, _) = start_flagged(&["nodejs_compat"], code, &[]);
+    let expected = serde_json::json!([
+        "ERR_METHOD_NOT_IMPLEMENTED: fs.readFileSync is not implemented on Atoll",
+        "ERR_METHOD_NOT_IMPLEMENTED: fs.createReadStream is not implemented on Atoll",
+        "ERR_METHOD_NOT_IMPLEMENTED: http.request is not implemented on Atoll",
+        "ERR_METHOD_NOT_IMPLEMENTED: new net.Socket is not implemented on Atoll",
+        "fs.promises.readFile is not implemented on Atoll",
+        false,
+        true,
+        "Not Found",
+        [4, 6, 0, 6],
+        true,
+        true,
+        true
+    ]);
+    let got: serde_json::Value = serde_json::from_str(&ask(&isolate, "/").await).expect("JSON");
+    assert_eq!(got, expected);
 }

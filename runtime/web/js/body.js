@@ -23,6 +23,7 @@ const {
   FunctionPrototypeCall,
   JSONParse,
   ObjectDefineProperties,
+  ObjectGetOwnPropertyDescriptor,
   ObjectPrototypeIsPrototypeOf,
   SafeFinalizationRegistry,
   SafeWeakMap,
@@ -46,6 +47,8 @@ const { toString: searchParamsToString } = URLSearchParamsPrototype;
 const { Blob, BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 const { ReadableStreamPrototype } = streams;
+const { stream: blobStream } = BlobPrototype;
+const blobSize = ObjectGetOwnPropertyDescriptor(BlobPrototype, "size").get;
 const { listGet, listOf } = core.loadExtScript("ext:atoll_web/headers.js");
 
 // Parsing and writing forms is rare.
@@ -92,8 +95,14 @@ class HostBody {
 // Bodies that nobody can reach any more release what they hold outside.
 const dropped = new SafeFinalizationRegistry((handle) => op_atoll_body_drop(handle));
 
-// The host body behind a stream that was made for one.
-const hostBodies = new SafeWeakMap();
+// What a stream was made of that gives out nothing else: a string, bytes or a host body. As long as nobody has read from
+// the stream it can be sent instead, and its length is known.
+const origins = new SafeWeakMap();
+
+// Streams that will have a certain number of bytes.
+const lengths = new SafeWeakMap();
+const lengthOf = (stream) => WeakMapPrototypeGet(lengths, stream);
+const setLength = (stream, bytes) => WeakMapPrototypeSet(lengths, stream, bytes);
 
 class Payload {
   // string | Uint8Array | Blob | HostBody | null; null when there is only a stream.
@@ -130,7 +139,7 @@ class Payload {
   // What can be sent without pulling a stream through the isolate, or null. Whoever sends it calls `markUsed`.
   get direct() {
     if (this.#stream === null) return this.source;
-    return WeakMapPrototypeGet(hostBodies, this.#stream) ?? null;
+    return WeakMapPrototypeGet(origins, this.#stream) ?? null;
   }
 
   markUsed() {
@@ -181,8 +190,11 @@ function streamOf(payload) {
     streams.readableStreamDisturb(stream);
     return stream;
   }
-  if (typeof source === "string") return bytesStream(core.encode(source));
-  if (isUint8Array(source)) return bytesStream(TypedArrayPrototypeSlice(source));
+  if (typeof source === "string" || isUint8Array(source)) {
+    const stream = bytesStream(typeof source === "string" ? core.encode(source) : TypedArrayPrototypeSlice(source));
+    WeakMapPrototypeSet(origins, stream, source);
+    return stream;
+  }
   if (isHostBody(source)) {
     const stream = byteStream(
       async (controller) => {
@@ -196,10 +208,12 @@ function streamOf(payload) {
       },
       () => source.drop(),
     );
-    WeakMapPrototypeSet(hostBodies, stream, source);
+    WeakMapPrototypeSet(origins, stream, source);
     return stream;
   }
-  return source.stream();
+  const stream = FunctionPrototypeCall(blobStream, source);
+  setLength(stream, FunctionPrototypeCall(blobSize, source));
+  return stream;
 }
 
 // A byte stream that pulls when it is read, not before.
@@ -370,5 +384,5 @@ function mixinBody(Interface, name, partsOf) {
   });
 }
 
-return { extract, HostBody, isHostBody, isUint8Array, loadFormData, mixinBody, Payload };
+return { extract, HostBody, isHostBody, isUint8Array, lengthOf, loadFormData, mixinBody, Payload, setLength };
 })();

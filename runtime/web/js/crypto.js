@@ -40,7 +40,7 @@ class DigestStream extends streams.WritableStream {
     const handle = op_atoll_digest_open(StringPrototypeToUpperCase(String(name)));
     if (handle === 0) {
       throw new DOMException(
-        `${prefix}: ${String(name)} is not one of SHA-1, SHA-256, SHA-384, SHA-512`,
+        `${prefix}: ${String(name)} is not one of MD5, SHA-1, SHA-256, SHA-384, SHA-512`,
         "NotSupportedError",
       );
     }

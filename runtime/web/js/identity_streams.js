@@ -24,7 +24,7 @@ const {
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
-const { setLength } = core.loadExtScript("ext:atoll_web/pump.js");
+const { setLength } = core.loadExtScript("ext:atoll_web/body.js");
 
 // The bytes of a buffer or of a view on one, without a copy.
 function viewBytes(value, what) {

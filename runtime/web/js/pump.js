@@ -4,17 +4,14 @@
 const { core, primordials } = __bootstrap;
 const { op_atoll_pipe_close, op_atoll_pipe_fail, op_atoll_pipe_open, op_atoll_pipe_room, op_atoll_pipe_write } = core.ops;
 const {
-  SafeWeakMap,
   SafeWeakSet,
   TypedArrayPrototypeGetByteLength,
   TypeError,
-  WeakMapPrototypeGet,
-  WeakMapPrototypeSet,
   WeakSetPrototypeAdd,
   WeakSetPrototypeHas,
 } = primordials;
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
-const { isUint8Array } = core.loadExtScript("ext:atoll_web/body.js");
+const { isUint8Array, lengthOf } = core.loadExtScript("ext:atoll_web/body.js");
 const { describe, logUncaught } = core.loadExtScript("ext:atoll_web/errors.js");
 
 const ROOM = 0;
@@ -27,16 +24,9 @@ const coded = new SafeWeakSet();
 const isCoded = (stream) => WeakSetPrototypeHas(coded, stream);
 const markCoded = (stream) => WeakSetPrototypeAdd(coded, stream);
 
-// Streams that will have a certain number of bytes.
-const lengths = new SafeWeakMap();
-
-function setLength(stream, bytes) {
-  WeakMapPrototypeSet(lengths, stream, bytes);
-}
-
 // Locks the stream and starts moving. `handle` names the pipe for an op; `cancel(reason)` ends it from this side.
 function pump(stream) {
-  const handle = op_atoll_pipe_open(WeakMapPrototypeGet(lengths, stream) ?? -1);
+  const handle = op_atoll_pipe_open(lengthOf(stream) ?? -1);
   if (handle === 0) throw new TypeError("Too many streams are being sent at once");
   const reader = streams.acquireReadableStreamDefaultReader(stream);
   const state = { handle, ended: false, cancel };
@@ -88,5 +78,5 @@ function typeName(value) {
   return value === null ? "null" : typeof value === "object" ? value.constructor?.name ?? "object" : typeof value;
 }
 
-return { isCoded, markCoded, pump, setLength };
+return { isCoded, markCoded, pump };
 })();

@@ -315,6 +315,8 @@ class Request {
       request.#method = method;
       request.#url = url;
       request.#aborts = scope;
+      // As on Workers: a request that is passed on brings redirects back to the client.
+      request.#redirect = "manual";
       const slot = request.#slot = scope.slot;
       // A GET with a body would be a request that the constructor refuses; its body is not shown.
       if (bodyKind !== 0 && method !== "GET" && method !== "HEAD") {

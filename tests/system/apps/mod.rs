@@ -4,5 +4,6 @@
 mod clients;
 mod frameworks;
 mod hono;
+mod nodejs;
 mod rendering;
 mod tools;

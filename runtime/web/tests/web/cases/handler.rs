@@ -179,7 +179,7 @@ async fn request_fields(source: Source) {
             "method": "GET", "url": "http://app.example/p%20q?r=s", "body": null, "used": false,
             "headers": [["accept", "*/*"], ["cookie", "a=1"], ["x-two", "2, 3"]], "cookie": "a=1", "cf": cf,
             "same": true, "copy": ["http://app.example/p%20q?r=s", [["a", "b"]], cf], "immutable": true,
-            "type": ["[object Request]", true, "follow"], "aborted": false,
+            "type": ["[object Request]", true, "manual"], "aborted": false,
         })
     );
 }

@@ -1,0 +1,321 @@
+// Private and public keys of node:crypto: their forms (PEM, DER, JWK, of PKCS #1, PKCS #8, SEC 1, SPKI and certificates) and
+// the key objects. A private key is kept as PKCS #8, a public one as SubjectPublicKeyInfo.
+
+(function (require, internals) {
+"use strict";
+
+const { Buffer } = require("buffer");
+const { nodeError, validate } = require("internal/errors");
+const { bytesOf, KeyObject } = require("internal/crypto_keys");
+
+const { keyCheck, keyFromSec1, keyPublic, keySec1 } = internals.crypto;
+
+const INTEGER = 0x02;
+const BITS = 0x03;
+const OCTETS = 0x04;
+const OID = 0x06;
+const SEQUENCE = 0x30;
+
+const RSA = "2a864886f70d010101";
+const EC = "2a8648ce3d0201";
+const ED25519 = "2b6570";
+// Object identifiers of curves, their names in OpenSSL and in JWK, and the length of a coordinate.
+const CURVES = {
+  __proto__: null,
+  "2a8648ce3d030107": { name: "prime256v1", crv: "P-256", size: 32 },
+  "2b81040022": { name: "secp384r1", crv: "P-384", size: 48 },
+  "2b81040023": { name: "secp521r1", crv: "P-521", size: 66 },
+  "2b8104000a": { name: "secp256k1", crv: "secp256k1", size: 32 },
+};
+const curveOf = (test) => {
+  const oid = Object.keys(CURVES).find((key) => test(CURVES[key]));
+  return oid === undefined ? undefined : { oid, ...CURVES[oid] };
+};
+
+function unsupported() {
+  const error = new Error("error:1E08010C:DECODER routines::unsupported");
+  return Object.assign(error, { library: "DECODER routines", reason: "unsupported", code: "ERR_OSSL_UNSUPPORTED" });
+}
+
+// The elements of DER (X.690) one after another.
+function elements(bytes) {
+  const list = [];
+  for (let at = 0; at < bytes.length;) {
+    const start = at;
+    const tag = bytes[at++];
+    let length = bytes[at++];
+    if (length > 0x80) {
+      let count = length - 0x80;
+      if (count > 4) throw unsupported();
+      for (length = 0; count > 0; count--) length = length * 256 + bytes[at++];
+    }
+    if (!(at + length <= bytes.length)) throw unsupported();
+    list.push({ tag, content: bytes.subarray(at, at + length), raw: bytes.subarray(start, at + length) });
+    at += length;
+  }
+  return list;
+}
+
+// The elements within the first one, which has to be a sequence of at least so many.
+function sequence(bytes, least) {
+  const [first] = elements(bytes);
+  const list = first?.tag === SEQUENCE ? elements(first.content) : [];
+  if (list.length < least) throw unsupported();
+  return list;
+}
+
+function element(tag, ...parts) {
+  const content = Buffer.concat(parts.map((part) => typeof part === "string" ? Buffer.from(part, "hex") : part));
+  const { length } = content;
+  const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 255];
+  return Buffer.concat([Buffer.from([tag, ...size]), content]);
+}
+
+function integer(bytes) {
+  let start = 0;
+  while (start < bytes.length - 1 && bytes[start] === 0) start++;
+  bytes = bytes.subarray(start);
+  return bytes[0] & 0x80 ? element(INTEGER, "00", bytes) : element(INTEGER, bytes);
+}
+
+const unsigned = (bytes) => bytes[0] === 0 && bytes.length > 1 ? bytes.subarray(1) : bytes;
+const algorithm = (oid, parameters) => element(SEQUENCE, element(OID, oid), parameters);
+const spkiOf = (algorithm, key) => element(SEQUENCE, algorithm, element(BITS, "00", key));
+const pkcs8Of = (algorithm, key) => element(SEQUENCE, "020100", algorithm, element(OCTETS, key));
+const RSA_ALGORITHM = algorithm(RSA, Buffer.from("0500", "hex"));
+
+// The kind of key that an AlgorithmIdentifier names.
+function kindOf({ content }) {
+  const [oid, parameters] = elements(content);
+  switch (oid === undefined ? "" : Buffer.from(oid.content).toString("hex")) {
+    case RSA:
+      return "rsa";
+    case ED25519:
+      return "ed25519";
+    case EC: {
+      const curve = CURVES[Buffer.from(parameters?.content ?? []).toString("hex")];
+      if (curve !== undefined) return curve.name;
+    }
+  }
+  throw unsupported();
+}
+
+function privatePair(der, type) {
+  let pkcs8 = der;
+  if (type === "pkcs1") {
+    pkcs8 = pkcs8Of(RSA_ALGORITHM, der);
+  } else if (type === "sec1") {
+    const parameters = sequence(der, 2).find(({ tag }) => tag === 0xa0);
+    const oid = parameters === undefined ? undefined : elements(parameters.content)[0];
+    const curve = CURVES[Buffer.from(oid?.content ?? []).toString("hex")];
+    if (curve === undefined) throw unsupported();
+    return { kind: curve.name, ...complete(curve.name, keyFromSec1(curve.name, der)) };
+  }
+  const kind = kindOf(sequence(pkcs8, 3)[1]);
+  return { kind, ...complete(kind, pkcs8) };
+}
+
+const complete = (kind, pkcs8) => ({ private: Uint8Array.from(pkcs8), public: keyPublic(kind, pkcs8) });
+
+function publicPair(der, type) {
+  const spki = type === "pkcs1" ? spkiOf(RSA_ALGORITHM, der) : der;
+  const kind = kindOf(sequence(spki, 2)[0]);
+  keyCheck(kind, spki);
+  return { kind, private: null, public: Uint8Array.from(spki) };
+}
+
+// RFC 5280, section 4.1: the key after version, serial number, algorithm, issuer, validity and subject.
+function certified(der) {
+  const fields = elements(sequence(der, 3)[0].content);
+  const at = fields[0]?.tag === 0xa0 ? 6 : 5;
+  if (fields[at] === undefined) throw unsupported();
+  return publicPair(fields[at].raw, "spki");
+}
+
+const LABELS = {
+  __proto__: null,
+  "CERTIFICATE": certified,
+  "EC PRIVATE KEY": (der) => privatePair(der, "sec1"),
+  "PRIVATE KEY": (der) => privatePair(der, "pkcs8"),
+  "PUBLIC KEY": (der) => publicPair(der, "spki"),
+  "RSA PRIVATE KEY": (der) => privatePair(der, "pkcs1"),
+  "RSA PUBLIC KEY": (der) => publicPair(der, "pkcs1"),
+};
+
+function fromPem(text) {
+  for (const [, label, body] of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)) {
+    if (label.startsWith("ENCRYPTED") || body.includes("Proc-Type")) {
+      throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", "reading keys that are encrypted");
+    }
+    if (LABELS[label] !== undefined) return LABELS[label](Buffer.from(body, "base64"));
+  }
+  throw unsupported();
+}
+
+function fromJwk(jwk) {
+  validate.object(jwk, "key.key");
+  const part = (name) => {
+    if (typeof jwk[name] !== "string") throw nodeError("ERR_INVALID_ARG_TYPE", `key.${name}`, "string", jwk[name]);
+    return Buffer.from(jwk[name], "base64url");
+  };
+  const isPrivate = jwk.d !== undefined;
+  if (jwk.kty === "RSA") {
+    if (!isPrivate) return publicPair(element(SEQUENCE, integer(part("n")), integer(part("e"))), "pkcs1");
+    const numbers = ["n", "e", "d", "p", "q", "dp", "dq", "qi"].map((name) => integer(part(name)));
+    return privatePair(element(SEQUENCE, "020100", ...numbers), "pkcs1");
+  }
+  if (jwk.kty === "EC") {
+    const curve = curveOf(({ crv }) => crv === jwk.crv);
+    if (curve === undefined) throw nodeError("ERR_CRYPTO_INVALID_CURVE");
+    const fixed = (name) => Buffer.concat([Buffer.alloc(curve.size), part(name)]).subarray(-curve.size);
+    const point = Buffer.concat([Buffer.from([4]), fixed("x"), fixed("y")]);
+    if (!isPrivate) return publicPair(spkiOf(algorithm(EC, element(OID, curve.oid)), point), "spki");
+    const named = element(0xa0, element(OID, curve.oid));
+    const sec1 = element(SEQUENCE, "020101", element(OCTETS, fixed("d")), named, element(0xa1, element(BITS, "00", point)));
+    return privatePair(sec1, "sec1");
+  }
+  if (jwk.kty === "OKP" && jwk.crv === "Ed25519") {
+    const named = element(SEQUENCE, element(OID, ED25519));
+    return isPrivate
+      ? privatePair(pkcs8Of(named, element(OCTETS, part("d"))), "pkcs8")
+      : publicPair(spkiOf(named, part("x")), "spki");
+  }
+  throw nodeError("ERR_CRYPTO_INVALID_JWK");
+}
+
+// The bytes of the public key within its SubjectPublicKeyInfo, and of the private one within its PKCS #8.
+const publicPart = (pair) => sequence(pair.public, 2)[1].content.subarray(1);
+const privatePart = (pair) => sequence(pair.private, 3)[2].content;
+
+function toJwk(pair) {
+  const text = (bytes) => Buffer.from(unsigned(bytes)).toString("base64url");
+  const exact = (bytes) => Buffer.from(bytes).toString("base64url");
+  if (pair.kind === "rsa") {
+    if (pair.private === null) {
+      const [n, e] = sequence(publicPart(pair), 2).map(({ content }) => text(content));
+      return { kty: "RSA", n, e };
+    }
+    const [, n, e, d, p, q, dp, dq, qi] = sequence(privatePart(pair), 9).map(({ content }) => text(content));
+    return { kty: "RSA", n, e, d, p, q, dp, dq, qi };
+  }
+  const point = publicPart(pair);
+  if (pair.kind === "ed25519") {
+    const jwk = { crv: "Ed25519", x: exact(point), kty: "OKP" };
+    if (pair.private !== null) return { crv: jwk.crv, d: exact(elements(privatePart(pair))[0].content), x: jwk.x, kty: "OKP" };
+    return jwk;
+  }
+  const { crv, size } = curveOf(({ name }) => name === pair.kind);
+  const jwk = { kty: "EC", x: exact(point.subarray(1, 1 + size)), y: exact(point.subarray(1 + size)), crv };
+  if (pair.private !== null) jwk.d = exact(sequence(privatePart(pair), 2)[1].content);
+  return jwk;
+}
+
+const pairs = new WeakMap();
+const pairOf = (key) => pairs.get(key);
+
+class AsymmetricKeyObject extends KeyObject {
+  constructor(type, pair) {
+    super(type, undefined, pairs);
+    pairs.set(this, pair);
+  }
+
+  get asymmetricKeyType() {
+    const { kind } = pairs.get(this);
+    return kind === "rsa" || kind === "ed25519" ? kind : "ec";
+  }
+
+  get asymmetricKeyDetails() {
+    const pair = pairs.get(this);
+    if (pair.kind === "ed25519") return {};
+    if (pair.kind !== "rsa") return { namedCurve: pair.kind };
+    const [n, e] = sequence(publicPart(pair), 2).map(({ content }) => unsigned(content));
+    return {
+      modulusLength: n.length * 8 - Math.clz32(n[0]) + 24,
+      publicExponent: BigInt(`0x${Buffer.from(e).toString("hex")}`),
+    };
+  }
+
+  equals(other) {
+    if (!(other instanceof KeyObject)) throw nodeError("ERR_INVALID_ARG_TYPE", "otherKeyObject", "KeyObject", other);
+    if (other.type !== this.type) return false;
+    return Buffer.compare(pairs.get(this).public, pairs.get(other).public) === 0;
+  }
+
+  export(options) {
+    validate.object(options, "options");
+    const pair = pairs.get(this);
+    const isPublic = this.type === "public";
+    if (options.format === "jwk") return toJwk(pair);
+    if (options.cipher !== undefined || options.passphrase !== undefined) {
+      throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", "writing keys that are encrypted");
+    }
+    validate.oneOf(options.format, "options.format", ["pem", "der"]);
+    const types = isPublic ? ["spki"] : ["pkcs8"];
+    if (pair.kind === "rsa") types.push("pkcs1");
+    else if (!isPublic && pair.kind !== "ed25519") types.push("sec1");
+    const { type } = options;
+    if (!types.includes(type)) {
+      throw nodeError("ERR_CRYPTO_INCOMPATIBLE_KEY_OPTIONS", `${type}`, `a key of the kind ${this.asymmetricKeyType}`);
+    }
+    let der = isPublic ? pair.public : pair.private;
+    if (type === "pkcs1") der = isPublic ? publicPart(pair) : privatePart(pair);
+    else if (type === "sec1") der = keySec1(pair.kind, pair.private);
+    if (options.format === "der") return Buffer.from(der);
+    const word = type === "pkcs1" ? "RSA " : type === "sec1" ? "EC " : "";
+    const label = `${word}${isPublic ? "PUBLIC" : "PRIVATE"} KEY`;
+    const lines = Buffer.from(der).toString("base64").match(/.{1,64}/g).join("\n");
+    return `-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`;
+  }
+}
+
+class PublicKeyObject extends AsymmetricKeyObject {}
+class PrivateKeyObject extends AsymmetricKeyObject {}
+
+const publicKey = (pair) => new PublicKeyObject("public", { ...pair, private: null });
+const privateKey = (pair) => new PrivateKeyObject("private", pair);
+
+// The pair behind whatever a function takes as a key.
+function pairFrom(input, name = "key") {
+  if (pairs.has(input)) return pairs.get(input);
+  const isData = (value) => typeof value === "string" || ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
+  const { key, format = "pem", type } = isData(input) || input === null || typeof input !== "object" ? { key: input } : input;
+  if (pairs.has(key)) return pairs.get(key);
+  if (key instanceof KeyObject) throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", key.type, "private");
+  if (format === "jwk") return fromJwk(key);
+  if (!isData(key)) {
+    const kinds = ["ArrayBuffer", "Buffer", "TypedArray", "DataView", "string", "KeyObject", "CryptoKey"];
+    throw nodeError("ERR_INVALID_ARG_TYPE", name, kinds, key);
+  }
+  const bytes = bytesOf(key, name);
+  if (format === "pem") return fromPem(Buffer.from(bytes).toString("latin1"));
+  validate.oneOf(type, `${name}.type`, ["pkcs1", "pkcs8", "sec1", "spki"]);
+  if (type === "spki") return publicPair(bytes, type);
+  if (type !== "pkcs1") return privatePair(bytes, type);
+  return sequence(bytes, 2).length > 2 ? privatePair(bytes, type) : publicPair(bytes, type);
+}
+
+function privateFrom(input, name) {
+  const pair = pairFrom(input, name);
+  if (pair.private === null) throw unsupported();
+  if (pairs.has(input) && input.type !== "private") {
+    throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", input.type, "private");
+  }
+  return pair;
+}
+
+function createPrivateKey(input) {
+  if (input instanceof KeyObject) {
+    throw nodeError("ERR_INVALID_ARG_TYPE", "key", ["string", "ArrayBuffer", "Buffer", "TypedArray", "DataView"], input);
+  }
+  return privateKey(privateFrom(input));
+}
+
+function createPublicKey(input) {
+  if (input instanceof KeyObject && input.type !== "private") {
+    throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", input.type, "private");
+  }
+  return publicKey(pairFrom(input));
+}
+
+return { createPrivateKey, createPublicKey, pairFrom, pairOf, privateFrom, privateKey, privatePair, publicKey };
+})

@@ -1,0 +1,195 @@
+// Modules of Node.js for which there is nothing here: files, sockets, processes, threads. Packages import them for what
+// they do elsewhere; a call says that it is not implemented. What has an answer without any of it gives it: no file exists,
+// this is the main thread, and addresses can be told apart.
+
+(function (require) {
+"use strict";
+
+const { EventEmitter } = require("events");
+const { Duplex, Readable, Stream, Writable } = require("stream");
+const { DNS, FS, FUNCTIONS, METHODS, STATUSES } = require("internal/stub_names");
+
+function notImplemented(name) {
+  const error = new Error(`${name} is not implemented on Atoll`);
+  error.code = "ERR_METHOD_NOT_IMPLEMENTED";
+  return error;
+}
+
+// The functions of a module. Those of promises reject.
+function functions(module, isAsync = false) {
+  const exports = {};
+  for (const name of FUNCTIONS[module].split(" ")) {
+    const full = `${module.replace("/", ".")}.${name}`;
+    const fail = isAsync
+      ? { async [name]() { throw notImplemented(full); } }
+      : { [name]() { throw notImplemented(full); } };
+    exports[name] = fail[name];
+  }
+  return exports;
+}
+
+// A class that can be extended but has no instances.
+function uninhabited(module, name, Base = Object) {
+  const { [name]: Class } = {
+    [name]: class extends Base {
+      constructor() {
+        throw notImplemented(`new ${module}.${name}`);
+      }
+    },
+  };
+  return Class;
+}
+
+const classes = (module, names, Base) =>
+  Object.fromEntries(names.split(" ").map((name) => [name, uninhabited(module, name, Base)]));
+
+const constants = (names) => Object.fromEntries(names.split(" ").map((name) => [name, `E${name}`]));
+
+// An agent keeps settings; the connections it would keep there are none.
+class Agent extends EventEmitter {
+  constructor(options) {
+    super();
+    this.options = { __proto__: null, ...options };
+    this.defaultPort = 80;
+    this.protocol = "http:";
+    this.requests = {};
+    this.sockets = {};
+    this.freeSockets = {};
+    this.keepAlive = Boolean(this.options.keepAlive);
+    this.maxSockets = this.options.maxSockets ?? Infinity;
+    this.maxFreeSockets = this.options.maxFreeSockets ?? 256;
+    this.maxTotalSockets = this.options.maxTotalSockets ?? Infinity;
+  }
+
+  createConnection() {
+    throw notImplemented("http.Agent.createConnection");
+  }
+
+  destroy() {}
+}
+
+class SecureAgent extends Agent {
+  constructor(options) {
+    super(options);
+    this.defaultPort = 443;
+    this.protocol = "https:";
+  }
+}
+
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.|$)){4}$/;
+const IPV6 = /^[\da-fA-F:.]+$/;
+
+const isIPv4 = (input) => IPV4.test(`${input}`) && !`${input}`.endsWith(".");
+
+function isIPv6(input) {
+  const address = `${input}`.replace(/%[\w.:-]+$/, "");
+  return IPV6.test(address) && URL.canParse(`http://[${address}]/`);
+}
+
+const isIP = (input) => isIPv4(input) ? 4 : isIPv6(input) ? 6 : 0;
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
+
+function validateHeaderName(name, label = "Header name") {
+  if (typeof name === "string" && TOKEN.test(name)) return;
+  throw Object.assign(new TypeError(`${label} must be a valid HTTP token ["${name}"]`), { code: "ERR_INVALID_HTTP_TOKEN" });
+}
+
+function validateHeaderValue(name, value) {
+  if (value === undefined) {
+    const error = new TypeError(`Invalid value "${value}" for header "${name}"`);
+    throw Object.assign(error, { code: "ERR_HTTP_INVALID_HEADER_VALUE" });
+  }
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+    const error = new TypeError(`Invalid character in header content ["${name}"]`);
+    throw Object.assign(error, { code: "ERR_INVALID_CHAR" });
+  }
+}
+
+const MAKERS = {
+  __proto__: null,
+  child_process: () => ({ ...functions("child_process"), ...classes("child_process", "ChildProcess", EventEmitter) }),
+  cluster: () => ({
+    ...functions("cluster"), ...classes("cluster", "Worker", EventEmitter), SCHED_NONE: 1, SCHED_RR: 2, isMaster: true,
+    isPrimary: true, isWorker: false, schedulingPolicy: 2, settings: {}, workers: {},
+  }),
+  dgram: () => ({ ...functions("dgram"), ...classes("dgram", "Socket", EventEmitter) }),
+  dns: () => ({
+    ...functions("dns"), ...classes("dns", "Resolver"), ...constants(DNS), EOF: "EOF", ADDRCONFIG: 32, ALL: 16,
+    V4MAPPED: 8, promises: modules["dns/promises"],
+  }),
+  "dns/promises": () => ({
+    ...functions("dns/promises", true), ...classes("dns.promises", "Resolver"), ...constants(DNS), EOF: "EOF",
+  }),
+  domain: () => ({ ...functions("domain"), ...classes("domain", "Domain", EventEmitter), active: null }),
+  fs: () => ({
+    ...functions("fs"),
+    ...classes("fs", "Dir Dirent Stats"),
+    ...classes("fs", "FileReadStream ReadStream", Readable),
+    ...classes("fs", "FileWriteStream WriteStream", Writable),
+    F_OK: 0, R_OK: 4, W_OK: 2, X_OK: 1,
+    constants: FS,
+    exists: (path, callback) => queueMicrotask(() => callback(false)),
+    existsSync: () => false,
+    promises: modules["fs/promises"],
+  }),
+  "fs/promises": () => ({ ...functions("fs/promises", true), constants: FS }),
+  http: () => ({
+    ...functions("http"),
+    ...classes("http", "ClientRequest OutgoingMessage ServerResponse", Stream),
+    ...classes("http", "IncomingMessage", Readable),
+    ...classes("http", "Server", EventEmitter),
+    Agent,
+    METHODS: METHODS.split(" "),
+    STATUS_CODES: STATUSES,
+    globalAgent: new Agent(),
+    maxHeaderSize: 16384,
+    validateHeaderName,
+    validateHeaderValue,
+  }),
+  http2: () => ({
+    ...functions("http2"), ...classes("http2", "Http2ServerRequest Http2ServerResponse", Stream), constants: {},
+  }),
+  https: () => ({
+    ...functions("https"), ...classes("https", "Server", EventEmitter), Agent: SecureAgent,
+    globalAgent: new SecureAgent(),
+  }),
+  inspector: () => ({ ...functions("inspector"), ...classes("inspector", "Session", EventEmitter), console, url: () => undefined }),
+  "inspector/promises": () => ({ ...modules.inspector }),
+  net: () => ({
+    ...functions("net"), ...classes("net", "BlockList SocketAddress"), ...classes("net", "Server", EventEmitter),
+    ...classes("net", "Socket Stream", Duplex), isIP, isIPv4, isIPv6,
+  }),
+  readline: () => ({
+    ...functions("readline"), ...classes("readline", "Interface", EventEmitter), promises: modules["readline/promises"],
+  }),
+  "readline/promises": () => ({
+    ...functions("readline/promises"), ...classes("readline.promises", "Interface Readline", EventEmitter),
+  }),
+  repl: () => ({ ...functions("repl"), ...classes("repl", "REPLServer Recoverable", EventEmitter) }),
+  tls: () => ({
+    ...functions("tls"), ...classes("tls", "SecureContext"), ...classes("tls", "Server", EventEmitter),
+    ...classes("tls", "TLSSocket", Duplex), CLIENT_RENEG_LIMIT: 3, CLIENT_RENEG_WINDOW: 600,
+    DEFAULT_ECDH_CURVE: "auto", DEFAULT_MAX_VERSION: "TLSv1.3", DEFAULT_MIN_VERSION: "TLSv1.2", rootCertificates: [],
+  }),
+  trace_events: () => ({ ...functions("trace_events"), getEnabledCategories: () => undefined }),
+  v8: () => ({
+    ...functions("v8"), ...classes("v8", "DefaultDeserializer DefaultSerializer Deserializer GCProfiler Serializer"),
+  }),
+  vm: () => ({ ...functions("vm"), ...classes("vm", "Script"), constants: {}, isContext: () => false }),
+  wasi: () => classes("wasi", "WASI"),
+  worker_threads: () => ({
+    ...functions("worker_threads"), ...classes("worker_threads", "BroadcastChannel Worker", EventEmitter),
+    MessageChannel, MessagePort, SHARE_ENV: Symbol.for("nodejs.worker_threads.SHARE_ENV"), isMainThread: true,
+    parentPort: null, resourceLimits: {}, threadId: 0, workerData: null,
+  }),
+};
+
+// Each is made when it is asked for first.
+const modules = { __proto__: null };
+for (const name of Object.keys(MAKERS)) {
+  let made;
+  Object.defineProperty(modules, name, { __proto__: null, enumerable: true, get: () => made ??= MAKERS[name]() });
+}
+return modules;
+})
