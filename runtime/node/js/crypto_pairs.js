@@ -280,7 +280,8 @@ function pairFrom(input, name = "key") {
   const isData = (value) => typeof value === "string" || ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
   const { key, format = "pem", type } = isData(input) || input === null || typeof input !== "object" ? { key: input } : input;
   if (pairs.has(key)) return pairs.get(key);
-  if (key instanceof KeyObject) throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", key.type, "private");
+  const secret = [input, key].find((value) => value instanceof KeyObject);
+  if (secret !== undefined) throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", secret.type, "private");
   if (format === "jwk") return fromJwk(key);
   if (!isData(key)) {
     const kinds = ["ArrayBuffer", "Buffer", "TypedArray", "DataView", "string", "KeyObject", "CryptoKey"];

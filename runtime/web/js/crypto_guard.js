@@ -1,11 +1,103 @@
 // Finishes what deno_crypto brings along: its classes have static methods for runtimes that build on them, which would show
-// code the material of keys that it may not export.
+// code the material of keys that it may not export, and nothing bounds how long a job takes. Jobs run on a second thread of
+// the isolate, one after another; none can be interrupted, and their time is not that of a request.
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { FunctionPrototypeCall, ReflectDeleteProperty, Symbol } = primordials;
+const {
+  FunctionPrototypeCall,
+  Number,
+  ObjectDefineProperty,
+  ObjectHasOwn,
+  ReflectApply,
+  ReflectDeleteProperty,
+  String,
+  StringPrototypeStartsWith,
+  StringPrototypeToUpperCase,
+  Symbol,
+} = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { refuseClone } = core.loadExtScript("ext:atoll_web/shapes.js");
+
+// About a second or two each.
+const MOST_ITERATIONS = 1_000_000;
+const MOST_HASHES = 4_000_000;
+const MOST_RSA_BITS = 4096;
+const MOST_BITS = 2 ** 20;
+
+function refuse(what, value, limit) {
+  throw new DOMException(`${what} must be at most ${limit} here, not ${value}`, "NotSupportedError");
+}
+
+const number = (value) => value === undefined ? undefined : Number(value);
+
+// What stands in the place of an algorithm that the code gives: whatever says how long the job takes is read once.
+function bounded(algorithm) {
+  if ((typeof algorithm !== "object" && typeof algorithm !== "function") || algorithm === null) return algorithm;
+  const { name } = algorithm;
+  if (name === undefined) return { __proto__: null };
+  const text = String(name);
+  const upper = StringPrototypeToUpperCase(text);
+  if (upper === "PBKDF2") {
+    const { hash, iterations, salt } = algorithm;
+    const count = number(iterations);
+    if (count > MOST_ITERATIONS) refuse("The iterations of PBKDF2", count, MOST_ITERATIONS);
+    return { __proto__: null, name: text, hash, iterations: count, salt };
+  }
+  if (upper === "HMAC") {
+    const { hash, length } = algorithm;
+    const bits = number(length);
+    if (bits > MOST_BITS) refuse("The length of an HMAC key in bits", bits, MOST_BITS);
+    return { __proto__: null, name: text, hash, length: bits };
+  }
+  if (StringPrototypeStartsWith(upper, "RSA")) {
+    const { hash, modulusLength, publicExponent } = algorithm;
+    const bits = number(modulusLength);
+    if (bits > MOST_RSA_BITS) refuse("The modulusLength of RSA", bits, MOST_RSA_BITS);
+    return { __proto__: null, name: text, hash, modulusLength: bits, publicExponent };
+  }
+  return { __proto__: algorithm, name: text };
+}
+
+// Each iteration is there for every 160 bits, or more, that are derived.
+function boundLength(algorithm, bits) {
+  if (bits > MOST_BITS) refuse("The length in bits", bits, MOST_BITS);
+  if (typeof algorithm !== "object" || algorithm === null || !ObjectHasOwn(algorithm, "iterations")) return;
+  const hashes = (algorithm.iterations ?? 0) * (bits ?? 512) / 160;
+  if (hashes > MOST_HASHES) refuse("PBKDF2's iterations times what is derived, in units of 160 bits,", hashes, MOST_HASHES);
+}
+
+function bound(prototype) {
+  const { deriveBits: bits, deriveKey: key, generateKey: generate } = prototype;
+  const methods = {
+    __proto__: null,
+    async deriveBits(algorithm, baseKey, length = undefined) {
+      if (arguments.length > 0) arguments[0] = bounded(algorithm);
+      if (typeof length === "object" && length !== null) arguments[2] = length = Number(length);
+      if (arguments.length > 2) boundLength(arguments[0], length);
+      return await ReflectApply(bits, this, arguments);
+    },
+    async deriveKey(algorithm, baseKey, derivedKeyType, extractable, keyUsages) {
+      if (arguments.length > 2) {
+        const source = arguments[0] = bounded(algorithm);
+        const type = arguments[2] = bounded(derivedKeyType);
+        if (typeof type === "object" && type !== null && ObjectHasOwn(type, "length")) boundLength(source, type.length);
+      }
+      return await ReflectApply(key, this, arguments);
+    },
+    async generateKey(algorithm, extractable, keyUsages) {
+      if (arguments.length > 0) arguments[0] = bounded(algorithm);
+      return await ReflectApply(generate, this, arguments);
+    },
+  };
+  const names = ["deriveBits", "deriveKey", "generateKey"];
+  for (let i = 0; i < names.length; i++) {
+    const value = methods[names[i]];
+    const property = { __proto__: null, value, writable: true, enumerable: true, configurable: true };
+    ObjectDefineProperty(prototype, names[i], property);
+  }
+}
 
 // Once in each isolate, when `crypto` or one of its classes is touched first.
 function prepare({ Crypto, crypto, CryptoKey, SubtleCrypto }) {
@@ -21,6 +113,7 @@ function prepare({ Crypto, crypto, CryptoKey, SubtleCrypto }) {
   ReflectDeleteProperty(CryptoKey, "fromCloneData");
   ReflectDeleteProperty(CryptoKey, "importSync");
   ReflectDeleteProperty(SubtleCrypto, "create");
+  bound(SubtleCrypto.prototype);
   refuseClone(Crypto);
   refuseClone(SubtleCrypto);
 }

@@ -13,6 +13,7 @@ use crate::support::*;
 cases![
     digest_streams,
     timing_safe_equal,
+    crypto_jobs_are_bounded,
     identity_streams,
     fixed_lengths,
     local_urls,
@@ -83,6 +84,41 @@ async fn timing_safe_equal(source: Source) {
         return Response.json(out);
     } };";
     let expected = json!([true, false, true, "TypeError", "TypeError", "TypeError"]);
+    assert_eq!(Isolate::new(source, code).await.fetch(get("/")).await.json(), expected);
+}
+
+async fn crypto_jobs_are_bounded(source: Source) {
+    let code = "export default { async fetch(request) {
+        const { subtle } = crypto, out = [];
+        const salt = new Uint8Array(8);
+        const key = await subtle.importKey('raw', salt, 'PBKDF2', false, ['deriveBits', 'deriveKey']);
+        const pbkdf2 = (iterations) => ({ name: 'pbkdf2', hash: 'SHA-256', iterations, salt });
+        let reads = 0;
+        const sly = { name: 'PBKDF2', hash: 'SHA-256', salt, get iterations() { return reads++ === 0 ? 1 : 4e9; } };
+        const named = { reads: 0, get name() { return this.reads++ === 0 ? 'HKDF' : 'PBKDF2'; }, hash: 'SHA-256', salt, info: salt, iterations: 4e9 };
+        const types = [{ name: 'HMAC', hash: 'SHA-256', length: 2 ** 31 }, { name: 'HMAC', hash: 'SHA-256', length: 2 ** 20 }];
+        for (const attempt of [
+            () => subtle.deriveBits(pbkdf2(10), key, 256), () => subtle.deriveBits(pbkdf2('10'), key, 256), () => subtle.deriveBits(sly, key, 256),
+            () => subtle.deriveBits(pbkdf2(1_000_001), key, 256), () => subtle.deriveBits(pbkdf2(1e6), key, 1e6), () => subtle.deriveBits(pbkdf2(1), key, 2 ** 30),
+            () => subtle.deriveBits(named, key, 256), () => subtle.deriveKey(pbkdf2(1e6), key, types[1], false, ['sign']),
+            () => subtle.deriveKey(pbkdf2(10), key, { name: 'AES-GCM', length: 256 }, true, ['encrypt']),
+            () => subtle.generateKey(types[0], false, ['sign']), () => subtle.generateKey('Ed25519', false, ['sign']),
+            () => subtle.generateKey({ name: 'RSA-OAEP', hash: 'SHA-256', modulusLength: 16384, publicExponent: new Uint8Array([1, 0, 1]) }, false, ['encrypt']),
+            () => subtle.generateKey({ name: 'AES-GCM', length: 128 }, false, ['encrypt']), () => subtle.deriveBits(), () => subtle.generateKey({}),
+            () => subtle.deriveBits.call({}, pbkdf2(1), key, 8),
+        ]) {
+            try { const made = await attempt(); out.push(made.byteLength ?? (made.type ?? 'pair')); } catch (error) { out.push(error.name); }
+        }
+        return Response.json([out, reads, subtle.deriveBits.length, subtle.deriveKey.length, subtle.generateKey.name]);
+    } };";
+    let expected = json!([
+        [
+            32, 32, 32, "NotSupportedError", "NotSupportedError", "NotSupportedError", "InvalidAccessError",
+            "NotSupportedError", "secret", "NotSupportedError", "pair", "NotSupportedError", "secret", "TypeError", "TypeError",
+            "TypeError"
+        ],
+        1, 2, 5, "generateKey"
+    ]);
     assert_eq!(Isolate::new(source, code).await.fetch(get("/")).await.json(), expected);
 }
 
