@@ -44,26 +44,31 @@ pub struct Crons {
     ids: RequestIds,
     /// Names this process for the control plane.
     holder: String,
-    tasks: TaskTracker,
+    /// What draining waits for.
+    runs: TaskTracker,
+    drain: CancellationToken,
+    kill: CancellationToken,
 }
 
 impl Crons {
-    /// Of a node that asks this control plane. What it begins is counted by `tasks`.
+    /// Of a node that asks this control plane. What it begins is counted by `runs`; it begins nothing more once `drain` is
+    /// cancelled, and ends what has begun when `kill` is.
     pub fn new(
         serving: Arc<Serving>,
         dispatcher: Arc<Dispatcher>,
         logs: Arc<Logs>,
         client: Arc<ControlPlaneClient>,
-        tasks: TaskTracker,
+        runs: TaskTracker,
+        [drain, kill]: [CancellationToken; 2],
     ) -> Arc<Self> {
         let ids = RequestIds::new();
         let holder = ids.next();
-        Arc::new(Self { serving, dispatcher, logs, client, ids, holder, tasks })
+        Arc::new(Self { serving, dispatcher, logs, client, ids, holder, runs, drain, kill })
     }
 
-    /// Runs until cancelled. `resumed` says that the node served before it was started: then it makes up for what was due
+    /// Runs until the node drains. `resumed` says that the node served before it was started: then it makes up for what was due
     /// in the meantime, if no other node has.
-    pub async fn run(self: Arc<Self>, resumed: bool, cancel: CancellationToken) {
+    pub async fn run(self: Arc<Self>, resumed: bool) {
         let mut done = now_ms() / MINUTE_MS;
         if resumed {
             done = done.saturating_sub(LATEST);
@@ -72,22 +77,27 @@ impl Crons {
             let minute = now_ms() / MINUTE_MS;
             let due = self.due(missed(done, minute));
             for claims in due.chunks(BATCH) {
-                let (crons, claims, cancel) = (self.clone(), claims.to_vec(), cancel.clone());
-                self.tasks.spawn(async move {
-                    tokio::select! {
-                        () = crons.settle(claims) => {}
-                        () = cancel.cancelled() => {}
-                    }
-                });
+                let (crons, claims) = (self.clone(), claims.to_vec());
+                self.spawn(async move { crons.settle(claims).await });
             }
             // A clock that is put back repeats nothing.
             done = done.max(minute);
             let next = Duration::from_millis(MINUTE_MS - now_ms() % MINUTE_MS) + moment(&self.holder);
             tokio::select! {
                 () = sleep(next) => {}
-                () = cancel.cancelled() => return,
+                () = self.drain.cancelled() => return,
             }
         }
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let kill = self.kill.clone();
+        self.runs.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = kill.cancelled() => {}
+            }
+        });
     }
 
     /// What is due in these minutes.
@@ -119,13 +129,17 @@ impl Crons {
                 Ok(granted) => {
                     for (claim, _) in claims.into_iter().zip(granted).filter(|(_, granted)| *granted) {
                         let crons = self.clone();
-                        self.tasks.spawn(async move { crons.fire(claim).await });
+                        self.spawn(async move { crons.fire(claim).await });
                     }
                     return;
                 }
                 Err(error) => tracing::warn!(%error, crons = claims.len(), "crons have to wait"),
             }
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                // The process after this one asks.
+                () = self.drain.cancelled() => return,
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }

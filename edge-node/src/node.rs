@@ -271,9 +271,10 @@ impl EdgeNode {
             self.dispatcher.clone(),
             self.logs.clone(),
             follower.client.clone(),
-            tasks.clone(),
+            self.connections.clone(),
+            [self.drain.clone(), self.kill.clone()],
         );
-        tasks.spawn(crons.run(saved.revision > 0, cancel.clone()));
+        tasks.spawn(crons.run(saved.revision > 0));
         let edge_url = config.edge_url.clone().unwrap_or_else(|| self.base_url());
         let (client, status) = (follower.client.clone(), follower.status.subscribe());
         tasks.spawn(report(client.clone(), status, edge_url, config.default_domain.clone(), cancel.clone()));

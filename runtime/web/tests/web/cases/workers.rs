@@ -113,11 +113,27 @@ async fn crypto_jobs_are_bounded(source: Source) {
     } };";
     let expected = json!([
         [
-            32, 32, 32, "NotSupportedError", "NotSupportedError", "NotSupportedError", "InvalidAccessError",
-            "NotSupportedError", "secret", "NotSupportedError", "pair", "NotSupportedError", "secret", "TypeError", "TypeError",
+            32,
+            32,
+            32,
+            "NotSupportedError",
+            "NotSupportedError",
+            "NotSupportedError",
+            "InvalidAccessError",
+            "NotSupportedError",
+            "secret",
+            "NotSupportedError",
+            "pair",
+            "NotSupportedError",
+            "secret",
+            "TypeError",
+            "TypeError",
             "TypeError"
         ],
-        1, 2, 5, "generateKey"
+        1,
+        2,
+        5,
+        "generateKey"
     ]);
     assert_eq!(Isolate::new(source, code).await.fetch(get("/")).await.json(), expected);
 }
