@@ -4,6 +4,7 @@
 
 mod cache;
 mod certificates;
+mod conformance;
 mod egress;
 mod following;
 mod listeners;
@@ -47,6 +48,7 @@ const TESTS: &[Test] = tests! {
     scaling: starts_more_isolates_when_one_is_busy, ends_idle_isolates, keeps_to_the_number_of_isolates,
         caps_the_requests_of_an_app, replaces_an_isolate_that_broke_a_limit, remembers_that_code_does_not_start;
     egress: reaches_only_what_is_allowed, streams_both_ways, passes_through_to_the_origin, cuts_loops;
+    conformance: refuses_what_the_rfc_forbids, takes_what_the_rfc_allows;
     origins: forwards_to_the_origin, obeys_the_address_policy, caches_what_the_origin_allows, carries_websockets,
         passes_trailers_on, goes_on_and_waits_for_the_answer, says_what_is_wrong_with_an_origin, breaks_the_circuit,
         sends_again_where_that_is_safe, caps_connections, streams_and_cancels, is_replaced_like_any_app;
