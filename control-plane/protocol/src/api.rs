@@ -10,6 +10,9 @@
 //! | `DELETE /v1/apps/{app}` | | [`Changed`] | deploy |
 //! | `HEAD`, `GET /v1/bundles/{hash}` | | the archive | read or node |
 //! | `PUT /v1/bundles/{hash}` | the archive, at most 10 MiB | [`BundleStored`] | deploy |
+//! | `HEAD`, `GET /v1/assets/{hash}` | | a static file, or a manifest of them | read or node |
+//! | `PUT /v1/assets/{hash}` | the file, at most 25 MiB | [`AssetStored`] | deploy |
+//! | `POST /v1/assets/missing` | [`AssetList`] | [`AssetList`]: those that are not there | deploy |
 //! | `POST /v1/apps/{app}/deploy` | [`DeployRequest`] | [`DeployResponse`] | deploy |
 //! | `GET /v1/apps/{app}/versions` | | `[Version]`, newest first | read |
 //! | `POST /v1/apps/{app}/versions` | [`VersionRequest`] | [`Version`] | deploy |
@@ -86,6 +89,25 @@ pub struct BundleStored {
     pub bundle: BundleHash,
     /// Size of the archive, bytes.
     pub size: u64,
+}
+
+/// A static file was uploaded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AssetStored {
+    /// SHA-256 of its content.
+    #[schema(value_type = String)]
+    pub asset: BundleHash,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// Static files by their hashes, at most 10,000.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssetList {
+    /// SHA-256 of their contents.
+    #[schema(value_type = Vec<String>)]
+    pub assets: Vec<BundleHash>,
 }
 
 /// The answer to a change of an app, sent when it is durable.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use atoll_bundle::BundleHash;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -59,6 +60,20 @@ pub struct VersionConfig {
     /// The origin of an app without code; the bundle's code is not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<ProxySettings>,
+    /// Compression of what the app answers.
+    #[serde(default, skip_serializing_if = "CompressionSettings::is_default")]
+    pub compression: CompressionSettings,
+    /// Static files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assets: Option<AssetSettings>,
+}
+
+impl VersionConfig {
+    /// The names in `env`, secrets aside.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let assets = self.assets.as_ref().and_then(|assets| assets.binding.as_deref());
+        self.vars.keys().map(String::as_str).chain(assets)
+    }
 }
 
 /// An app that is a reverse proxy (`[atoll.origin]` of a project file): what the cache in front of it does not answer, an
@@ -187,4 +202,84 @@ pub enum QuerySettings {
     Only(Vec<String>),
     /// All but these.
     Except(Vec<String>),
+}
+
+/// What nodes compress of an app's answers (`[atoll.compression]` of a project file).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompressionSettings {
+    /// Whether anything is. Default true.
+    pub enabled: bool,
+    /// Whether answers are that are for one client alone: those that set a cookie, or are `private` or `no-store`. A
+    /// secret in them could be guessed from their length (BREACH). Default false.
+    pub personal: bool,
+}
+
+impl Default for CompressionSettings {
+    fn default() -> Self {
+        Self { enabled: true, personal: false }
+    }
+}
+
+impl CompressionSettings {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A version's static files (`[assets]` of a project file).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssetSettings {
+    /// The uploaded manifest: paths, files and rules.
+    #[schema(value_type = String)]
+    pub manifest: BundleHash,
+    /// The name in `env` by which the code asks for files; none without a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<String>,
+    /// Which addresses pages have.
+    #[serde(default)]
+    pub html_handling: HtmlHandling,
+    /// What answers a request for which there is no file, when no code does.
+    #[serde(default)]
+    pub not_found_handling: NotFoundHandling,
+    /// Paths for which the code comes before the files, such as `/api/*`; `!` takes some out. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub run_worker_first: Vec<String>,
+    /// There are files only: the bundle's code is never run.
+    #[serde(default)]
+    pub without_worker: bool,
+    /// When a browser navigates to a path without a file, `not_found_handling` answers before the code.
+    #[serde(default)]
+    pub navigation_first: bool,
+}
+
+/// Which addresses pages have: `/page.html` and `/page/index.html` by what names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HtmlHandling {
+    /// `/page` for the one, `/page/` for the other.
+    #[default]
+    AutoTrailingSlash,
+    /// `/page/` for both.
+    ForceTrailingSlash,
+    /// `/page` for both.
+    DropTrailingSlash,
+    /// Their own names.
+    None,
+}
+
+/// What answers when there is no file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum NotFoundHandling {
+    /// An empty 404.
+    #[default]
+    #[serde(rename = "none")]
+    None,
+    /// The nearest `404.html` of the folders above, with the status 404.
+    #[serde(rename = "404-page")]
+    NotFoundPage,
+    /// `/index.html`, with the status 200.
+    #[serde(rename = "single-page-application")]
+    SinglePageApplication,
 }
