@@ -112,7 +112,7 @@ impl From<BundleError> for ApiError {
 
 impl From<object_store::Error> for ApiError {
     fn from(error: object_store::Error) -> Self {
-        Self::storage(is_full(&error), format!("bundles: {error}"))
+        Self::storage(is_full(&error), format!("objects: {error}"))
     }
 }
 

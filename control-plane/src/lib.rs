@@ -6,6 +6,7 @@
 //! and a change is committed with a full sync before its answer is sent or a node hears of it.
 
 mod acme;
+mod assets;
 mod auth;
 mod bundles;
 mod certificates;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::acme::{self, Acme};
+use crate::assets::Assets;
 use crate::bundles::Bundles;
 use crate::config::Config;
 use crate::data_dir::{DataDir, StartError};
@@ -27,6 +28,8 @@ use crate::{auth, http, server, time};
 const STORE: &str = "atoll.db";
 /// The directory of bundles in the data directory.
 const BUNDLES: &str = "bundles";
+/// The directory of static files in the data directory.
+const ASSETS: &str = "assets";
 /// The key that seals the secrets.
 const MASTER_KEY: &str = "master.key";
 /// The key that signs what nodes get, and its public half in hexadecimal.
@@ -45,6 +48,7 @@ const COLLECT: Duration = Duration::from_hours(1);
 pub(crate) struct Plane {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bundles: Bundles,
+    pub(crate) assets: Assets,
     pub(crate) vault: Vault,
     pub(crate) signing: SigningKey,
     pub(crate) nodes: Arc<Nodes>,
@@ -186,10 +190,13 @@ fn open(
 
     let directory = data.file(BUNDLES);
     let bundles = Bundles::open(&directory).map_err(|source| StartError::File { path: directory.clone(), source })?;
+    let directory = data.file(ASSETS);
+    let assets = Assets::open(&directory).map_err(|source| StartError::File { path: directory.clone(), source })?;
     data.sync().map_err(|source| StartError::File { path: directory, source })?;
     let plane = Plane {
         store: Arc::new(store),
         bundles,
+        assets,
         vault,
         signing,
         nodes: Arc::default(),
@@ -233,7 +240,7 @@ fn base_url(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(host, address.port()))
 }
 
-/// Deletes bundles that nothing names, now and then.
+/// Deletes bundles and static files that nothing names, now and then.
 async fn collect(plane: Arc<Plane>) {
     let mut interval = tokio::time::interval(COLLECT);
     loop {
@@ -245,6 +252,11 @@ async fn collect(plane: Arc<Plane>) {
             Ok(0) => {}
             Ok(deleted) => tracing::info!(deleted, "bundles that no version names are gone"),
             Err(error) => tracing::warn!("bundles that no version names could not be deleted: {error:?}"),
+        }
+        match plane.assets.collect(plane.store.as_ref()).await {
+            Ok(0) => {}
+            Ok(deleted) => tracing::info!(deleted, "static files that no version names are gone"),
+            Err(error) => tracing::warn!("static files that no version names could not be deleted: {error:?}"),
         }
     }
 }

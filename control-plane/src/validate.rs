@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use atoll_protocol::api::{CronClaims, NodeReport, PurgeRequest, Target};
-use atoll_protocol::config::{CacheSettings, LimitOverrides, ProxySettings, QuerySettings, VersionConfig};
+use atoll_protocol::config::{
+    AssetSettings, CacheSettings, LimitOverrides, ProxySettings, QuerySettings, VersionConfig,
+};
 use atoll_protocol::sync::PurgeScope;
 use http::{HeaderName, Uri};
 
@@ -154,6 +156,24 @@ fn cache(settings: &CacheSettings) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// What a version says of its static files.
+fn assets(settings: &AssetSettings, config: &VersionConfig) -> Result<(), ApiError> {
+    let wrong = |message: String| Err(ApiError::unprocessable("assets-invalid", message));
+    if let Some(name) = &settings.binding {
+        binding_name(name)?;
+        if config.vars.contains_key(name) {
+            return wrong(format!("{} is the binding of the static files and a variable too", quoted(name)));
+        }
+    }
+    if settings.without_worker && (settings.binding.is_some() || !settings.run_worker_first.is_empty()) {
+        return wrong("without code, the static files can have no binding and no run_worker_first".into());
+    }
+    match atoll_assets::Globs::parse(&settings.run_worker_first) {
+        Ok(_) => Ok(()),
+        Err(problem) => wrong(problem),
+    }
+}
+
 /// The rules of `wrangler.toml`'s route patterns.
 fn route(pattern: &str) -> Result<String, &'static str> {
     if pattern.len() > 1024 {
@@ -223,6 +243,9 @@ pub(crate) fn version(config: &VersionConfig, message: Option<&str>) -> Result<(
     services(config)?;
     crons(&config.crons)?;
     cache(&config.cache)?;
+    if let Some(settings) = &config.assets {
+        assets(settings, config)?;
+    }
     if let Some(origin) = &config.origin
         && !is_origin(origin)
     {

@@ -76,7 +76,7 @@ pub(super) async fn head(
     Ok(answer(size, Body::empty()))
 }
 
-fn answer(size: u64, body: Body) -> Response {
+pub(super) fn answer(size: u64, body: Body) -> Response {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size));

@@ -1,6 +1,7 @@
 //! The HTTP API: which request goes where. What each takes and gives is in `atoll_protocol::api`.
 
 mod apps;
+mod assets;
 mod bundles;
 mod certificates;
 mod crons;
@@ -41,6 +42,8 @@ pub(crate) fn router(plane: Arc<Plane>) -> Router {
         .route("/v1/certificates", get(certificates::list))
         .route("/v1/certificates/{name}", put(certificates::put).delete(certificates::delete))
         .route("/v1/certificates/{name}/renew", post(certificates::renew))
+        .route("/v1/assets/missing", post(assets::missing))
+        .route("/v1/assets/{hash}", get(assets::get).head(assets::head).put(assets::put))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/v1/tokens/{id}", delete(tokens::delete))
         .route("/v1/nodes", get(nodes::list))

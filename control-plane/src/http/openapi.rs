@@ -21,6 +21,7 @@ use utoipa::{Modify, OpenApi};
         super::secrets::list, super::secrets::set, super::secrets::delete,
         super::bundles::get, super::bundles::head, super::bundles::put,
         super::certificates::list, super::certificates::put, super::certificates::delete, super::certificates::renew,
+        super::assets::get, super::assets::head, super::assets::put, super::assets::missing,
         super::tokens::list, super::tokens::create, super::tokens::delete,
         super::nodes::health, super::nodes::list, super::nodes::report, super::nodes::logs, super::nodes::revision,
         super::nodes::sync, super::crons::claim,

@@ -86,7 +86,7 @@ pub enum StoreError {
     },
     /// A secret and a plain variable of a version have the same name in `env`.
     #[error(
-        "{name:?} is both a secret and a variable of version {version} of app {app:?}; rename or delete one of them"
+        "{name:?} is both a secret and a variable or binding of version {version} of app {app:?}; rename or delete one of them"
     )]
     BindingConflict {
         /// The app.

@@ -144,4 +144,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// The bundles of all versions of all apps.
     fn bundles(&self) -> StoreFuture<'_, HashSet<BundleHash>>;
+
+    /// The manifests of static files of all versions of all apps.
+    fn manifests(&self) -> StoreFuture<'_, HashSet<BundleHash>>;
 }

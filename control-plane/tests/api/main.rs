@@ -1,6 +1,7 @@
 //! The control plane through its listener, on real directories.
 
 mod acme;
+mod assets;
 mod bad_input;
 mod certificates;
 mod crashes;

@@ -319,3 +319,14 @@ pub(super) fn bundles(tx: &Transaction<'_>) -> Result<HashSet<BundleHash>, Store
         .collect::<Result<Vec<_>, _>>()?;
     hashes.iter().map(|hash| parse_hash(hash)).collect()
 }
+
+pub(super) fn manifests(tx: &Transaction<'_>) -> Result<HashSet<BundleHash>, StoreError> {
+    let hashes = tx
+        .prepare_cached(
+            "SELECT DISTINCT json_extract(config, '$.assets.manifest') AS manifest FROM versions
+             WHERE manifest IS NOT NULL",
+        )?
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    hashes.iter().map(|hash| parse_hash(hash)).collect()
+}

@@ -370,4 +370,8 @@ impl Store for SqliteStore {
     fn bundles(&self) -> StoreFuture<'_, HashSet<BundleHash>> {
         self.read(apps::bundles)
     }
+
+    fn manifests(&self) -> StoreFuture<'_, HashSet<BundleHash>> {
+        self.read(apps::manifests)
+    }
 }

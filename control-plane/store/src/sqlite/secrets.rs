@@ -34,7 +34,7 @@ pub(super) fn set(
 ) -> Result<u64, StoreError> {
     let row = apps::find(tx, app)?;
     let record = apps::load(tx, &row)?;
-    if let Some((version, _)) = record.versions.iter().find(|(_, state)| state.config.vars.contains_key(name)) {
+    if let Some((version, _)) = record.versions.iter().find(|(_, state)| state.config.names().any(|own| own == name)) {
         return Err(StoreError::BindingConflict { app: app.to_owned(), name: name.to_owned(), version: *version });
     }
     let is_new = record.secrets.iter().all(|secret| secret.name != name);
@@ -60,7 +60,7 @@ pub(super) fn delete(tx: &Transaction<'_>, app: &str, name: &str, now: UnixMilli
     changes::record(tx, &row, Kind::Secret, now)
 }
 
-/// An error when a variable of a version has the name of one of the app's secrets.
+/// An error when a variable or binding of a version has the name of one of the app's secrets.
 pub(super) fn check_variables(
     tx: &Transaction<'_>,
     app: &AppRow,
@@ -68,9 +68,9 @@ pub(super) fn check_variables(
     config: &VersionConfig,
 ) -> Result<(), StoreError> {
     let mut query = tx.prepare_cached("SELECT 1 FROM secrets WHERE app = ?1 AND name = ?2")?;
-    for name in config.vars.keys() {
+    for name in config.names() {
         if query.query_row(params![app.id, name], |_| Ok(())).optional()?.is_some() {
-            return Err(StoreError::BindingConflict { app: app.name.clone(), name: name.clone(), version });
+            return Err(StoreError::BindingConflict { app: app.name.clone(), name: name.to_owned(), version });
         }
     }
     Ok(())
