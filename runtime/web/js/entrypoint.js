@@ -56,6 +56,7 @@ function environment() {
         throw new TypeError(`The variable ${list[i + 1]} is not valid JSON`, { cause: error });
       }
     }
+    if (list[i] === "assets") value = core.loadExtScript("ext:atoll_web/assets.js").createAssets();
     define(built, list[i + 1], value, true);
   }
   return bindings = built;

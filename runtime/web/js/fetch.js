@@ -2,7 +2,7 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_atoll_fetch } = core.ops;
+const { op_atoll_assets_fetch, op_atoll_fetch } = core.ops;
 const {
   FunctionPrototypeCall,
   JSONStringify,
@@ -51,7 +51,11 @@ const { fetch } = {
   },
 };
 
-// Sends a request to its host, or to the worker that is bound in `env` at the place `service`, from 1.
+// The place of the app's static files among the workers that are bound.
+const ASSETS = -1;
+
+// Sends a request to its host, or to the worker that is bound in `env` at the place `service`, from 1, or to the app's
+// static files.
 async function run(request, service) {
   const parts = requests.partsOf(request);
   const signal = parts.aborts ? request.signal : null;
@@ -123,6 +127,12 @@ async function send(hop, cancel) {
     else hop.pipe = pump(stream);
   }
   const list = headerLists.serialiseList(hop.list);
+  if (hop.service === ASSETS) {
+    // Files take no bodies.
+    if (handle !== 0) new HostBody(handle, null, false).drop();
+    hop.pipe?.cancel(new TypeError("static files take no bodies"));
+    return await op_atoll_assets_fetch(hop.slot, hop.method, withoutFragment(hop.url), list);
+  }
   return await op_atoll_fetch(
     hop.slot, hop.method, withoutFragment(hop.url), list, bytes,
     hop.pipe === null ? handle : -hop.pipe.handle, hop.service, cancel,
@@ -202,5 +212,5 @@ function respond(hop, reply, list, redirected, signal, abort) {
   return createResponse(reply.status, reply.statusText, list, payload, url, redirected, reply.socket);
 }
 
-return { fetch, run };
+return { ASSETS, fetch, run };
 })();

@@ -349,6 +349,13 @@ pub trait Host: Send + Sync + 'static {
     /// Sends one outbound request under the node's egress policy.
     fn fetch(&self, request: OutboundRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>>;
 
+    /// `fetch` of the binding of the app's static files. A host without any fails.
+    fn assets_fetch(&self, request: OutboundRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> {
+        drop(request);
+        let message = "there are no static files here".to_owned();
+        Box::pin(std::future::ready(Err(FetchFailure { code: "asset-unavailable", message })))
+    }
+
     /// Takes a line for the app's log. Must return at once.
     fn log(&self, record: LogRecord);
 
@@ -401,6 +408,8 @@ pub enum Binding {
         /// The entrypoint, `default` when the project file names none.
         entrypoint: String,
     },
+    /// The app's static files: an object with `fetch`, answered by [`Host::assets_fetch`].
+    Assets,
 }
 
 impl fmt::Debug for Binding {
@@ -410,6 +419,7 @@ impl fmt::Debug for Binding {
             Self::Json(json) => write!(f, "Json({json})"),
             Self::Secret(_) => f.write_str("Secret(…)"),
             Self::Service { service, entrypoint } => write!(f, "Service({service}, {entrypoint})"),
+            Self::Assets => f.write_str("Assets"),
         }
     }
 }

@@ -44,6 +44,7 @@ deno_core::extension!(
         digest::op_atoll_digest_open,
         digest::op_atoll_digest_write,
         digest::op_atoll_same_bytes,
+        fetch::op_atoll_assets_fetch,
         fetch::op_atoll_fetch,
         form::op_atoll_form_parse,
         request::op_atoll_pass_through,
@@ -100,6 +101,7 @@ deno_core::extension!(
     ],
     lazy_loaded_js = [
         dir "js",
+        "assets.js",
         "body.js",
         "builtins.js",
         "cache.js",

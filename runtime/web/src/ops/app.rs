@@ -35,8 +35,8 @@ fn shorten(message: &mut String) {
     }
 }
 
-/// `env` as a list of kind, name, value, kind, …; the kind is `json` for values that are to be parsed, and `service` for
-/// other workers, which have no value but their place in the list.
+/// `env` as a list of kind, name, value, kind, …; the kind is `json` for values that are to be parsed, `service` for other
+/// workers, which have no value but their place in the list, and `assets` for the app's static files, which have none.
 #[op2]
 #[serde]
 pub(crate) fn op_atoll_env(state: &mut OpState) -> Vec<String> {
@@ -47,6 +47,7 @@ pub(crate) fn op_atoll_env(state: &mut OpState) -> Vec<String> {
             Binding::Text(text) | Binding::Secret(text) => ("text", text.as_str()),
             Binding::Json(json) => ("json", json.as_str()),
             Binding::Service { .. } => ("service", ""),
+            Binding::Assets => ("assets", ""),
         };
         list.extend([kind.to_owned(), name.clone(), value.to_owned()]);
     }

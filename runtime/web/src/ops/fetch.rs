@@ -226,6 +226,39 @@ pub(crate) async fn op_atoll_fetch(
     Ok(reply)
 }
 
+/// Asks the app's static files. Counts as an outbound request of the request that makes it.
+#[op2]
+pub(crate) async fn op_atoll_assets_fetch(
+    state: Rc<RefCell<OpState>>,
+    #[smi] slot: u32,
+    #[string] method: String,
+    #[string] url: String,
+    #[string] list: String,
+) -> Result<Reply, FetchError> {
+    let request = OutboundRequest {
+        method: Method::from_bytes(method.as_bytes()).map_err(|_| FetchError::Method(method))?,
+        url: Url::parse(&url).map_err(|_| FetchError::Url(url))?,
+        headers: headers::from_text(&list)?,
+        body: Body::Empty,
+    };
+    let host = {
+        let mut state = state.borrow_mut();
+        let context = state.try_borrow::<IsolateContext>().ok_or(FetchError::Unavailable)?;
+        let (host, limit) = (context.host.clone(), context.subrequests);
+        if !state.borrow_mut::<Requests>().count_subrequest(slot, limit) {
+            return Err(FetchError::Subrequests(limit));
+        }
+        host
+    };
+    let response = host.assets_fetch(request).await?;
+    let mut reply = Reply::new(response.status, &response.headers);
+    if let Some(body) = HostBody::new(response.body, slot) {
+        let mut state = state.borrow_mut();
+        reply.hold(state.borrow_mut::<Bodies>(), body.coded(Coding::of(&response.headers)))?;
+    }
+    Ok(reply)
+}
+
 /// What the inbound request says of the platforms it has passed, an outbound one says too: code cannot hide a loop
 /// (RFC 8586 §3).
 fn keep_loop_marks(outbound: &mut HeaderMap, inbound: &HeaderMap) {
