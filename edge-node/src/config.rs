@@ -57,6 +57,10 @@ pub struct Config {
     pub websocket: WebSocketConfig,
     /// Bundles.
     pub bundles: BundleConfig,
+    /// Static files of apps.
+    pub assets: AssetConfig,
+    /// Compression of answers.
+    pub compression: CompressionConfig,
     /// What apps put into `caches`.
     pub cache: CacheConfig,
     /// The cache in front of isolates.
@@ -218,6 +222,40 @@ impl Default for BundleConfig {
     }
 }
 
+/// Static files of apps.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AssetConfig {
+    /// Files kept in memory, MiB, and as much again for their compressed variants; those not asked for longest go.
+    /// Default 64.
+    pub memory_mb: u64,
+}
+
+impl Default for AssetConfig {
+    fn default() -> Self {
+        Self { memory_mb: 64 }
+    }
+}
+
+/// Compression of answers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompressionConfig {
+    /// Whether answers are compressed for clients that take it. Default true.
+    pub enabled: bool,
+    /// Answers that are compressed at once as they are sent, each of which takes up to 1 MiB of memory; more are sent as
+    /// they are. Default 512.
+    pub streams: usize,
+    /// Memory for compressed variants of what the front cache has in memory, MiB. Default 64.
+    pub memory_mb: u64,
+}
+
+impl Default for CompressionConfig {
+    fn default() -> Self {
+        Self { enabled: true, streams: 512, memory_mb: 64 }
+    }
+}
+
 /// What apps put into `caches`. It is kept where the cache in front of isolates keeps its responses, within the same budgets.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -290,6 +328,8 @@ impl Default for Config {
             egress: EgressConfig::default(),
             websocket: WebSocketConfig::default(),
             bundles: BundleConfig::default(),
+            assets: AssetConfig::default(),
+            compression: CompressionConfig::default(),
             cache: CacheConfig::default(),
             front_cache: FrontCacheConfig::default(),
         }

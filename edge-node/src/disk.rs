@@ -74,6 +74,8 @@ impl DataDir {
         };
         let bundles = path.join("bundles");
         fs::create_dir_all(&bundles).map_err(failed("created", &bundles))?;
+        let assets = path.join("assets");
+        fs::create_dir_all(&assets).map_err(failed("created", &assets))?;
         let lock_path = path.join("lock");
         let lock = match inherited {
             Some(lock) => lock,
@@ -127,6 +129,11 @@ impl DataDir {
     /// Where bundles are kept.
     pub fn bundles(&self) -> PathBuf {
         self.path.join("bundles")
+    }
+
+    /// Where static files are kept.
+    pub fn assets(&self) -> PathBuf {
+        self.path.join("assets")
     }
 
     /// Where the front cache keeps responses.

@@ -72,6 +72,14 @@ pub enum EdgeError {
         /// The version.
         version: u64,
     },
+    /// A static file is not on this node and cannot be had now.
+    #[error("a static file of version {version} of {app} is not available on this node; try again")]
+    AssetUnavailable {
+        /// The app.
+        app: String,
+        /// The version.
+        version: u64,
+    },
     /// A handshake for a WebSocket that breaks the protocol (RFC 6455 §4.2.1).
     #[error("the request for a WebSocket is not valid: {0}")]
     WebSocketHandshake(&'static str),
@@ -123,6 +131,7 @@ impl EdgeError {
             Self::LoopDetected { .. } => "loop-detected",
             Self::NotDeployed(_) => "not-deployed",
             Self::BundleUnavailable { .. } => "bundle-unavailable",
+            Self::AssetUnavailable { .. } => "asset-unavailable",
             Self::WebSocketHandshake(_) => "websocket-handshake",
             Self::WebSocketVersion => "websocket-version",
             Self::WebSocketLimit { .. } => "websocket-limit",
@@ -149,6 +158,7 @@ impl EdgeError {
             | Self::NodeOverloaded { .. }
             | Self::NodeBusy
             | Self::BundleUnavailable { .. }
+            | Self::AssetUnavailable { .. }
             | Self::WebSocketLimit { .. }
             | Self::OriginBusy(_)
             | Self::OriginCircuitOpen(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -8,7 +8,9 @@ use atoll_runtime::{
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::assets::{self, VersionAssets};
 use crate::cache_api::AppCaches;
+use crate::compress::Accepts;
 use crate::egress::Egress;
 use crate::logs::Logs;
 use crate::services::Services;
@@ -27,6 +29,8 @@ pub struct AppHost {
     pub caches: AppCaches,
     /// Other apps.
     pub services: Arc<Services>,
+    /// Static files.
+    pub assets: Option<Arc<VersionAssets>>,
 }
 
 impl Host for AppHost {
@@ -40,6 +44,27 @@ impl Host for AppHost {
 
     fn call(&self, request: ServiceRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> {
         self.services.call(request).boxed()
+    }
+
+    fn assets_fetch(&self, request: OutboundRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> {
+        let assets = self.assets.clone();
+        async move {
+            let failed = |message: String| FetchFailure { code: "asset-unavailable", message };
+            let assets = assets.ok_or_else(|| failed("the app has no static files".into()))?;
+            let asked = assets::Request {
+                method: &request.method,
+                host: request.url.host_str().unwrap_or_default(),
+                path: request.url.path(),
+                query: request.url.query(),
+                headers: &request.headers,
+                // The answer to the client is compressed on its way out.
+                accepts: Accepts::default(),
+            };
+            let response = assets.fetch(&asked).await.map_err(|error| failed(error.to_string()))?;
+            let (parts, body) = response.into_parts();
+            Ok(OutboundResponse { status: parts.status, headers: parts.headers, body: body.into_body() })
+        }
+        .boxed()
     }
 
     fn cache_match(&self, request: CacheRequest) -> BoxFuture<'static, Result<Option<CachedResponse>, FetchFailure>> {

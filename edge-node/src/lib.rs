@@ -6,12 +6,14 @@
 
 mod access_log;
 mod answer;
+mod assets;
 mod body;
 mod bundles;
 mod cache;
 mod cache_api;
 mod certificates;
 mod client;
+mod compress;
 mod config;
 mod crons;
 mod disk;
@@ -40,9 +42,10 @@ mod state;
 mod upgrade;
 mod websocket;
 
+pub use assets::LocalAsset;
 pub use config::{
-    BundleConfig, CacheConfig, Config, ConfigError, ControlPlaneConfig, EgressConfig, FrontCacheConfig, IsolateConfig,
-    Secret, WebSocketConfig,
+    AssetConfig, BundleConfig, CacheConfig, CompressionConfig, Config, ConfigError, ControlPlaneConfig, EgressConfig,
+    FrontCacheConfig, IsolateConfig, Secret, WebSocketConfig,
 };
 pub use disk::DiskError;
 pub use egress::connector::{ConnectError, Connector, Stream};

@@ -1,6 +1,6 @@
 //! An edge node, assembled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -20,9 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
+use crate::assets::{AssetStore, LocalAsset};
 use crate::bundles::BundleStore;
 use crate::cache::FrontCache;
 use crate::certificates::ControlledCertificates;
+use crate::compress::Compression;
 use crate::config::{Config, ConfigError, ControlPlaneConfig};
 use crate::crons::Crons;
 use crate::disk::{DataDir, DiskError};
@@ -107,6 +109,7 @@ pub struct EdgeNode {
     private: Option<SocketAddr>,
     certificates: Option<Certificates>,
     serving: Arc<Serving>,
+    assets: Arc<AssetStore>,
     dispatcher: Arc<Dispatcher>,
     logs: Arc<Logs>,
     status: watch::Receiver<Status>,
@@ -157,8 +160,11 @@ impl EdgeNode {
         })?;
         let egress = Arc::new(egress);
         let (logs, log_queue) = Logs::new(&config.name);
+        let asset_memory = config.assets.memory_mb.saturating_mul(1 << 20);
+        let assets = AssetStore::new(disk.as_ref().map(|disk| disk.assets()), client.clone(), asset_memory);
         let cache_dir = disk.as_ref().map(|disk| disk.cache());
-        let cache = FrontCache::new(&config.front_cache, cache_dir.as_deref());
+        let variant_memory = config.compression.memory_mb.saturating_mul(1 << 20);
+        let cache = FrontCache::new(&config.front_cache, variant_memory, cache_dir.as_deref());
         let cache = cache.map_err(|source| StartError::File {
             key: "data_dir",
             path: cache_dir.clone().unwrap_or_default(),
@@ -169,7 +175,8 @@ impl EdgeNode {
             tokio::task::spawn_blocking(move || cache.scan());
         }
         let services = Services::new(logs.clone());
-        let serving = Serving::new(&config, egress.clone(), logs.clone(), services.clone(), cache.clone());
+        let serving =
+            Serving::new(&config, egress.clone(), logs.clone(), services.clone(), cache.clone(), assets.clone());
         let serving = Arc::new(serving);
         let bundle_memory = config.bundles.cache_mb.saturating_mul(1 << 20);
         let bundle_dir = disk.as_ref().map(|disk| disk.bundles());
@@ -199,6 +206,7 @@ impl EdgeNode {
             sockets,
             private: private.as_ref().and_then(|listener| listener.local_addr().ok()),
             serving: serving.clone(),
+            assets: assets.clone(),
             dispatcher: dispatcher.clone(),
             logs: logs.clone(),
             status: status.subscribe(),
@@ -217,6 +225,7 @@ impl EdgeNode {
                 node_key: Arc::new(disk.node_key()?),
                 disk,
                 bundles: bundles.clone(),
+                assets: assets.clone(),
                 serving,
                 certificates: certificates.clone(),
                 logs: logs.clone(),
@@ -231,6 +240,7 @@ impl EdgeNode {
             certificates,
             dispatcher: dispatcher.clone(),
             cache,
+            compression: Compression::new(config.compression.enabled, config.compression.streams),
             egress,
             logs,
             access_log,
@@ -279,7 +289,8 @@ impl EdgeNode {
         let (client, status) = (follower.client.clone(), follower.status.subscribe());
         tasks.spawn(report(client.clone(), status, edge_url, config.default_domain.clone(), cancel.clone()));
         tasks.spawn(forward_logs(client, self.logs.clone(), log_queue, cancel.clone()));
-        let warm_up = warm_up(follower.bundles.clone(), follower.disk.clone(), saved.clone(), tasks.clone());
+        let stores = (follower.bundles.clone(), follower.assets.clone());
+        let warm_up = warm_up(stores, follower.disk.clone(), saved.clone(), tasks.clone());
         let cancelled = cancel.clone();
         tasks.spawn(async move {
             tokio::select! {
@@ -379,6 +390,13 @@ impl EdgeNode {
         self.serving.install(&app, Arc::new(bundle), secrets);
     }
 
+    /// Serves these files of this machine, by the SHA-256 of their contents, to apps that are
+    /// [installed](Self::install): the manifests that their versions name and all that those name. Files of before are
+    /// forgotten.
+    pub fn set_local_assets(&self, files: HashMap<BundleHash, LocalAsset>) {
+        self.assets.set_local(files);
+    }
+
     /// All log lines of all apps from now on.
     pub fn logs(&self) -> broadcast::Receiver<LogLine> {
         self.logs.subscribe()
@@ -453,7 +471,12 @@ async fn tidy(dispatcher: Arc<Dispatcher>, load: Arc<Load>, cancel: Cancellation
 
 /// Reads the bundles of the last good state into memory, so that first requests need not wait for the disk; then deletes
 /// unused ones from time to time.
-async fn warm_up(bundles: Arc<BundleStore>, disk: Arc<DataDir>, saved: SavedState, tasks: TaskTracker) {
+async fn warm_up(
+    (bundles, assets): (Arc<BundleStore>, Arc<AssetStore>),
+    disk: Arc<DataDir>,
+    saved: SavedState,
+    tasks: TaskTracker,
+) {
     for hash in saved.bundles() {
         if let Err(error) = bundles.load(hash).await {
             tracing::warn!(%error, "a bundle of the last good state is not there");
@@ -466,6 +489,7 @@ async fn warm_up(bundles: Arc<BundleStore>, disk: Arc<DataDir>, saved: SavedStat
         let disk = disk.clone();
         if let Ok(Some(state)) = tasks.spawn_blocking(move || disk.load()).await {
             bundles.sweep(state.bundles()).await;
+            assets.sweep(state.manifests()).await;
         }
     }
 }
@@ -476,7 +500,7 @@ fn warm(serving: &Serving, dispatcher: &Arc<Dispatcher>, name: &str) {
     let Some(version) = snapshot.routes.find(name, "/").and_then(|app| app.version_for(name.as_bytes())) else {
         return;
     };
-    if version.proxy.is_none() && version.instances.is_empty() {
+    if version.proxy.is_none() && version.instances.is_empty() && !version.is_without_worker() {
         let (dispatcher, version) = (dispatcher.clone(), version.clone());
         tokio::spawn(async move { dispatcher.warm(&version).await });
     }

@@ -200,6 +200,13 @@ impl SavedState {
         become_of(&mut self.certificates, change.certificates);
     }
 
+    /// The manifests of static files that a served or pending version names.
+    pub fn manifests(&self) -> HashSet<BundleHash> {
+        let states = self.apps.values().chain(self.pending.values());
+        let versions = states.flat_map(|state| state.versions.values());
+        versions.filter_map(|version| Some(version.config.assets.as_ref()?.manifest)).collect()
+    }
+
     /// The bundles that a served or pending version names.
     pub fn bundles(&self) -> HashSet<BundleHash> {
         let states = self.apps.values().chain(self.pending.values());

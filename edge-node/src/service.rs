@@ -15,10 +15,12 @@ use url::Url;
 
 use crate::access_log::{AccessLog, Record};
 use crate::answer::{self, Answer, Ticket};
+use crate::assets;
 use crate::body::{Outgoing, limited};
 use crate::cache::{self, Asked, Asking, Begin, Concluded, FrontCache, Hold, Step};
 use crate::certificates::ControlledCertificates;
 use crate::client::Client;
+use crate::compress::{Accepts, Compression};
 use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Start, copy};
 use crate::egress::Egress;
 use crate::errors::EdgeError;
@@ -58,6 +60,8 @@ pub struct Service {
     pub dispatcher: Arc<Dispatcher>,
     /// The cache in front of them.
     pub cache: Arc<FrontCache>,
+    /// What makes answers smaller.
+    pub compression: Compression,
     /// For requests that pass through to an origin.
     pub egress: Arc<Egress>,
     /// The apps' logs.
@@ -99,6 +103,7 @@ struct Trace {
     start: Option<Start>,
     cache: Option<&'static str>,
     error: Option<&'static str>,
+    accepts: Accepts,
     ticket: Ticket,
     granted: Option<Granted>,
 }
@@ -114,7 +119,7 @@ impl Service {
         let id = self.ids.next();
         let (parts, body) = request.into_parts();
         let (method, uri, version) = (parts.method.clone(), parts.uri.clone(), parts.version);
-        let mut trace = Trace::default();
+        let mut trace = Trace { accepts: self.compression.accepts(&parts.headers), ..Trace::default() };
         trace.ticket.in_flight = client.begin();
         let routed = match (refusal, &trace.ticket.in_flight) {
             (Some(rule), _) => Err(EdgeError::Refused(rule).into()),
@@ -126,7 +131,10 @@ impl Service {
             None => routed,
         };
         let mut response = match routed {
-            Ok(response) => response,
+            Ok(response) => match &trace.version {
+                Some(version) => self.compression.apply(&version.compression, &method, &trace.accepts, response),
+                None => response,
+            },
             Err(error) => {
                 trace.error = Some(error.code());
                 let mut response = answer::from_error(&method, &error, self.options.expose_stacks);
@@ -243,6 +251,20 @@ impl Service {
         }
         let url = request::url(&parts, &authority, client.scheme());
         let upgrades = handshake.is_some() || parts.headers.contains_key(UPGRADE);
+        if let Some(assets) = version.assets.as_ref().filter(|_| !upgrades || version.is_without_worker()) {
+            let asked = assets::Request {
+                method: &parts.method,
+                host: &normalize_host(authority.host()),
+                path: request::path(&parts),
+                query: parts.uri.query(),
+                headers: &parts.headers,
+                accepts: trace.accepts,
+            };
+            if let Some(response) = assets.answer(&asked).await? {
+                trace.cache = Some("asset");
+                return Ok(response);
+            }
+        }
         remove_hop_by_hop(&mut parts.headers);
         let way = Way { app: &app, version: &version, authority: &authority, client, id, http: parts.version };
         let asked = cache::Request {
@@ -252,6 +274,7 @@ impl Service {
             has_body: !body.is_end_stream(),
             upgrade: upgrades,
             looped: depth > 0,
+            coded: cache::Coded { accepts: trace.accepts, settings: version.compression },
         };
         let why = match self.cache.begin(&version.cache, app.purges(), &asked) {
             Begin::Answer(response, outcome) => {

@@ -10,7 +10,7 @@ use atoll_bundle::{Bundle, BundleHash};
 use atoll_http_cache::key::Namespace;
 use atoll_http_cache::purge::{Purges, Scope};
 use atoll_protocol::api::CronClaim;
-use atoll_protocol::config::VersionConfig;
+use atoll_protocol::config::{AssetSettings, CompressionSettings, VersionConfig};
 use atoll_protocol::cron::{self, Schedule};
 use atoll_protocol::sync::{AppState, PurgeScope, VersionState};
 use atoll_runtime::{Binding, Environment, Host};
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::assets::{AssetStore, VersionAssets};
 use crate::cache::{FrontCache, VersionCache};
 use crate::cache_api::AppCaches;
 use crate::config::Config;
@@ -58,6 +59,10 @@ pub struct VersionEntry {
     identity: Namespace,
     /// Its part of the front cache.
     pub cache: VersionCache,
+    /// Its static files.
+    pub assets: Option<Arc<VersionAssets>>,
+    /// What is compressed of its answers.
+    pub compression: CompressionSettings,
     /// Its isolates.
     pub instances: Arc<Instances>,
     /// Cancelled when nothing refers to the version any more.
@@ -169,6 +174,7 @@ pub struct Serving {
     largest_put: u64,
     /// Names this process: what is served from memory has no other name that lasts.
     process: [u8; 16],
+    assets: Arc<AssetStore>,
     installs: AtomicU64,
 }
 
@@ -187,6 +193,7 @@ impl Serving {
         logs: Arc<Logs>,
         services: Arc<Services>,
         cache: Arc<FrontCache>,
+        assets: Arc<AssetStore>,
     ) -> Self {
         let mut process = [0; 16];
         // Without randomness apps from memory may find what a process before put on the disk under the same names.
@@ -204,6 +211,7 @@ impl Serving {
             cache,
             largest_put: config.cache.object_mb.min(config.front_cache.object_mb).saturating_mul(1 << 20),
             process,
+            assets,
             installs: AtomicU64::new(0),
         }
     }
@@ -323,6 +331,10 @@ impl Serving {
         caches: &AppCaches,
     ) -> VersionEntry {
         let config = &version.config;
+        let assets = config.assets.as_ref().map(|settings| {
+            let store = self.assets.clone();
+            Arc::new(VersionAssets::new(app.clone(), number, settings, config.compression, store))
+        });
         let host = AppHost {
             app: app.clone(),
             version: number,
@@ -330,6 +342,7 @@ impl Serving {
             logs: self.logs.clone(),
             caches: caches.clone(),
             services: self.services.clone(),
+            assets: assets.clone(),
         };
         let identity = caches.owner();
         let namespace = match &bundle {
@@ -358,6 +371,8 @@ impl Serving {
             host: Arc::new(host),
             identity,
             cache: VersionCache::new(namespace, &config.cache),
+            assets,
+            compression: config.compression,
             instances: Arc::default(),
             retired: Retired::default(),
         }
@@ -380,10 +395,22 @@ impl VersionEntry {
     /// Whether isolates of the one can serve for the other.
     fn same_as(&self, other: &Self) -> bool {
         self.identity == other.identity
-            && (self.number, self.hash, &self.limits, &self.env, &self.origin, &self.proxy)
-                == (other.number, other.hash, &other.limits, &other.env, &other.origin, &other.proxy)
+            && (self.number, self.hash, &self.limits, &self.env, &self.origin, &self.proxy, self.compression)
+                == (other.number, other.hash, &other.limits, &other.env, &other.origin, &other.proxy, other.compression)
             && self.crons.iter().map(|(text, _)| text).eq(other.crons.iter().map(|(text, _)| text))
+            && self.asset_settings() == other.asset_settings()
             && self.cache.same_settings(&other.cache)
+    }
+}
+
+impl VersionEntry {
+    fn asset_settings(&self) -> Option<&AssetSettings> {
+        self.assets.as_deref().map(VersionAssets::settings)
+    }
+
+    /// Whether there are static files only, and no code to run.
+    pub fn is_without_worker(&self) -> bool {
+        self.asset_settings().is_some_and(|settings| settings.without_worker)
     }
 }
 
@@ -426,6 +453,9 @@ fn purges(state: &AppState) -> Purges {
 /// `env`, sorted by name; a secret takes the place of a variable of the same name.
 fn environment(config: &VersionConfig, secrets: &BTreeMap<String, String>) -> Environment {
     let mut env = BTreeMap::new();
+    if let Some(name) = config.assets.as_ref().and_then(|assets| assets.binding.clone()) {
+        env.insert(name, Binding::Assets);
+    }
     for (name, value) in &config.vars {
         let binding = match value {
             Value::String(text) => Binding::Text(text.clone()),

@@ -7,9 +7,10 @@ use super::*;
 fn serving() -> Serving {
     let config = Config::default();
     let (logs, _) = Logs::new("n");
-    let cache = FrontCache::new(&config.front_cache, None).unwrap();
+    let cache = FrontCache::new(&config.front_cache, 0, None).unwrap();
     let egress = Egress::new(&config.egress, crate::websocket::settings(&config.websocket)).unwrap();
-    Serving::new(&config, Arc::new(egress), logs.clone(), Services::new(logs), cache)
+    let assets = AssetStore::new(None, None, 0);
+    Serving::new(&config, Arc::new(egress), logs.clone(), Services::new(logs), cache, assets)
 }
 
 fn app(name: &str, versions: &[(u64, &str)]) -> AppState {

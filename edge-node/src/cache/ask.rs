@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use super::fill::{Hold, Kept, Place};
 use super::settings::Mode;
-use super::{FrontCache, Request, VersionCache, Wants, content};
+use super::{Coded, FrontCache, Request, VersionCache, Wants, content};
 use crate::body::Outgoing;
 use crate::dispatch::DispatchError;
 use crate::errors::EdgeError;
@@ -41,6 +41,7 @@ pub struct Asked {
     method: Method,
     url: String,
     headers: HeaderMap,
+    coded: Coded,
     key: Key,
     purges: Purges,
     wants: Wants,
@@ -87,7 +88,7 @@ impl Asked {
         why: Forwarded,
     ) -> Self {
         let (method, url, headers) = (request.method.clone(), request.url.to_owned(), request.headers.clone());
-        Self { cache, method, url, headers, key, purges: purges.clone(), wants, why }
+        Self { cache, method, url, headers, coded: request.coded, key, purges: purges.clone(), wants, why }
     }
 
     /// Goes on until there is an answer or the app has to be asked.
@@ -179,7 +180,7 @@ impl Asked {
     /// An answer from an entry, wherever its content is; `None` when it cannot be read.
     async fn sent_from(&self, entry: &Entry, outcome: Outcome) -> Option<Response<Outgoing>> {
         let now = now();
-        if let Some(response) = self.cache.answer(&self.method, &self.headers, entry, outcome, now) {
+        if let Some(response) = self.cache.answer(&self.method, &self.headers, &self.coded, entry, outcome, now) {
             return Some(response);
         }
         let blob = self.cache.open(entry.content.disk.clone()?).await?;
@@ -201,6 +202,7 @@ impl Asked {
             method: Method::GET,
             url: self.url.clone(),
             headers: self.headers.clone(),
+            coded: self.coded,
             key: self.key.clone(),
             purges: self.purges.clone(),
             wants: Wants { mode: self.wants.mode, share: true, directives: RequestDirectives::default() },

@@ -1,5 +1,6 @@
 //! The bytes of an answer from the cache: from memory, from disk, or as they arrive.
 
+use std::io;
 use std::sync::Arc;
 
 use atoll_http_cache::answer::Bytes as Wanted;
@@ -50,7 +51,16 @@ fn slice(bytes: &Bytes, range: ByteRange) -> Bytes {
 
 /// What is wanted of content on disk.
 pub fn from_disk(blob: Blob, wanted: Wanted) -> Body {
-    let whole = ByteRange { start: 0, length: blob.len() };
+    from_reads(blob.len(), move |start, length| blob.read(start, length), wanted)
+}
+
+/// What is wanted of content of `length` bytes that is read piece by piece: `read` takes the first byte and how many, and
+/// may block.
+pub fn from_reads<R>(length: u64, read: R, wanted: Wanted) -> Body
+where
+    R: Fn(u64, u64) -> io::Result<Vec<u8>> + Send + Sync + 'static,
+{
+    let whole = ByteRange { start: 0, length };
     let pieces = match wanted {
         Wanted::Nothing => return Body::Empty,
         Wanted::Whole => vec![Piece::Body(whole)],
@@ -71,16 +81,16 @@ pub fn from_disk(blob: Blob, wanted: Wanted) -> Body {
             })
             .collect(),
     });
-    let blob = Arc::new(blob);
+    let read = Arc::new(read);
     let stream = stream::iter(reads.collect::<Vec<_>>()).then(move |piece| {
-        let blob = blob.clone();
+        let read = read.clone();
         async move {
             match piece {
                 Piece::Text(text) => Ok(Bytes::from(text)),
                 Piece::Body(range) => {
-                    let read = tokio::task::spawn_blocking(move || blob.read(range.start, range.length)).await;
-                    let failed = |error: String| BodyError::Failed(format!("a cached response broke off: {error}"));
-                    match read {
+                    let done = tokio::task::spawn_blocking(move || read(range.start, range.length)).await;
+                    let failed = |error: String| BodyError::Failed(format!("a stored response broke off: {error}"));
+                    match done {
                         Ok(Ok(bytes)) => Ok(Bytes::from(bytes)),
                         Ok(Err(error)) => Err(failed(error.to_string())),
                         Err(error) => Err(failed(error.to_string())),

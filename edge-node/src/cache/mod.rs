@@ -25,8 +25,11 @@ use atoll_http_cache::status::{Bypass, CACHE_STATUS, Detail, Forwarded, Outcome}
 use atoll_http_cache::store::{Store, StoreOptions};
 use atoll_http_cache::storing::{Refusal, Storable};
 use atoll_http_cache::{UnixMillis, safety};
+use atoll_protocol::config::CompressionSettings;
+use atoll_runtime::Body;
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, PRAGMA};
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 pub use self::ask::{Asked, Asking, Concluded, Step};
 pub use self::fill::Hold;
@@ -34,6 +37,7 @@ pub(crate) use self::fill::Kept;
 use self::settings::Mode;
 pub use self::settings::VersionCache;
 use crate::body::Outgoing;
+use crate::compress::{Accepts, Coding, Kept, Variant, add_vary, eligible, mark};
 use crate::config::FrontCacheConfig;
 use crate::dispatch::DispatchError;
 use crate::logs::now;
@@ -52,6 +56,8 @@ pub struct FrontCache {
     invalidations: AtomicU64,
     boundary: String,
     inline: u64,
+    /// Contents in memory, compressed. They are kept by the address of their heads, which the heads beside them hold.
+    variants: Arc<Kept<usize, Arc<Head>>>,
     config: FrontCacheConfig,
 }
 
@@ -69,6 +75,17 @@ pub struct Request<'a> {
     pub upgrade: bool,
     /// It has passed this platform before.
     pub looped: bool,
+    /// In which coding its answer may be.
+    pub coded: Coded,
+}
+
+/// In which coding an answer may be: what the client takes, and what the app allows.
+#[derive(Clone, Copy)]
+pub struct Coded {
+    /// What the client takes.
+    pub accepts: Accepts,
+    /// What the app allows.
+    pub settings: CompressionSettings,
 }
 
 /// What is wanted of the cache for a request.
@@ -97,7 +114,8 @@ pub enum Begin {
 
 impl FrontCache {
     /// A cache, with its disk tier in a directory when there is one.
-    pub fn new(config: &FrontCacheConfig, directory: Option<&Path>) -> std::io::Result<Arc<Self>> {
+    /// `variant_memory` is for compressed variants of what is in memory, bytes.
+    pub fn new(config: &FrontCacheConfig, variant_memory: u64, directory: Option<&Path>) -> std::io::Result<Arc<Self>> {
         let megabytes = |mb: u64| mb.saturating_mul(1 << 20);
         let memory_object = megabytes(config.object_mb).min(megabytes(config.memory_mb) / 8).min(8 << 20);
         let options = StoreOptions { memory: megabytes(config.memory_mb), memory_object, ..StoreOptions::default() };
@@ -117,6 +135,7 @@ impl FrontCache {
             invalidations: AtomicU64::new(0),
             boundary,
             inline: memory_object,
+            variants: Kept::new(variant_memory),
             config: config.clone(),
         }))
     }
@@ -210,7 +229,7 @@ impl FrontCache {
             }
         };
         let outcome = Outcome::Hit { ttl: entry.head.policy.ttl(now), detail };
-        match self.answer(request.method, request.headers, entry, outcome, now) {
+        match self.answer(request.method, request.headers, &request.coded, entry, outcome, now) {
             Some(response) => Begin::Answer(response, outcome),
             None => asked(key, Forwarded::UriMiss),
         }
@@ -269,14 +288,41 @@ impl FrontCache {
         &self,
         method: &Method,
         headers: &HeaderMap,
+        coded: &Coded,
         entry: &Entry,
         outcome: Outcome,
         now: UnixMillis,
     ) -> Option<Response<Outgoing>> {
         let bytes = entry.content.memory.as_ref()?;
         let around = self.around(outcome, now, Some(bytes.len() as u64));
-        let ready = answer::answer(method, headers, &entry.head, &around);
+        let mut ready = answer::answer(method, headers, &entry.head, &around);
+        let may_vary = coded.accepts.any() || ready.status == StatusCode::NOT_MODIFIED;
+        if may_vary && eligible(&coded.settings, entry.head.status, &entry.head.headers, around.length) {
+            if ready.status == StatusCode::NOT_MODIFIED {
+                add_vary(&mut ready.headers);
+            } else if ready.bytes == answer::Bytes::Whole
+                && let Some(coding) = coded.accepts.best(Coding::SMALLEST)
+                && let Some(smaller) = self.variant(entry, bytes, coding)
+            {
+                mark(&mut ready.headers, coding);
+                add_vary(&mut ready.headers);
+                return Some(content::response(ready.status, ready.headers, Body::Full(smaller)));
+            }
+        }
         Some(content::response(ready.status, ready.headers, content::from_memory(bytes, ready.bytes)))
+    }
+
+    /// The content in a coding. When it is not there it is made for the next one who asks.
+    fn variant(&self, entry: &Entry, content: &Bytes, coding: Coding) -> Option<Bytes> {
+        let key = Arc::as_ptr(&entry.head).addr();
+        match self.variants.get(key, coding, |head| Arc::ptr_eq(head, &entry.head)) {
+            Variant::Ready(bytes) => Some(bytes),
+            Variant::Useless => None,
+            Variant::Missing => {
+                self.variants.make(key, coding, entry.head.clone(), content.clone());
+                None
+            }
+        }
     }
 
     fn around(&self, outcome: Outcome, now: UnixMillis, length: Option<u64>) -> Surroundings<'_> {

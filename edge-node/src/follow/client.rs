@@ -94,12 +94,21 @@ impl ControlPlaneClient {
 
     /// A bundle's archive, as it was sent: its hash is yet to be checked.
     pub async fn bundle(&self, hash: BundleHash) -> Result<Bytes, ClientError> {
-        let response = self.send(Method::GET, &format!("/v1/bundles/{hash}"), None).await?;
-        let limit = BundleLimits::default().compressed;
+        self.object(&format!("/v1/bundles/{hash}"), BundleLimits::default().compressed).await
+    }
+
+    /// A static file or a manifest of them, as it was sent: its hash is yet to be checked.
+    pub async fn asset(&self, hash: BundleHash) -> Result<Bytes, ClientError> {
+        let limit = usize::try_from(atoll_assets::MAX_FILE).unwrap_or(usize::MAX);
+        self.object(&format!("/v1/assets/{hash}"), limit).await
+    }
+
+    async fn object(&self, path: &str, limit: usize) -> Result<Bytes, ClientError> {
+        let response = self.send(Method::GET, path, None).await?;
         let body = Limited::new(response.into_body(), limit).collect();
         match timeout(ANSWER_TIME, body).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) => Err(ClientError::Malformed(format!("bundle {hash}: {error}"))),
+            Ok(Err(error)) => Err(ClientError::Malformed(format!("{path}: {error}"))),
             Err(_) => Err(ClientError::Timeout(ANSWER_TIME)),
         }
     }

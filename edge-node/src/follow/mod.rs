@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use self::backoff::Backoff;
 use self::client::{ClientError, ControlPlaneClient, FrameStream};
 pub use self::report::{forward_logs, report};
+use crate::assets::{AssetStore, AssetUnavailable};
 use crate::bundles::{BundleStore, BundleUnavailable};
 use crate::certificates::{self, ControlledCertificates};
 use crate::disk::{DataDir, DiskError};
@@ -85,6 +86,8 @@ enum BringUpError {
     #[error(transparent)]
     Bundle(#[from] BundleUnavailable),
     #[error(transparent)]
+    Asset(#[from] AssetUnavailable),
+    #[error(transparent)]
     Secret(#[from] SealError),
     #[error("the node cannot keep its state: {0}")]
     Disk(String),
@@ -102,6 +105,8 @@ pub struct Follower {
     pub disk: Arc<DataDir>,
     /// Where bundles are.
     pub bundles: Arc<BundleStore>,
+    /// Where static files are.
+    pub assets: Arc<AssetStore>,
     /// What is served.
     pub serving: Arc<Serving>,
     /// The certificates that are served.
@@ -295,6 +300,9 @@ impl Follower {
         for version in app.versions.values() {
             let hash: BundleHash = version.bundle;
             self.bundles.load(hash).await?;
+            if let Some(assets) = &version.config.assets {
+                self.assets.fetch_all(assets.manifest).await?;
+            }
         }
         Ok(())
     }

@@ -2,8 +2,10 @@
 
 #![allow(clippy::print_stdout, reason = "the report of the tests")]
 
+mod assets;
 mod cache;
 mod certificates;
+mod compression;
 mod conformance;
 mod egress;
 mod following;
@@ -57,6 +59,10 @@ const TESTS: &[Test] = tests! {
         streams_to_all_who_ask_and_asks_once, stores_nothing_that_breaks_off, obeys_the_app_and_the_operator,
         stores_by_default_what_is_for_shared_caches,
         is_purged_by_the_control_plane, finds_on_disk_what_a_killed_node_stored;
+    assets: come_before_the_code, leave_to_the_code_what_is_its, answer_conditions_and_ranges,
+        have_a_variant_for_every_coding, outlive_the_control_plane;
+    compression: is_as_the_client_takes_it, leaves_alone_what_it_should, does_not_delay_streams,
+        is_kept_with_what_is_cached;
     websocket: carries_messages, refuses_wrong_handshakes, refuses_hostile_frames, outlives_the_limits_of_requests,
         closes_when_the_isolate_dies, gives_up_a_client_that_does_not_read, says_that_it_goes, reaches_other_hosts,
         speaks_over_http2;

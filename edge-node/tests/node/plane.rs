@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use atoll_bundle::BundleHash;
 use atoll_edge_node::{Config, ControlPlaneConfig, Secret};
 use atoll_protocol::api::{CronClaims, CronGrants, LogLine, NodeReport};
 use atoll_protocol::seal::NodePublicKey;
@@ -41,6 +42,7 @@ struct Seen {
 struct Shared {
     key: SigningKey,
     bundles: Mutex<HashMap<String, Bytes>>,
+    assets: Mutex<HashMap<String, Bytes>>,
     /// What a new stream begins with.
     opening: Mutex<Vec<SignedFrame>>,
     streams: Mutex<Vec<mpsc::Sender<SignedFrame>>>,
@@ -60,6 +62,7 @@ impl Plane {
         let shared = Shared {
             key: SigningKey::generate().expect("a key"),
             bundles: Mutex::default(),
+            assets: Mutex::default(),
             opening: Mutex::default(),
             streams: Mutex::default(),
             seen: Mutex::default(),
@@ -121,6 +124,12 @@ impl Plane {
     pub fn upload(&self, code: &str) {
         let (archive, hash) = support::bundle(code).pack();
         self.shared.bundles.lock().unwrap().insert(hash.to_string(), archive);
+    }
+
+    /// Holds static files, or others, under these hashes.
+    pub fn upload_assets(&self, assets: impl IntoIterator<Item = (BundleHash, Bytes)>) {
+        let assets = assets.into_iter().map(|(hash, bytes)| (hash.to_string(), bytes));
+        self.shared.assets.lock().unwrap().extend(assets);
     }
 
     /// Holds other code under a hash.
@@ -210,6 +219,11 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let (status, content) = if let Some(hash) = path.strip_prefix("/v1/bundles/") {
         match shared.bundles.lock().unwrap().get(hash) {
             Some(archive) => (StatusCode::OK, archive.clone()),
+            None => (StatusCode::NOT_FOUND, Bytes::new()),
+        }
+    } else if let Some(hash) = path.strip_prefix("/v1/assets/") {
+        match shared.assets.lock().unwrap().get(hash) {
+            Some(content) => (StatusCode::OK, content.clone()),
             None => (StatusCode::NOT_FOUND, Bytes::new()),
         }
     } else if path.ends_with("/report") {

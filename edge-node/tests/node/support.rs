@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -163,6 +164,19 @@ pub async fn raw(node: &EdgeNode, bytes: &[u8]) -> String {
         }
     }
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// What a receiver makes of content in a coding, of which the end may be missing.
+pub fn decoded(coding: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    // What can be decoded before the input ends is there all the same.
+    let _ = match coding {
+        "br" => brotli::Decompressor::new(bytes, 4096).read_to_end(&mut out),
+        "zstd" => zstd::stream::read::Decoder::new(bytes).expect("a decoder").read_to_end(&mut out),
+        "gzip" => flate2::read::GzDecoder::new(bytes).read_to_end(&mut out),
+        _ => return bytes.to_vec(),
+    };
+    out
 }
 
 /// Polls until the condition holds.
