@@ -90,6 +90,9 @@ fn stack_below(stack: &str, error: &HandlerError) -> String {
 /// `env` as it is on a node; a secret hides a variable of the same name.
 fn environment(project: &Project, secrets: &BTreeMap<String, String>) -> Environment {
     let mut all: BTreeMap<String, Binding> = BTreeMap::new();
+    if let Some(name) = project.assets.as_ref().and_then(|assets| assets.binding.clone()) {
+        all.insert(name, Binding::Assets);
+    }
     for (name, value) in &project.vars {
         let binding = match value {
             serde_json::Value::String(text) => Binding::Text(text.clone()),

@@ -1,5 +1,6 @@
 //! What can go wrong in a command, as the user reads it: one paragraph, and a stable word for `--json`.
 
+use crate::assets::AssetError;
 use crate::build::errors::BuildError;
 use crate::client::ClientError;
 use crate::output;
@@ -14,6 +15,9 @@ pub enum CommandError {
     /// The build.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The static files.
+    #[error(transparent)]
+    Assets(#[from] AssetError),
     /// The control plane, or the way to it.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -48,6 +52,7 @@ impl CommandError {
         match self {
             Self::Project(_) => "project-invalid",
             Self::Build(error) => error.code(),
+            Self::Assets(error) => error.code(),
             Self::Client(error) => error.code(),
             Self::Start { code, .. } | Self::Other { code, .. } => code,
         }

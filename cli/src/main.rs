@@ -1,6 +1,7 @@
 //! The `atoll` binary: one program for every role of the platform and for those who deploy to it.
 
 mod args;
+mod assets;
 mod build;
 mod check;
 mod client;

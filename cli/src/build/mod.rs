@@ -62,7 +62,7 @@ impl Builder {
 
     /// Builds the project. Blocks while it reads files and while esbuild runs.
     pub fn build(&mut self, project: &Project) -> Result<Bundle, BuildError> {
-        if project.proxy.is_some() {
+        if project.is_without_code() {
             return without_code(project);
         }
         let (main, modules) = match esbuild::find(project) {
@@ -102,10 +102,11 @@ fn compatibility(project: &Project) -> Compatibility {
     Compatibility::of(project.compatibility_flags.iter().map(String::as_str))
 }
 
-/// The bundle of an app that is a proxy: one module that does nothing, because a bundle has an entry module.
+/// The bundle of an app that is a proxy or has static files only: one module that does nothing, because a bundle has an
+/// entry module.
 fn without_code(project: &Project) -> Result<Bundle, BuildError> {
-    let content = "// This app is a proxy of its origin: there is no code.\nexport {};\n".into();
-    let module = Module { name: "proxy.js".into(), kind: ModuleKind::EsModule, content };
+    let content = "// This app has no code.\nexport {};\n".into();
+    let module = Module { name: "no-code.js".into(), kind: ModuleKind::EsModule, content };
     finish(project, module.name.clone(), vec![module])
 }
 

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use ::http::{Method, StatusCode};
 use atoll_bundle::BundleHash;
 use atoll_protocol::api::{
-    App, Changed, DeployRequest, DeployResponse, Deployment, DeploymentRequest, ErrorBody, Node, PurgeRequest,
-    RevisionStatus, RoutesRequest, SecretInfo, SecretRequest, TokenCreated, TokenInfo, TokenRequest, Version,
+    App, AssetList, Changed, DeployRequest, DeployResponse, Deployment, DeploymentRequest, ErrorBody, Node,
+    PurgeRequest, RevisionStatus, RoutesRequest, SecretInfo, SecretRequest, TokenCreated, TokenInfo, TokenRequest,
+    Version,
 };
 use atoll_protocol::certificates::{CertificateChanged, CertificateInfo, CertificateRequest};
 use bytes::Bytes;
@@ -165,6 +166,23 @@ impl Client {
     pub async fn put_bundle(&self, hash: BundleHash, archive: Bytes) -> Result<(), ClientError> {
         let body = Some(("application/octet-stream", archive));
         self.call::<serde::de::IgnoredAny>(Method::PUT, &format!("/v1/bundles/{hash}"), body).await?;
+        Ok(())
+    }
+
+    /// Those of these static files that the control plane does not have.
+    pub async fn missing_assets(&self, assets: &[BundleHash]) -> Result<Vec<BundleHash>, ClientError> {
+        let mut missing = Vec::new();
+        for part in assets.chunks(5000) {
+            let list = AssetList { assets: part.to_vec() };
+            missing.extend(self.send::<AssetList>(Method::POST, "/v1/assets/missing", &list).await?.assets);
+        }
+        Ok(missing)
+    }
+
+    /// Uploads a static file.
+    pub async fn put_asset(&self, hash: BundleHash, content: Bytes) -> Result<(), ClientError> {
+        let body = Some(("application/octet-stream", content));
+        self.call::<serde::de::IgnoredAny>(Method::PUT, &format!("/v1/assets/{hash}"), body).await?;
         Ok(())
     }
 

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use atoll_bundle::{Bundle, BundleError, BundleHash, BundleLimits, ModuleKind};
 use atoll_protocol::api::{App, DeployRequest, DeployResponse, RevisionStatus};
+use atoll_protocol::config::VersionConfig;
 use atoll_runtime::Engine;
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 use serde_json::json;
 
 use super::client;
 use crate::args::DeployArgs;
+use crate::assets::{self, AssetError, Collected};
 use crate::build::errors::BuildError;
 use crate::build::{Builder, Mode};
 use crate::check::Checker;
@@ -23,6 +26,8 @@ use crate::project::{self, Project};
 
 /// How long a deploy waits for the nodes to run it, in milliseconds.
 const WAIT_MS: u64 = 10_000;
+/// Static files that are uploaded at once.
+const UPLOADS: usize = 4;
 
 /// A project that is built and can be uploaded.
 pub struct Prepared {
@@ -34,12 +39,19 @@ pub struct Prepared {
     pub archive: Bytes,
     /// Its hash.
     pub hash: BundleHash,
+    /// Its static files.
+    pub assets: Option<Collected>,
 }
 
 impl Prepared {
     /// How many modules it has, source maps aside.
     fn modules(&self) -> usize {
         self.bundle.modules.iter().filter(|module| module.kind != ModuleKind::SourceMap).count()
+    }
+
+    /// The version's settings.
+    fn config(&self) -> VersionConfig {
+        self.project.config(self.assets.as_ref())
     }
 
     /// Writes the modules below `folder`.
@@ -73,13 +85,14 @@ pub async fn prepare(
     let project = Project::load(path, environment, &project::today())?;
     project.warnings.iter().for_each(output::warning);
     progress.step("building");
-    let (project, bundle) = tokio::task::spawn_blocking(move || {
+    let (project, bundle, assets) = tokio::task::spawn_blocking(move || {
+        let assets = assets::collect(&project, &mut assets::Known::default());
         let bundle = Builder::new(Mode::Production).build(&project);
-        (project, bundle)
+        (project, bundle, assets)
     })
     .await
     .map_err(|error| CommandError::new("build-crashed", format!("the build crashed: {error}")))?;
-    let bundle = Arc::new(bundle?);
+    let (bundle, assets) = (Arc::new(bundle?), assets?);
     let (archive, hash) = bundle.pack();
     let limit = BundleLimits::default().compressed;
     if archive.len() > limit {
@@ -88,11 +101,11 @@ pub async fn prepare(
         let what = format!("the bundle, compressed (its largest module is {largest:?}),");
         return Err(BuildError::from(BundleError::TooLarge { what, size: archive.len(), limit }).into());
     }
-    if let Some(engine) = engine.filter(|_| project.proxy.is_none()) {
+    if let Some(engine) = engine.filter(|_| !project.is_without_code()) {
         progress.step("starting it once to see that it starts");
         Checker::new(engine).check(&project, bundle.clone(), hash, &BTreeMap::new()).await?;
     }
-    Ok(Prepared { project, bundle, archive, hash })
+    Ok(Prepared { project, bundle, archive, hash, assets })
 }
 
 /// The app as it is and its version, when what is prepared is all that serves its requests already.
@@ -117,7 +130,7 @@ pub async fn in_service(client: &Client, prepared: &Prepared) -> Result<Option<(
     let number = target.version;
     let versions = client.versions(&project.name).await?;
     let same = versions.iter().any(|version| {
-        (version.number, version.bundle) == (number, *hash) && version.config == prepared.project.config()
+        (version.number, version.bundle) == (number, *hash) && version.config == prepared.config()
     });
     Ok(same.then_some((app, number)))
 }
@@ -131,12 +144,15 @@ pub async fn put_into_service(
 ) -> Result<Deployed, CommandError> {
     let Prepared { project, archive, hash, .. } = prepared;
     progress.step("uploading");
+    if let Some(assets) = &prepared.assets {
+        upload(client, assets).await?;
+    }
     if !client.has_bundle(*hash).await? {
         client.put_bundle(*hash, archive.clone()).await?;
     }
     let request = DeployRequest {
         bundle: *hash,
-        config: prepared.project.config(),
+        config: prepared.config(),
         routes: project.routes.clone(),
         default_route: project.default_route,
         message,
@@ -146,6 +162,29 @@ pub async fn put_into_service(
     progress.step("waiting for the nodes");
     let status = client.revision(response.revision, WAIT_MS).await;
     Ok(Deployed { response, status })
+}
+
+/// Uploads the static files that the control plane does not have, and then their manifest.
+async fn upload(client: &Client, assets: &Collected) -> Result<(), CommandError> {
+    let hashes: Vec<BundleHash> = assets.files.keys().copied().collect();
+    let missing = client.missing_assets(&hashes).await?;
+    let uploads = missing.iter().filter_map(|hash| Some((*hash, assets.files.get(hash)?)));
+    stream::iter(uploads)
+        .map(|(hash, path)| async move {
+            let failed =
+                |problem: String| CommandError::from(AssetError::File { path: path.display().to_string(), problem });
+            let content = tokio::fs::read(path).await.map_err(|error| failed(format!("it cannot be read: {error}")))?;
+            if BundleHash::of(&content) != hash {
+                return Err(failed("it was changed during the deploy; deploy again".into()));
+            }
+            client.put_asset(hash, content.into()).await?;
+            Ok(())
+        })
+        .buffer_unordered(UPLOADS)
+        .try_collect::<()>()
+        .await?;
+    client.put_asset(assets.settings.manifest, assets.manifest.clone()).await?;
+    Ok(())
 }
 
 /// Runs the command.
@@ -179,6 +218,7 @@ fn report_dry_run(prepared: &Prepared, json: bool) {
     if json {
         output::json(&json!({
             "app": project.name, "dry_run": true, "bundle": hash, "size": archive.len(), "modules": modules,
+            "assets": prepared.assets.as_ref().map_or(0, |assets| assets.count),
         }));
     } else {
         output::line(format!(
@@ -187,6 +227,9 @@ fn report_dry_run(prepared: &Prepared, json: bool) {
             output::count(modules, "module"),
             size(archive.len())
         ));
+        if let Some(assets) = &prepared.assets {
+            output::line(format!("{}, {}", output::count(assets.count, "static file"), size_of(assets.size)));
+        }
         output::line("built and checked; nothing was uploaded");
     }
 }
@@ -228,6 +271,9 @@ fn report(deployed: &Deployed, prepared: &Prepared, json: bool) -> Result<(), Co
             response.version,
             output::count(prepared.modules(), "module")
         ));
+        if let Some(assets) = &prepared.assets {
+            output::line(format!("  {}, {}", output::count(assets.count, "static file"), size_of(assets.size)));
+        }
         response.urls.iter().for_each(|url| output::line(format!("  {url}")));
         let names = |wanted: bool| -> Vec<&str> {
             nodes.iter().filter(|node| running(node) == wanted).map(|node| node.name.as_str()).collect()
@@ -255,6 +301,10 @@ fn report(deployed: &Deployed, prepared: &Prepared, json: bool) -> Result<(), Co
             ),
         )),
     }
+}
+
+fn size_of(bytes: u64) -> String {
+    size(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 fn size(bytes: usize) -> String {

@@ -1,5 +1,6 @@
 //! The project file: `wrangler.toml`, `wrangler.json` or `wrangler.jsonc`, read into a [`Project`].
 
+pub mod assets;
 mod cache;
 pub mod dev_vars;
 mod document;
@@ -14,11 +15,16 @@ mod triggers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use atoll_protocol::config::{CacheSettings, LimitOverrides, ProxySettings, ServiceBinding, VersionConfig};
+use assets::Assets;
+use atoll_protocol::config::{
+    CacheSettings, CompressionSettings, LimitOverrides, ProxySettings, ServiceBinding, VersionConfig,
+};
 use document::{Format, Node, Value};
 use reader::TableReader;
 pub use reader::WrongValue;
 use rules::{Rule, RuleType, Rules};
+
+use crate::assets::Collected;
 
 /// The names a project file may have, in the order in which they are looked for.
 pub const FILE_NAMES: [&str; 3] = ["wrangler.jsonc", "wrangler.json", "wrangler.toml"];
@@ -35,7 +41,7 @@ pub struct Project {
     pub file: String,
     /// The app's name.
     pub name: String,
-    /// The entry module, relative to the folder; empty for a proxy.
+    /// The entry module, relative to the folder; empty for a proxy, and when there are static files and no code.
     pub main: PathBuf,
     /// `YYYY-MM-DD`.
     pub compatibility_date: String,
@@ -59,8 +65,12 @@ pub struct Project {
     pub origin: Option<String>,
     /// The cache in front of the app: `[atoll.cache]`.
     pub cache: CacheSettings,
+    /// What is compressed of its answers: `[atoll.compression]`.
+    pub compression: CompressionSettings,
     /// The origin that answers in the place of code: `atoll.origin`.
     pub proxy: Option<ProxySettings>,
+    /// Static files.
+    pub assets: Option<Assets>,
     /// Expressions that are replaced in the code, and by what.
     pub define: BTreeMap<String, String>,
     /// Never use esbuild, and leave the modules apart.
@@ -139,7 +149,7 @@ impl Project {
         let root = root.canonicalize().map_err(|source| ProjectError::Read { path: root.clone(), source })?;
         let mut project = parse(&text, &file, environment, today)?;
         project.root = root;
-        if project.main.as_os_str().is_empty() && project.proxy.is_none() {
+        if project.main.as_os_str().is_empty() && !project.is_without_code() {
             let found = DEFAULT_MAINS.iter().find(|main| project.root.join(main).is_file());
             let main = found.ok_or_else(|| ProjectError::Invalid {
                 file: project.file.clone(),
@@ -163,7 +173,6 @@ const NOT_AVAILABLE: [&str; 31] = [
     "durable_objects",
     "r2_buckets",
     "queues",
-    "assets",
     "migrations",
     "ai",
     "browser",
@@ -255,11 +264,19 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     let crons = triggers::read(&mut table, file, &mut warnings)?;
     let services = services::read(&mut table, file, &mut warnings)?;
     let origin = table.string("origin")?;
-    let own::Own { cache, proxy } = own::read(&mut table, &mut warnings)?;
-    if proxy.is_some() && !main.as_os_str().is_empty() {
+    let own::Own { cache, compression, proxy } = own::read(&mut table, &mut warnings)?;
+    let has_main = !main.as_os_str().is_empty();
+    if proxy.is_some() && has_main {
         return Err(invalid(
             "it has `main` and `atoll.origin`: an app is either code or a proxy; leave one out".into(),
         ));
+    }
+    let assets = assets::read(&mut table, has_main, &compatibility_date, &compatibility_flags, file, &mut warnings)?;
+    let assets = assets.transpose().map_err(invalid)?;
+    if let Some(name) = assets.as_ref().and_then(|assets| assets.binding.as_ref())
+        && vars.contains_key(name)
+    {
+        return Err(invalid(format!("`assets.binding` is {name:?}, which is the name of a variable too; rename one")));
     }
     let define = table.string_table("define")?.unwrap_or_default();
     let no_bundle = table.boolean("no_bundle")?.unwrap_or(false);
@@ -295,7 +312,9 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
         services,
         origin,
         cache,
+        compression,
         proxy,
+        assets,
         define,
         no_bundle,
         tsconfig,

@@ -1,6 +1,6 @@
 //! The table `[atoll]`: settings that only this platform has. Other platforms' tools pass over it.
 
-use atoll_protocol::config::{CacheSettings, ProxySettings};
+use atoll_protocol::config::{CacheSettings, CompressionSettings, ProxySettings};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -13,6 +13,8 @@ use super::reader::{TableReader, WrongValue};
 pub struct Own {
     /// `[atoll.cache]`.
     pub cache: CacheSettings,
+    /// `[atoll.compression]`.
+    pub compression: CompressionSettings,
     /// `atoll.origin`: a URL, or a table with `url`.
     pub proxy: Option<ProxySettings>,
 }
@@ -21,6 +23,10 @@ pub struct Own {
 pub fn read(table: &mut TableReader<'_>, warnings: &mut Vec<String>) -> Result<Own, WrongValue> {
     let Some(mut own) = table.table("atoll")? else { return Ok(Own::default()) };
     let cache = cache::read(&mut own)?;
+    let compression = match own.take("compression") {
+        None => CompressionSettings::default(),
+        Some(node) => settings(&own, "compression", node, node.to_json(), "settings of the compression")?,
+    };
     let proxy = match own.take("origin") {
         None => None,
         Some(node) => {
@@ -34,7 +40,7 @@ pub fn read(table: &mut TableReader<'_>, warnings: &mut Vec<String>) -> Result<O
     for (key, line) in own.rest() {
         warnings.push(format!("line {line}: `{key}` is not a key this version knows; it is ignored"));
     }
-    Ok(Own { cache, proxy })
+    Ok(Own { cache, compression, proxy })
 }
 
 fn settings<T: DeserializeOwned>(

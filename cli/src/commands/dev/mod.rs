@@ -4,14 +4,14 @@
 
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atoll_bundle::{Bundle, BundleHash};
-use atoll_edge_node::{Config, EdgeNode, StartError};
+use atoll_edge_node::{Config, EdgeNode, LocalAsset, StartError};
 use atoll_protocol::api::{LogLine, Target};
 use atoll_protocol::config::VersionConfig;
 use atoll_protocol::sync::{AppState, VersionState};
@@ -20,8 +20,9 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
 use self::watch::Watch;
-use super::{edge_node, tail};
+use super::{deploy, edge_node, tail};
 use crate::args::DevArgs;
+use crate::assets::{self, Collected, Known};
 use crate::build::{Builder, Mode};
 use crate::check::Checker;
 use crate::error::CommandError;
@@ -84,6 +85,7 @@ struct Session {
     environment: Option<String>,
     json: bool,
     builder: Option<Builder>,
+    known: Option<Known>,
     checker: Checker,
     version: u64,
     installed: Option<Installed>,
@@ -105,6 +107,14 @@ struct Built {
     project: Project,
     bundle: Arc<Bundle>,
     secrets: BTreeMap<String, String>,
+    assets: Option<Collected>,
+}
+
+/// Files of this machine by their hashes, and the manifest.
+fn local_files(assets: Collected) -> HashMap<BundleHash, LocalAsset> {
+    let manifest = (assets.settings.manifest, LocalAsset::Bytes(assets.manifest));
+    let files = assets.files.into_iter().map(|(hash, path)| (hash, LocalAsset::File(path)));
+    files.chain([manifest]).collect()
 }
 
 impl Session {
@@ -128,6 +138,7 @@ impl Session {
             environment: args.env,
             json: args.json,
             builder: Some(Builder::new(Mode::Development)),
+            known: None,
             checker: Checker::new(engine),
             version: 0,
             installed: None,
@@ -166,19 +177,19 @@ impl Session {
     }
 
     async fn try_update(&mut self, edge: &EdgeNode) -> Result<bool, CommandError> {
-        let Built { project, bundle, secrets } = self.build().await?;
+        let Built { project, bundle, secrets, assets } = self.build().await?;
         for warning in project.warnings.iter().filter(|warning| !self.warnings.contains(warning)) {
             output::warning(warning);
         }
         self.warnings.clone_from(&project.warnings);
-        let config = project.config();
+        let config = project.config(assets.as_ref());
         let hash = BundleHash::of(&bundle.encode());
         let next = Installed { hash, config, secrets };
         if self.installed.as_ref() == Some(&next) {
             self.complaint = None;
             return Ok(false);
         }
-        if project.proxy.is_none() {
+        if !project.is_without_code() {
             self.checker.check(&project, bundle.clone(), hash, &next.secrets).await?;
         }
         self.version += 1;
@@ -196,6 +207,9 @@ impl Session {
             secrets: Vec::new(),
             purges: Vec::new(),
         };
+        if let Some(assets) = assets {
+            edge.set_local_assets(local_files(assets));
+        }
         edge.install(state, Bundle::clone(&bundle), &next.secrets);
         self.installed = Some(next);
         Ok(true)
@@ -203,26 +217,34 @@ impl Session {
 
     async fn build(&mut self) -> Result<Built, CommandError> {
         let mut builder = self.builder.take().unwrap_or_else(|| Builder::new(Mode::Development));
+        let mut known = self.known.take().unwrap_or_default();
         let (path, environment) = (self.path.clone(), self.environment.clone());
         let task = tokio::task::spawn_blocking(move || {
-            let built = build(&path, environment.as_deref(), &mut builder);
-            (builder, built)
+            let built = build(&path, environment.as_deref(), &mut builder, &mut known);
+            (builder, known, built)
         });
-        let (builder, built) =
+        let (builder, known, built) =
             task.await.map_err(|error| CommandError::new("build-crashed", format!("the build crashed: {error}")))?;
         self.builder = Some(builder);
+        self.known = Some(known);
         built
     }
 }
 
-fn build(path: &std::path::Path, environment: Option<&str>, builder: &mut Builder) -> Result<Built, CommandError> {
+fn build(
+    path: &std::path::Path,
+    environment: Option<&str>,
+    builder: &mut Builder,
+    known: &mut Known,
+) -> Result<Built, CommandError> {
     let project = Project::load(path, environment, &project::today())?;
+    let assets = assets::collect(&project, known)?;
     let bundle = Arc::new(builder.build(&project)?);
     let secrets = match std::fs::read_to_string(project.root.join(".dev.vars")) {
         Ok(text) => dev_vars::parse(&text).map_err(|problem| CommandError::new("dev-vars-invalid", problem))?,
         Err(_) => BTreeMap::new(),
     };
-    Ok(Built { project, bundle, secrets })
+    Ok(Built { project, bundle, secrets, assets })
 }
 
 fn show(json: bool, line: &LogLine) {
