@@ -4,6 +4,7 @@ mod support;
 
 mod system {
     mod apps;
+    mod assets;
     mod bad_input;
     mod browser;
     mod bundling;

@@ -161,8 +161,8 @@ fn assets(settings: &AssetSettings, config: &VersionConfig) -> Result<(), ApiErr
     let wrong = |message: String| Err(ApiError::unprocessable("assets-invalid", message));
     if let Some(name) = &settings.binding {
         binding_name(name)?;
-        if config.vars.contains_key(name) {
-            return wrong(format!("{} is the binding of the static files and a variable too", quoted(name)));
+        if config.vars.contains_key(name) || config.services.contains_key(name) {
+            return wrong(format!("{} is the binding of the static files and a variable or service too", quoted(name)));
         }
     }
     if settings.without_worker && (settings.binding.is_some() || !settings.run_worker_first.is_empty()) {

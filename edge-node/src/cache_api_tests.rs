@@ -11,7 +11,7 @@ fn caches(store: &Arc<FrontCache>, app: &str) -> AppCaches {
 }
 
 fn store() -> Arc<FrontCache> {
-    FrontCache::new(&FrontCacheConfig { memory_mb: 64, ..FrontCacheConfig::default() }, None).unwrap()
+    FrontCache::new(&FrontCacheConfig { memory_mb: 64, ..FrontCacheConfig::default() }, 0, None).unwrap()
 }
 
 fn request(url: &str, fields: &[(&'static str, &'static str)]) -> CacheRequest {
@@ -130,7 +130,7 @@ async fn what_the_app_purges_is_not_found_and_what_comes_after_is() {
 async fn what_is_large_is_kept_on_disk_and_deleted_there() {
     let dir = tempfile::tempdir().unwrap();
     let config = FrontCacheConfig { memory_mb: 1, disk_mb: 64, ..FrontCacheConfig::default() };
-    let open = || FrontCache::new(&config, Some(dir.path())).unwrap();
+    let open = || FrontCache::new(&config, 0, Some(dir.path())).unwrap();
     let body = || "0123456789".repeat(40_000);
     let first = caches(&open(), "app");
     first.put(request(URL, &[]), response(&[("cache-control", "max-age=60")], body())).await.unwrap();

@@ -119,8 +119,8 @@ pub enum ProjectError {
 }
 
 impl Project {
-    /// The settings of a version of it.
-    pub fn config(&self) -> VersionConfig {
+    /// The settings of a version of it, with these static files.
+    pub fn config(&self, assets: Option<&Collected>) -> VersionConfig {
         VersionConfig {
             vars: self.vars.clone(),
             limits: self.limits.clone(),
@@ -128,8 +128,15 @@ impl Project {
             crons: self.crons.clone(),
             origin: self.origin.clone(),
             cache: self.cache.clone(),
+            compression: self.compression,
             proxy: self.proxy.clone(),
+            assets: assets.map(|assets| assets.settings.clone()),
         }
+    }
+
+    /// Whether there is no code: an origin or static files answer, or both.
+    pub fn is_without_code(&self) -> bool {
+        self.main.as_os_str().is_empty() && (self.assets.is_some() || self.proxy.is_some())
     }
 
     /// Reads the project in the folder `path`, or whose project file `path` is. `environment` chooses `[env.NAME]`;
@@ -167,7 +174,7 @@ pub fn name_of(path: &Path, environment: Option<&str>) -> Result<String, Project
 }
 
 /// Keys of bindings and features that a project file may have and this platform does not offer yet.
-const NOT_AVAILABLE: [&str; 31] = [
+const NOT_AVAILABLE: [&str; 30] = [
     "kv_namespaces",
     "d1_databases",
     "durable_objects",
@@ -274,9 +281,9 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     let assets = assets::read(&mut table, has_main, &compatibility_date, &compatibility_flags, file, &mut warnings)?;
     let assets = assets.transpose().map_err(invalid)?;
     if let Some(name) = assets.as_ref().and_then(|assets| assets.binding.as_ref())
-        && vars.contains_key(name)
+        && (vars.contains_key(name) || services.contains_key(name))
     {
-        return Err(invalid(format!("`assets.binding` is {name:?}, which is the name of a variable too; rename one")));
+        return Err(invalid(format!("`assets.binding` is {name:?}, which is the name of a variable or service too; rename one")));
     }
     let define = table.string_table("define")?.unwrap_or_default();
     let no_bundle = table.boolean("no_bundle")?.unwrap_or(false);

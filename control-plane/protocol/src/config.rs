@@ -72,7 +72,7 @@ impl VersionConfig {
     /// The names in `env`, secrets aside.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let assets = self.assets.as_ref().and_then(|assets| assets.binding.as_deref());
-        self.vars.keys().map(String::as_str).chain(assets)
+        self.vars.keys().chain(self.services.keys()).map(String::as_str).chain(assets)
     }
 }
 

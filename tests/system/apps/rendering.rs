@@ -1,7 +1,7 @@
 //! Pages rendered on the server: React, Preact, SvelteKit.
 
 use crate::support::Up;
-use crate::support::apps::{App, Bundler, has_header};
+use crate::support::apps::{App, Bundler, has_header, project, run_tool};
 
 #[test]
 fn react() {
@@ -57,5 +57,63 @@ fn preact() {
             let page = app.get(path).text();
             assert!(page.starts_with("<main>") && page.contains("<b>loaded late</b>"), "{path}: {page}");
         }
+    }
+}
+
+/// Built by its own adapter: its files without code, its pages with it.
+#[test]
+fn sveltekit() {
+    let up = Up::start();
+    let project = project("sveltekit", Bundler::Esbuild);
+    run_tool(&project, "vite/bin/vite.js", &["build"]);
+    let modules = project.path().join("node_modules");
+    for bundler in Bundler::BOTH {
+        if bundler == Bundler::Own {
+            for name in [".bin", "esbuild", "@esbuild"] {
+                std::fs::remove_file(modules.join(name)).unwrap();
+            }
+        }
+        up.deploy(project.path());
+        let app = App::named(&up, "sveltekit");
+        let home = app.get_with("/?q=1", &[("cookie", "user=ada")]);
+        has_header(&home, "x-hook", "/");
+        let page = home.text();
+        for part in ["<title>Items</title>", "hello from the platform, ada", "first &amp; foremost", "2 doubled is 4"] {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
+        let own = [("origin", "http://sveltekit.localhost"), ("accept", "text/html")];
+        assert_eq!(app.post_form("/?/add", &own, "name=").status, 422);
+        let added = app.post_form("/?/add", &own, "name=second");
+        assert_eq!((added.status, added.header("location")), (303, Some("/")));
+        assert!(app.get("/").text().contains("second"));
+        let entered = app.post_form("/?/enter", &own, "user=grace");
+        assert!(
+            entered.header("set-cookie").is_some_and(|cookie| cookie.starts_with("user=grace; Path=/")),
+            "{entered:?}"
+        );
+        let foreign = app.post_form("/?/add", &[("origin", "http://other.example"), own[1]], "name=x");
+        assert_eq!(foreign.status, 403, "{}", foreign.text());
+        let streamed = app.get("/items/1").text();
+        let (waiting, later) = (streamed.find("waiting"), streamed.find("came later"));
+        assert!(waiting.is_some() && waiting < later, "{streamed}");
+        let missing = app.get("/items/9");
+        assert!(missing.status == 404 && missing.text().contains("no such item"), "{missing:?}");
+        assert_eq!(app.get("/api?a=1").json()["query"]["a"], "1");
+        assert_eq!(app.get("/api?inner").json()["query"]["from"], "inside");
+        app.request("POST", "/api", &[("content-type", "text/csv")], b"shout").expect(201, "SHOUT");
+        assert_eq!(app.get("/nowhere").status, 404);
+
+        // Its scripts, what it has as it is, and the page that was made by the build.
+        let start = page.find("/_app/immutable/entry/").unwrap_or_else(|| panic!("no script in {page}"));
+        let script: String = page[start..].chars().take_while(|c| !"\"')".contains(*c)).collect();
+        let script = app.get(&script);
+        assert_eq!(script.status, 200, "{script:?}");
+        has_header(&script, "content-type", "text/javascript; charset=utf-8");
+        has_header(&script, "cache-control", "public, immutable, max-age=31536000");
+        assert_eq!(app.get("/plain.txt").status, 200);
+        let made_before = app.get("/about");
+        assert!(made_before.text().contains("About, made at build time"), "{made_before:?}");
+        assert_eq!(made_before.header("x-hook"), None, "no code is run for it");
+        assert_eq!(app.get("/_worker.js").status, 404, "the code is not served");
     }
 }
