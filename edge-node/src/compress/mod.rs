@@ -13,7 +13,7 @@ mod stream;
 use std::sync::Arc;
 
 use atoll_protocol::config::CompressionSettings;
-use atoll_runtime::Body;
+use atoll_runtime::{Body, Trailers};
 use futures::StreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use http::{HeaderMap, Method, Response};
@@ -94,6 +94,10 @@ impl Compression {
                 _ => Outgoing::new(Body::Full(bytes)),
             },
             body => {
+                let trailers = match &body {
+                    Body::Stream { trailers, .. } => trailers.clone(),
+                    _ => Trailers::default(),
+                };
                 let source = Outgoing::new(body);
                 let Ok(permit) = self.streams.clone().try_acquire_owned() else {
                     return Response::from_parts(parts, source);
@@ -101,13 +105,13 @@ impl Compression {
                 match Compressed::new(source, coding, permit) {
                     Ok(compressed) => {
                         mark(&mut parts.headers, coding);
-                        Outgoing::new(Body::Stream { stream: compressed.boxed(), length: None })
+                        Outgoing::new(Body::Stream { stream: compressed.boxed(), length: None, trailers })
                     }
                     // A coder fails to start only for want of memory, and then there is no answer either.
                     Err(error) => {
                         let failed = atoll_runtime::BodyError::Failed(error.to_string());
                         let stream = futures::stream::iter([Err(failed)]).boxed();
-                        Outgoing::new(Body::Stream { stream, length: None })
+                        Outgoing::new(Body::Stream { stream, length: None, trailers })
                     }
                 }
             }

@@ -111,7 +111,7 @@ impl Stream for Compressed {
 mod tests {
     use std::sync::Arc;
 
-    use atoll_runtime::Body;
+    use atoll_runtime::{Body, Trailers};
     use futures::{FutureExt, SinkExt, StreamExt, channel::mpsc};
     use tokio::sync::Semaphore;
 
@@ -127,7 +127,10 @@ mod tests {
     async fn an_event_is_not_held_back() {
         for coding in Coding::FASTEST {
             let (mut sender, receiver) = mpsc::channel::<Result<Bytes, BodyError>>(1);
-            let mut stream = compressed(Body::Stream { stream: receiver.boxed(), length: None }, coding);
+            let mut stream = compressed(
+                Body::Stream { stream: receiver.boxed(), length: None, trailers: Trailers::default() },
+                coding,
+            );
             let mut sent = Vec::new();
             for event in ["data: first\n\n", "data: second\n\n"] {
                 sender.send(Ok(event.into())).await.unwrap();
@@ -165,7 +168,8 @@ mod tests {
     #[tokio::test]
     async fn a_source_that_breaks_breaks_the_answer() {
         let chunks = [Ok(Bytes::from("half")), Err(BodyError::Closed)];
-        let body = Body::Stream { stream: futures::stream::iter(chunks).boxed(), length: None };
+        let body =
+            Body::Stream { stream: futures::stream::iter(chunks).boxed(), length: None, trailers: Trailers::default() };
         let mut stream = compressed(body, Coding::Gzip);
         let mut failed = false;
         while let Some(chunk) = stream.next().await {
