@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
 use self::watch::Watch;
-use super::{deploy, edge_node, tail};
+use super::{edge_node, tail};
 use crate::args::DevArgs;
 use crate::assets::{self, Collected, Known};
 use crate::build::{Builder, Mode};
