@@ -15,7 +15,10 @@ use futures::Stream;
 use http::Version;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
+use url::Url;
 
+use crate::assets;
+use crate::compress::Accepts;
 use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Instance};
 use crate::errors::EdgeError;
 use crate::headers::remove_hop_by_hop;
@@ -67,6 +70,30 @@ impl Services {
             .version_for(request_id.as_bytes())
             .cloned()
             .ok_or_else(|| failure(&service, &DispatchError::Edge(EdgeError::NotDeployed(app.name.to_string()))))?;
+        // A named entrypoint is code alone.
+        let is_default = event.entrypoint == "default";
+        if let (Some(assets), Work::Fetch(event)) = (&version.assets, &event.work)
+            && is_default
+            && let Ok(url) = Url::parse(&event.url)
+        {
+            let asked = assets::Request {
+                method: &event.method,
+                host: url.host_str().unwrap_or_default(),
+                path: url.path(),
+                query: url.query(),
+                headers: &event.headers,
+                accepts: Accepts::default(),
+            };
+            let answer = assets.answer(&asked).await.map_err(|error| failure(&service, &DispatchError::Edge(error)))?;
+            if let Some(answer) = answer {
+                let (parts, body) = answer.into_parts();
+                return Ok(OutboundResponse { status: parts.status, headers: parts.headers, body: body.into_body() });
+            }
+        }
+        if version.is_without_worker() {
+            let message = format!("the service {service:?} has static files only, so it has no methods");
+            return Err(FetchFailure { code: "service-not-found", message });
+        }
         let limit = version.limits.concurrency;
         let permit = app.admit(limit).ok_or_else(|| {
             failure(&service, &DispatchError::Edge(EdgeError::AppOverloaded { app: app.name.to_string(), limit }))

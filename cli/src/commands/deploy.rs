@@ -129,9 +129,9 @@ pub async fn in_service(client: &Client, prepared: &Prepared) -> Result<Option<(
     }
     let number = target.version;
     let versions = client.versions(&project.name).await?;
-    let same = versions.iter().any(|version| {
-        (version.number, version.bundle) == (number, *hash) && version.config == prepared.config()
-    });
+    let same = versions
+        .iter()
+        .any(|version| (version.number, version.bundle) == (number, *hash) && version.config == prepared.config());
     Ok(same.then_some((app, number)))
 }
 

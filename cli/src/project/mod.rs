@@ -283,7 +283,9 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     if let Some(name) = assets.as_ref().and_then(|assets| assets.binding.as_ref())
         && (vars.contains_key(name) || services.contains_key(name))
     {
-        return Err(invalid(format!("`assets.binding` is {name:?}, which is the name of a variable or service too; rename one")));
+        return Err(invalid(format!(
+            "`assets.binding` is {name:?}, which is the name of a variable or service too; rename one"
+        )));
     }
     let define = table.string_table("define")?.unwrap_or_default();
     let no_bundle = table.boolean("no_bundle")?.unwrap_or(false);
