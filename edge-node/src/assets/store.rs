@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
 
 use crate::bundles::{off_thread, write_durably};
-use crate::compress::Kept;
+use crate::compress::CodedContents;
 use crate::follow::client::{ClientError, ControlPlaneClient};
 
 /// Unused objects younger than this stay on disk: a change that needs them may be under way.
@@ -109,7 +109,7 @@ pub struct AssetStore {
     /// Files too large for memory whose content has been checked since the node started.
     checked: Mutex<HashSet<BundleHash>>,
     /// Compressed contents.
-    pub(super) variants: Arc<Kept<BundleHash, ()>>,
+    pub(super) variants: Arc<CodedContents<BundleHash, ()>>,
 }
 
 impl AssetStore {
@@ -124,7 +124,7 @@ impl AssetStore {
             sites: Mutex::default(),
             contents: Cache::builder().max_capacity(memory).weigher(weight).build(),
             checked: Mutex::default(),
-            variants: Kept::new(memory),
+            variants: CodedContents::new(memory),
         })
     }
 

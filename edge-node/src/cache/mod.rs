@@ -37,7 +37,7 @@ pub(crate) use self::fill::Kept;
 use self::settings::Mode;
 pub use self::settings::VersionCache;
 use crate::body::Outgoing;
-use crate::compress::{Accepts, Coding, Kept, Variant, add_vary, eligible, mark};
+use crate::compress::{Accepts, CodedContents, Coding, Variant, add_vary, eligible, mark};
 use crate::config::FrontCacheConfig;
 use crate::dispatch::DispatchError;
 use crate::logs::now;
@@ -57,7 +57,7 @@ pub struct FrontCache {
     boundary: String,
     inline: u64,
     /// Contents in memory, compressed. They are kept by the address of their heads, which the heads beside them hold.
-    variants: Arc<Kept<usize, Arc<Head>>>,
+    variants: Arc<CodedContents<usize, Arc<Head>>>,
     config: FrontCacheConfig,
 }
 
@@ -135,7 +135,7 @@ impl FrontCache {
             invalidations: AtomicU64::new(0),
             boundary,
             inline: memory_object,
-            variants: Kept::new(variant_memory),
+            variants: CodedContents::new(variant_memory),
             config: config.clone(),
         }))
     }

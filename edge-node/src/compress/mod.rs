@@ -2,10 +2,10 @@
 //!
 //! An answer is compressed on its way out, after the front cache, which keeps it as the app gave it. Small bodies that are
 //! there as a whole are compressed at once, all others piece by piece, so that no thread is busy with one for long. What
-//! the cache has in memory it keeps compressed too ([`Kept`]).
+//! the cache has in memory it keeps compressed too ([`CodedContents`]).
 
 mod coder;
-mod kept;
+mod contents;
 mod negotiate;
 mod rules;
 mod stream;
@@ -21,7 +21,7 @@ use http_body::Body as HttpBody;
 use tokio::sync::Semaphore;
 
 pub use self::coder::{Effort, compress};
-pub use self::kept::{Kept, Variant};
+pub use self::contents::{CodedContents, Variant};
 pub use self::negotiate::{Accepts, Coding};
 pub use self::rules::{SMALLEST_BODY, add_vary, eligible, mark};
 use self::stream::Compressed;

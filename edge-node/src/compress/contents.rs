@@ -20,7 +20,7 @@ const LARGEST: usize = 8 << 20;
 const QUEUE: usize = 16;
 
 /// Compressed contents by key. `V` is kept beside them.
-pub struct Kept<K, V> {
+pub struct CodedContents<K, V> {
     contents: Cache<(K, Coding), (V, Option<Bytes>)>,
     largest: usize,
     making: Mutex<HashSet<(K, Coding)>>,
@@ -38,7 +38,7 @@ pub enum Variant {
     Missing,
 }
 
-impl<K, V> Kept<K, V>
+impl<K, V> CodedContents<K, V>
 where
     K: Copy + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
@@ -112,7 +112,7 @@ where
 
 /// A variant that is being made.
 struct Making<'a, K: Copy + Eq + Hash + Send + Sync + 'static, V: Clone + Send + Sync + 'static> {
-    kept: &'a Kept<K, V>,
+    kept: &'a CodedContents<K, V>,
     what: (K, Coding),
 }
 
@@ -128,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_variant_is_made_once_and_found_while_it_is_right() {
-        let kept: Arc<Kept<u8, u8>> = Kept::new(1 << 20);
+        let kept: Arc<CodedContents<u8, u8>> = CodedContents::new(1 << 20);
         let text = Bytes::from("text ".repeat(1000));
         assert_eq!(kept.get(1, Coding::Gzip, |_| true), Variant::Missing);
         let made = kept.make(1, Coding::Gzip, 7, text.clone()).unwrap();
