@@ -19,7 +19,7 @@ pub struct Program {
 }
 
 /// What the tests need.
-pub const FOR_TESTS: [Program; 9] = [
+pub const FOR_TESTS: [Program; 8] = [
     Program { name: "cc", package: "gcc libc6-dev", purpose: "C code in dependencies" },
     Program { name: "c++", package: "g++", purpose: "linking V8" },
     Program { name: "node", package: "nodejs", purpose: "npm, and projects that bundle with esbuild" },
@@ -28,15 +28,17 @@ pub const FOR_TESTS: [Program; 9] = [
     Program { name: "openssl", package: "openssl", purpose: "certificates for tests, and a look at TLS handshakes" },
     Program { name: "wrk", package: "wrk", purpose: "the load under which the system tests deploy" },
     Program { name: "h2load", package: "nghttp2-client", purpose: "the same over HTTP/2" },
-    Program { name: "chromium", package: "chromium", purpose: "a browser that loads pages over HTTP/2 and HTTP/3" },
 ];
 
 /// What single tests need, which say that they are skipped without it.
-pub const FOR_SOME_TESTS: [Program; 1] = [Program {
-    name: "pebble",
-    package: "pebble",
-    purpose: "the certificate authority that the tests of ACME order from",
-}];
+pub const FOR_SOME_TESTS: [Program; 2] = [
+    Program {
+        name: "pebble",
+        package: "pebble",
+        purpose: "the certificate authority that the tests of ACME order from",
+    },
+    Program { name: "chromium", package: "chromium", purpose: "a browser that loads pages over HTTP/2 and HTTP/3" },
+];
 
 /// The version of cargo-deny that `deny.toml` is written for.
 const CARGO_DENY: &str = "0.20.2";
