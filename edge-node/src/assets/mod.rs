@@ -22,6 +22,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+use self::store::IN_MEMORY;
 pub use self::store::{AssetStore, AssetUnavailable, Content, LocalAsset};
 use crate::body::Outgoing;
 use crate::cache::content;
@@ -217,13 +218,16 @@ impl VersionAssets {
         file: &File,
     ) -> Result<Option<(Coding, bytes::Bytes)>, AssetUnavailable> {
         let Some(coding) = request.accepts.best(Coding::SMALLEST) else { return Ok(None) };
-        if request.headers.contains_key(http::header::RANGE) || !self.store.variants.takes(file.size) {
+        if request.headers.contains_key(http::header::RANGE)
+            || file.size > IN_MEMORY
+            || !self.store.variants.takes(file.size)
+        {
             return Ok(None);
         }
         let get = || self.store.variants.get(file.hash, coding, |()| true);
         let ready = match get() {
             Variant::Missing => {
-                let content = self.store.whole(file.hash, file.size).await?;
+                let Content::Memory(content) = self.store.content(file.hash, file.size).await? else { return Ok(None) };
                 match self.store.variants.make(file.hash, coding, (), content) {
                     Some(made) => {
                         // Whoever does not get it in time gets it next time.

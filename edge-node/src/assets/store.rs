@@ -13,6 +13,7 @@ use atoll_bundle::BundleHash;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
+use tokio::sync::Semaphore;
 
 use crate::bundles::{off_thread, write_durably};
 use crate::compress::CodedContents;
@@ -22,8 +23,12 @@ use crate::follow::client::{ClientError, ControlPlaneClient};
 const GRACE: Duration = Duration::from_secs(600);
 /// Objects fetched at once for one version.
 const PARALLEL: usize = 8;
+/// Objects fetched at once for all versions; each is in memory for as long.
+const FETCHES: usize = 8;
+/// Large files whose content is checked at once; each is in memory for as long.
+const CHECKS: usize = 2;
 /// Files up to this size are kept in memory, bytes.
-const IN_MEMORY: u64 = 2 << 20;
+pub(super) const IN_MEMORY: u64 = 2 << 20;
 
 /// Why a static file or manifest cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +113,8 @@ pub struct AssetStore {
     contents: Cache<BundleHash, Bytes>,
     /// Files too large for memory whose content has been checked since the node started.
     checked: Mutex<HashSet<BundleHash>>,
+    checks: Semaphore,
+    fetches: Semaphore,
     /// Compressed contents.
     pub(super) variants: Arc<CodedContents<BundleHash, ()>>,
 }
@@ -124,6 +131,8 @@ impl AssetStore {
             sites: Mutex::default(),
             contents: Cache::builder().max_capacity(memory).weigher(weight).build(),
             checked: Mutex::default(),
+            checks: Semaphore::new(CHECKS),
+            fetches: Semaphore::new(FETCHES),
             variants: CodedContents::new(memory),
         })
     }
@@ -181,30 +190,38 @@ impl AssetStore {
         if let Some(bytes) = self.contents.get(&hash) {
             return Ok(Content::Memory(bytes));
         }
-        if size > IN_MEMORY
-            && lock(&self.checked).contains(&hash)
+        if let Some((bytes, whole)) = self.local_content(hash).await {
+            if whole && size <= IN_MEMORY {
+                self.contents.insert(hash, bytes.clone());
+            }
+            return Ok(Content::Memory(bytes));
+        }
+        if size > IN_MEMORY && self.dir.is_some() {
+            return self.large(hash, size).await;
+        }
+        let bytes = self.object(hash, MAX_FILE).await?;
+        self.contents.insert(hash, bytes.clone());
+        Ok(Content::Memory(bytes))
+    }
+
+    /// A file that is read piece by piece, after its content has been checked once.
+    async fn large(&self, hash: BundleHash, size: u64) -> Result<Content, AssetUnavailable> {
+        if lock(&self.checked).contains(&hash)
             && let Some(file) = self.open(hash).await
         {
             return Ok(Content::Disk(Arc::new(file), size));
         }
-        let (bytes, whole) = match self.local_content(hash).await {
-            Some(local) => local,
-            None => (self.object(hash, MAX_FILE).await?, true),
-        };
-        if whole && bytes.len() as u64 <= IN_MEMORY {
-            self.contents.insert(hash, bytes.clone());
-        } else if whole {
-            lock(&self.checked).insert(hash);
+        {
+            // It is never closed.
+            let _turn = self.checks.acquire().await;
+            let checked = lock(&self.checked).contains(&hash);
+            if !checked || self.open(hash).await.is_none() {
+                self.object(hash, MAX_FILE).await?;
+                lock(&self.checked).insert(hash);
+            }
         }
-        Ok(Content::Memory(bytes))
-    }
-
-    /// All of a file.
-    pub async fn whole(&self, hash: BundleHash, size: u64) -> Result<Bytes, AssetUnavailable> {
-        match self.content(hash, size).await? {
-            Content::Memory(bytes) => Ok(bytes),
-            Content::Disk(..) => self.object(hash, MAX_FILE).await,
-        }
+        let file = self.open(hash).await.ok_or(AssetUnavailable::Missing(hash))?;
+        Ok(Content::Disk(Arc::new(file), size))
     }
 
     /// What a local file has now, and whether that is what it had when it was taken note of.
@@ -222,9 +239,7 @@ impl AssetStore {
     }
 
     async fn open(&self, hash: BundleHash) -> Option<File> {
-        let is_local = lock(&self.local).get(hash).is_some();
-        // A local file may have changed since it was checked.
-        let path = if is_local { None } else { self.path(hash) }?;
+        let path = self.path(hash)?;
         off_thread(move || File::open(path).ok()).await
     }
 
@@ -243,6 +258,8 @@ impl AssetStore {
 
     async fn fetch(&self, hash: BundleHash) -> Result<Bytes, AssetUnavailable> {
         let origin = self.origin.as_ref().ok_or(AssetUnavailable::Missing(hash))?;
+        // It is never closed.
+        let _turn = self.fetches.acquire().await;
         let bytes = origin.asset(hash).await.map_err(|source| AssetUnavailable::Fetch { hash, source })?;
         let path = self.path(hash);
         off_thread(move || {
@@ -330,17 +347,22 @@ mod tests {
         let hashes = [keep(dir.path(), &small), keep(dir.path(), &large)];
         for (hash, content) in hashes.iter().zip([&small, &large]) {
             for _ in 0..2 {
-                let whole = store.whole(*hash, content.len() as u64).await.unwrap();
-                assert_eq!(&whole[..], &content[..]);
+                match store.content(*hash, content.len() as u64).await.unwrap() {
+                    Content::Memory(bytes) => assert_eq!(&bytes[..], &content[..]),
+                    Content::Disk(file, length) => {
+                        let mut bytes = vec![0; content.len()];
+                        std::os::unix::fs::FileExt::read_exact_at(&*file, &mut bytes, 0).unwrap();
+                        assert!(bytes == *content && length == 3 << 20);
+                    }
+                }
             }
         }
-        assert!(
-            matches!(store.content(hashes[1], 3 << 20).await.unwrap(), Content::Disk(_, length) if length == 3 << 20)
-        );
         let store = AssetStore::new(Some(dir.path().into()), None, 1 << 20);
         fs::write(dir.path().join(hashes[0].to_string()), "other").unwrap();
         assert!(matches!(store.content(hashes[0], 10).await, Err(AssetUnavailable::Missing(_))));
         assert!(!dir.path().join(hashes[0].to_string()).exists());
+        fs::write(dir.path().join(hashes[1].to_string()), "other").unwrap();
+        assert!(matches!(store.content(hashes[1], 3 << 20).await, Err(AssetUnavailable::Missing(_))));
     }
 
     #[tokio::test]
