@@ -40,6 +40,35 @@ fn variables_and_secrets_reach_env() {
     eventually("the secret is gone", || env()["PASSWORD"].is_null().then_some(()));
 }
 
+#[test]
+fn services_of_the_project_file_lead_to_other_apps() {
+    let up = Up::start();
+    let front = Project::new("front")
+        .file(
+            "src/index.ts",
+            "export default { async fetch(request: Request, env: any) {\n\
+             const answer = await env.BACK.fetch(\"http://any/where\");\n\
+             return new Response(`${await answer.text()} ${await env.SUMS.add(40, 2)} ${await env.SELF.fetch(\"http://x/\").then((r: Response) => r.status)}`);\n\
+             } };\n\
+             export const other = { fetch: () => new Response(null, { status: 204 }) };\n",
+        )
+        .wrangler(
+            "services = [\n  { binding = \"BACK\", service = \"back\" },\n  { binding = \"SUMS\", service = \"back\", entrypoint = \"Sums\" },\n  \
+             { binding = \"SELF\", service = \"front\", entrypoint = \"other\" },\n]\n",
+        );
+    let arguments = ["deploy", front.path().to_str().unwrap()];
+    up.run(&arguments).fails_saying(&["\"back\"", "no such app", "deploy it first"]);
+    let back = Project::new("back").file(
+        "src/index.ts",
+        "import { WorkerEntrypoint } from \"cloudflare:workers\";\n\
+         export class Sums extends WorkerEntrypoint { add(a: number, b: number) { return a + b } }\n\
+         export default { fetch: (request: Request) => new Response(new URL(request.url).pathname) };\n",
+    );
+    up.deploy(back.path());
+    up.deploy(front.path());
+    up.get("front", "/").expect(200, "/where 42 204");
+}
+
 /// All files below a folder.
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

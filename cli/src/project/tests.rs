@@ -183,10 +183,42 @@ fn crons_are_checked() {
     };
     let project = read("['*/5 * * * *', '0 0 1 * MON-FRI', '*/5 * * * *']").unwrap();
     assert_eq!(project.crons, ["*/5 * * * *", "0 0 1 * MON-FRI"]);
+    assert_eq!(project.config(None).crons, project.crons);
     assert_eq!(project.warnings, Vec::<String>::new());
     assert_eq!(read("[]").unwrap().warnings, Vec::<String>::new());
     for wrong in ["['every day']", "['61 * * * *']", "['0 */5 * * * *']", "[7]", "'* * * * *'"] {
         let error = read(wrong).unwrap_err().to_string();
         assert!(error.contains("triggers.crons") && error.contains("line 5"), "{error}");
+    }
+}
+
+#[test]
+fn services_are_bound_by_name() {
+    let read = |services: &str| {
+        let text = format!(
+            "{{ \"name\": \"a\", \"main\": \"i.js\", \"compatibility_date\": \"2026-01-01\",\n \"services\": {services},\n \"env\": {{ \"x\": {{}} }} }}"
+        );
+        parse(&text, "wrangler.json", None, "2026-01-01")
+    };
+    let project = read(
+        "[{ \"binding\": \"B\", \"service\": \"back\" }, { \"binding\": \"N\", \"service\": \"back\", \"entrypoint\": \"Named\", \"environment\": \"staging\" }]",
+    )
+    .unwrap();
+    assert_eq!(project.warnings, Vec::<String>::new());
+    let services = &project.config(None).services;
+    assert_eq!((services["B"].service.as_str(), services["B"].entrypoint()), ("back", "default"));
+    assert_eq!((services["N"].service.as_str(), services["N"].entrypoint()), ("back-staging", "Named"));
+    assert!(read("[]").unwrap().services.is_empty());
+    assert!(read("[{ \"binding\": \"B\", \"service\": \"s\", \"props\": 1 }]").unwrap().warnings[0].contains("props"));
+    for wrong in [
+        "{}",
+        "[1]",
+        "[{ \"binding\": \"B\" }]",
+        "[{ \"service\": \"s\" }]",
+        "[{ \"binding\": \"B\", \"service\": 1 }]",
+        "[{ \"binding\": \"B\", \"service\": \"s\" }, { \"binding\": \"B\", \"service\": \"t\" }]",
+    ] {
+        let error = read(wrong).unwrap_err().to_string();
+        assert!(error.contains("services") && error.contains("line 2"), "{error}");
     }
 }
