@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::header::{
-    AGE, CONNECTION, CONTENT_LENGTH, DATE, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AGE, CONNECTION, CONTENT_LENGTH, DATE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -56,9 +57,13 @@ impl Head {
         for name in &storable.withheld {
             headers.remove(name);
         }
-        const NOT_STORED: [HeaderName; 10] = [
+        const NOT_STORED: [HeaderName; 14] = [
             AGE,
             CONNECTION,
+            HeaderName::from_static("keep-alive"),
+            HeaderName::from_static("proxy-connection"),
+            HeaderName::from_static("proxy-authentication-info"),
+            PROXY_AUTHORIZATION,
             CONTENT_LENGTH,
             PROXY_AUTHENTICATE,
             TE,
@@ -69,6 +74,11 @@ impl Head {
             ATOLL_CDN_CACHE_CONTROL,
         ];
         let tags = purge::tags(headers.get_all(&CACHE_TAG).iter().map(HeaderValue::as_bytes));
+        // What is for the connection alone (RFC 9111 §3.1).
+        let named = response.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        for name in named.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
+            headers.remove(name);
+        }
         for name in &NOT_STORED {
             headers.remove(name);
         }

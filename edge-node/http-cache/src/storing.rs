@@ -1,6 +1,6 @@
 //! Whether a response may be stored (RFC 9111 §3), and what it may then be used for.
 
-use http::header::{AGE, AUTHORIZATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE, VARY};
+use http::header::{AGE, AUTHORIZATION, CACHE_CONTROL, DATE, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use crate::cache_control::{self, MAX_SECONDS, ResponseDirectives};
@@ -24,6 +24,8 @@ pub enum Refusal {
     SetCookie,
     /// The request had `Authorization`, and nothing says that the answer is for others too (RFC 9111 §3.5).
     Authorization,
+    /// The request said `no-store` (RFC 9111 §5.2.1.5).
+    Request,
     /// It says neither how long it is fresh nor how to validate it.
     NoFreshness,
     /// `Vary: *`, or so much of it that no other request would match.
@@ -39,6 +41,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether it says nothing of what others would get: the status, the method or the request alone decided.
+    pub fn is_of_this_request(self) -> bool {
+        matches!(self, Self::Status | Self::Method | Self::Request | Self::Authorization)
+    }
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,6 +56,7 @@ impl Refusal {
             Self::NotShared => "not-shared",
             Self::SetCookie => "set-cookie",
             Self::Authorization => "authorization",
+            Self::Request => "request-no-store",
             Self::NoFreshness => "no-freshness",
             Self::Vary => "vary",
             Self::TooLarge => "too-large",
@@ -77,7 +85,7 @@ const MAX_VARY: usize = 16;
 
 /// Whether any field of the response could allow storing it: cheap, for responses of apps that never do.
 pub fn could_be_stored(headers: &HeaderMap) -> bool {
-    [http::header::CACHE_CONTROL, EXPIRES, targeted::CDN_CACHE_CONTROL, targeted::ATOLL_CDN_CACHE_CONTROL]
+    [CACHE_CONTROL, EXPIRES, targeted::CDN_CACHE_CONTROL, targeted::ATOLL_CDN_CACHE_CONTROL]
         .iter()
         .any(|name| headers.contains_key(name))
 }
@@ -97,6 +105,9 @@ pub fn judge(
     }
     if !is_storable(status) {
         return Err(Refusal::Status);
+    }
+    if request.contains_key(CACHE_CONTROL) && cache_control::of_request(request).no_store {
+        return Err(Refusal::Request);
     }
     let targeted = targeted::of_response(response);
     let is_targeted = targeted.is_some();

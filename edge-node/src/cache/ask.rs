@@ -160,7 +160,8 @@ impl Asked {
         let conditional = [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|name| self.headers.contains_key(name));
         let reusable = stale.is_none_or(|entry| !entry.head.policy.validate_always);
         let whole = self.method == Method::GET && (stale.is_some() || !conditional);
-        self.wants.share && whole && reusable && !self.cache.store.is_uncacheable(&self.key, now())
+        let share = self.wants.share && !self.wants.directives.no_store;
+        share && whole && reusable && !self.cache.store.is_uncacheable(&self.key, now())
     }
 
     /// What is stored, in memory or on disk.
@@ -322,7 +323,7 @@ impl Asking {
                 self.store(response, storable, hold)
             }
             Err(refusal) => {
-                if asked.method == Method::GET {
+                if !refusal.is_of_this_request() {
                     version.note(false);
                 }
                 self.refuse(response, refusal).await
@@ -333,7 +334,7 @@ impl Asking {
     /// Passes an answer on that is not stored.
     async fn refuse(mut self, mut response: Response<Outgoing>, refusal: Refusal) -> Concluded {
         let status = response.status();
-        let passing = status.is_server_error() || refusal == Refusal::Status || refusal == Refusal::Method;
+        let passing = status.is_server_error() || refusal.is_of_this_request();
         if !passing {
             // What is stored is not what the app would answer now.
             if self.stale.is_some() {

@@ -245,7 +245,8 @@ impl FrontCache {
         if self.config.client_directives {
             return read;
         }
-        RequestDirectives { only_if_cached: read.only_if_cached, ..RequestDirectives::default() }
+        let RequestDirectives { only_if_cached, no_store, .. } = read;
+        RequestDirectives { only_if_cached, no_store, ..RequestDirectives::default() }
     }
 
     fn assess(&self, head: &Head, directives: &RequestDirectives, now: UnixMillis) -> Use {
