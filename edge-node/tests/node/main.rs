@@ -8,6 +8,7 @@ mod certificates;
 mod compression;
 mod conformance;
 mod egress;
+mod faults;
 mod following;
 mod listeners;
 mod origins;
@@ -63,6 +64,8 @@ const TESTS: &[Test] = tests! {
         have_a_variant_for_every_coding, outlive_the_control_plane;
     compression: is_as_the_client_takes_it, leaves_alone_what_it_should, does_not_delay_streams,
         is_kept_with_what_is_cached;
+    faults: stores_nothing_that_an_origin_cuts_short, waits_for_a_slow_origin_only_where_it_must,
+        stands_in_for_a_dead_origin, goes_on_when_the_disk_is_full;
     websocket: carries_messages, refuses_wrong_handshakes, refuses_hostile_frames, outlives_the_limits_of_requests,
         closes_when_the_isolate_dies, gives_up_a_client_that_does_not_read, says_that_it_goes, reaches_other_hosts,
         speaks_over_http2;
