@@ -83,13 +83,16 @@ pub fn content_type(name: &str) -> Option<&'static str> {
 /// Whether content of a media type gets smaller by compression: text, and what is written as text. What is compressed
 /// already (images, audio, video, archives, WOFF) is not, and neither is what is not known.
 pub fn is_compressible(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    if kind.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("text/")) {
+        return true;
+    }
+    let kind = kind.to_ascii_lowercase();
     let Some((family, name)) = kind.split_once('/') else { return false };
     if name.ends_with("+json") || name.ends_with("+xml") || name.ends_with("+text") {
         return true;
     }
     match family {
-        "text" => true,
         "application" => matches!(
             name,
             "json"
