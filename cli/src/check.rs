@@ -41,7 +41,7 @@ pub struct Checker {
 impl Checker {
     /// A checker with an isolate in waiting.
     pub fn new(engine: &Engine) -> Self {
-        Self { pool: Pool::new(engine, PoolOptions { warm: 1 }) }
+        Self { pool: Pool::new(engine, PoolOptions { warm: 1, code: None }) }
     }
 
     /// Starts the bundle in an isolate with the project's variables and limits, and ends it.

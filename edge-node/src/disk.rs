@@ -136,6 +136,11 @@ impl DataDir {
         self.path.join("assets")
     }
 
+    /// Where compiled code is kept.
+    pub fn code(&self) -> PathBuf {
+        self.path.join("code")
+    }
+
     /// Where the front cache keeps responses.
     pub fn cache(&self) -> PathBuf {
         self.path.join("cache")

@@ -29,6 +29,7 @@ mod listeners;
 mod load;
 mod logs;
 mod node;
+mod precompile;
 mod private;
 mod proxy;
 mod request;

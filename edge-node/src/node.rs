@@ -35,6 +35,7 @@ use crate::follow::{Follower, Status, forward_logs, report};
 use crate::listeners::{Bound, Certificates, ListenAddress, NamedSocket, OnName, Shared, TlsFileError};
 use crate::load::{Load, memory_ceiling};
 use crate::logs::Logs;
+use crate::precompile;
 use crate::private::{self, Private};
 use crate::request::RequestIds;
 use crate::saved::SavedState;
@@ -181,7 +182,8 @@ impl EdgeNode {
         let bundle_memory = config.bundles.cache_mb.saturating_mul(1 << 20);
         let bundle_dir = disk.as_ref().map(|disk| disk.bundles());
         let bundles = Arc::new(BundleStore::new(bundle_dir, client.clone(), bundle_memory));
-        let pool = Pool::new(&engine, PoolOptions { warm: config.isolates.warm });
+        let code = disk.as_ref().map(|disk| disk.code());
+        let pool = Pool::new(&engine, PoolOptions { warm: config.isolates.warm, code });
         let dispatcher = Arc::new(Dispatcher::new(pool, bundles.clone(), &config.isolates));
         services.connect(&serving, &dispatcher);
         let on_name: OnName = {
@@ -289,12 +291,13 @@ impl EdgeNode {
         let (client, status) = (follower.client.clone(), follower.status.subscribe());
         tasks.spawn(report(client.clone(), status, edge_url, config.default_domain.clone(), cancel.clone()));
         tasks.spawn(forward_logs(client, self.logs.clone(), log_queue, cancel.clone()));
-        let stores = (follower.bundles.clone(), follower.assets.clone());
+        let precompile = precompile::run(self.serving.clone(), self.dispatcher.clone());
+        let stores = (follower.bundles.clone(), follower.assets.clone(), self.dispatcher.clone());
         let warm_up = warm_up(stores, follower.disk.clone(), saved.clone(), tasks.clone());
         let cancelled = cancel.clone();
         tasks.spawn(async move {
             tokio::select! {
-                () = warm_up => {}
+                () = async { tokio::join!(warm_up, precompile); } => {}
                 () = cancelled.cancelled() => {}
             }
         });
@@ -472,7 +475,7 @@ async fn tidy(dispatcher: Arc<Dispatcher>, load: Arc<Load>, cancel: Cancellation
 /// Reads the bundles of the last good state into memory, so that first requests need not wait for the disk; then deletes
 /// unused ones from time to time.
 async fn warm_up(
-    (bundles, assets): (Arc<BundleStore>, Arc<AssetStore>),
+    (bundles, assets, dispatcher): (Arc<BundleStore>, Arc<AssetStore>, Arc<Dispatcher>),
     disk: Arc<DataDir>,
     saved: SavedState,
     tasks: TaskTracker,
@@ -488,7 +491,9 @@ async fn warm_up(
         every.tick().await;
         let disk = disk.clone();
         if let Ok(Some(state)) = tasks.spawn_blocking(move || disk.load()).await {
-            bundles.sweep(state.bundles()).await;
+            let needed = state.bundles();
+            bundles.sweep(needed.clone()).await;
+            dispatcher.sweep(needed).await;
             assets.sweep(state.manifests()).await;
         }
     }

@@ -109,10 +109,14 @@ impl AppEntry {
         self.versions.get(&rollout::choose(&self.name, &self.source.targets, client)?)
     }
 
+    /// The versions that a client may be given.
+    pub fn in_service(&self) -> impl Iterator<Item = &Arc<VersionEntry>> {
+        self.source.targets.iter().filter_map(|target| self.versions.get(&target.version))
+    }
+
     /// The cron expressions of the versions in service that are due in this minute since the Unix epoch.
     pub fn due(&self, minute: u64) -> BTreeSet<&str> {
-        let versions = self.source.targets.iter().filter_map(|target| self.versions.get(&target.version));
-        let crons = versions.flat_map(|version| version.crons.iter());
+        let crons = self.in_service().flat_map(|version| version.crons.iter());
         crons.filter(|(_, schedule)| schedule.is_due(minute)).map(|(text, _)| &**text).collect()
     }
 

@@ -1,53 +1,206 @@
-//! Compiled code by bundle hash and module name, shared by the isolates of a process.
+//! Compiled code by bundle hash and module name, shared by the isolates of a process and kept on disk.
 //!
 //! V8's own check of a code cache compares little more than the source's length, so a cache is only ever found under the
-//! content hash of its bundle, and it never comes from a tenant: bytecode is trusted input.
+//! content hash of its bundle, and it never comes from a tenant: bytecode is trusted input. A file is read only when it is
+//! whole and was made by this very engine with these very flags; else it is as if it were not there.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use atoll_bundle::BundleHash;
+use deno_core::v8;
 
 use crate::wasm_cache::WasmCache;
 
-/// Code caches within a budget of bytes. When the budget is passed, all bundles but the newest are forgotten.
-#[derive(Debug)]
+/// What a file begins with.
+const MAGIC: &[u8; 8] = b"atollc01";
+
+/// The code of one bundle's modules by name.
+pub(crate) type Code = BTreeMap<String, Vec<u8>>;
+
+/// Code caches within a budget of bytes. When the budget is passed, the bundles used longest ago are forgotten.
 pub(crate) struct CodeCache {
     /// Compiled WebAssembly, within a budget of the same size.
     pub(crate) wasm: WasmCache,
     budget: usize,
     entries: Mutex<Entries>,
+    directory: Option<PathBuf>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Entries {
+    clock: u64,
     bytes: usize,
-    bundles: HashMap<BundleHash, HashMap<String, Vec<u8>>>,
+    bundles: BTreeMap<BundleHash, Entry>,
+}
+
+struct Entry {
+    code: Arc<Code>,
+    /// It has the functions that requests call.
+    seasoned: bool,
+    used: u64,
+}
+
+fn size(code: &Code) -> usize {
+    code.values().map(Vec::len).sum()
+}
+
+impl Entries {
+    fn get(&mut self, bundle: &BundleHash) -> Option<Arc<Code>> {
+        self.clock += 1;
+        let entry = self.bundles.get_mut(bundle)?;
+        entry.used = self.clock;
+        Some(entry.code.clone())
+    }
+
+    fn insert(&mut self, bundle: BundleHash, code: Arc<Code>, seasoned: bool, budget: usize) {
+        if let Some(replaced) = self.bundles.remove(&bundle) {
+            self.bytes -= size(&replaced.code);
+        }
+        let bytes = size(&code);
+        if bytes > budget {
+            return;
+        }
+        while self.bytes + bytes > budget {
+            let oldest = self.bundles.iter().min_by_key(|(_, entry)| entry.used).map(|(hash, _)| *hash);
+            let Some(entry) = oldest.and_then(|hash| self.bundles.remove(&hash)) else { break };
+            self.bytes -= size(&entry.code);
+        }
+        self.clock += 1;
+        self.bytes += bytes;
+        self.bundles.insert(bundle, Entry { code, seasoned, used: self.clock });
+    }
 }
 
 impl CodeCache {
-    /// A cache of at most `budget` bytes.
-    pub(crate) fn new(budget: usize) -> Self {
-        Self { wasm: WasmCache::new(budget), budget, entries: Mutex::default() }
+    /// A cache of at most `budget` bytes in memory, which also keeps files in a directory when there is one.
+    pub(crate) fn new(budget: usize, directory: Option<PathBuf>) -> Self {
+        Self { wasm: WasmCache::new(budget), budget, entries: Mutex::default(), directory }
+    }
+
+    fn entries(&self) -> std::sync::MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bundle(&self, bundle: &BundleHash) -> Option<Arc<Code>> {
+        if let Some(code) = self.entries().get(bundle) {
+            return Some(code);
+        }
+        let path = self.path(bundle)?;
+        let file = fs::read(&path).ok()?;
+        let Some((code, seasoned)) = decode(&file, engine_tag()) else {
+            tracing::debug!(path = %path.display(), "compiled code of another engine or a torn file is removed");
+            let _ = fs::remove_file(&path);
+            return None;
+        };
+        let code = Arc::new(code);
+        self.entries().insert(*bundle, code.clone(), seasoned, self.budget);
+        Some(code)
+    }
+
+    /// Whether there is code for a bundle.
+    pub(crate) fn has(&self, bundle: &BundleHash) -> bool {
+        self.bundle(bundle).is_some()
     }
 
     pub(crate) fn get(&self, bundle: &BundleHash, module: &str) -> Option<Vec<u8>> {
-        let entries = self.entries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        entries.bundles.get(bundle)?.get(module).cloned()
+        self.bundle(bundle)?.get(module).cloned()
     }
 
+    /// Adds the code of one module, in memory.
     pub(crate) fn put(&self, bundle: &BundleHash, module: &str, code: &[u8]) {
-        let mut entries = self.entries.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if entries.bytes + code.len() > self.budget {
-            entries.bundles.retain(|hash, _| hash == bundle);
-            entries.bytes = entries.bundles.values().flat_map(HashMap::values).map(Vec::len).sum();
-            if entries.bytes + code.len() > self.budget {
-                return;
+        let mut entries = self.entries();
+        let mut all = entries.get(bundle).map(|code| (*code).clone()).unwrap_or_default();
+        all.insert(module.to_owned(), code.to_vec());
+        entries.insert(*bundle, Arc::new(all), false, self.budget);
+    }
+
+    /// Whether the code of a bundle, which is there, lacks the functions that requests call. Says so once.
+    pub(crate) fn wants_seasoning(&self, bundle: &BundleHash) -> bool {
+        self.entries().bundles.get_mut(bundle).is_some_and(|entry| !std::mem::replace(&mut entry.seasoned, true))
+    }
+
+    /// Keeps the code of a bundle, in memory and on disk; `seasoned` when it has the functions that requests call.
+    pub(crate) fn keep(&self, bundle: &BundleHash, code: Code, seasoned: bool) {
+        if let Some(path) = self.path(bundle)
+            && let Err(error) = write(&path, &encode(&code, seasoned, engine_tag()))
+        {
+            tracing::warn!(%error, path = %path.display(), "compiled code could not be written");
+        }
+        self.entries().insert(*bundle, Arc::new(code), seasoned, self.budget);
+    }
+
+    /// Deletes the files of bundles that are not needed.
+    pub(crate) fn sweep(&self, needed: &dyn Fn(&BundleHash) -> bool) {
+        let Some(directory) = &self.directory else { return };
+        for entry in fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
+            let hash = entry.file_name().to_str().and_then(|name| name.parse::<BundleHash>().ok());
+            if hash.is_none_or(|hash| !needed(&hash)) {
+                // It is tried again with the next sweep.
+                let _ = fs::remove_file(entry.path());
             }
         }
-        let replaced = entries.bundles.entry(*bundle).or_default().insert(module.to_owned(), code.to_vec());
-        entries.bytes = entries.bytes + code.len() - replaced.map_or(0, |old| old.len());
     }
+
+    fn path(&self, bundle: &BundleHash) -> Option<PathBuf> {
+        self.directory.as_ref().map(|directory| directory.join(bundle.to_string()))
+    }
+}
+
+/// Stands for V8's version and flags.
+fn engine_tag() -> u32 {
+    v8::script_compiler::cached_data_version_tag()
+}
+
+/// A file is whole or not there, but may be lost with the power: it can be made again.
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, content)?;
+    fs::rename(&temporary, path)
+}
+
+/// Magic, tag, whether it is seasoned, then name and code of each module with their lengths before them, then the SHA-256 of all that.
+fn encode(code: &Code, seasoned: bool, tag: u32) -> Vec<u8> {
+    let mut out = Vec::with_capacity(size(code) + 64 * (code.len() + 1));
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&tag.to_le_bytes());
+    out.push(u8::from(seasoned));
+    for (name, code) in code {
+        for part in [name.as_bytes(), code] {
+            out.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            out.extend_from_slice(part);
+        }
+    }
+    let hash = BundleHash::of(&out);
+    out.extend_from_slice(hash.as_bytes());
+    out
+}
+
+fn decode(file: &[u8], tag: u32) -> Option<(Code, bool)> {
+    let (content, hash) = file.split_at_checked(file.len().checked_sub(32)?)?;
+    let rest = content.strip_prefix(MAGIC)?.strip_prefix(&tag.to_le_bytes())?;
+    if BundleHash::of(content).as_bytes() != hash {
+        return None;
+    }
+    let (seasoned, mut rest) = rest.split_first()?;
+    let mut part = || {
+        let (length, after) = rest.split_first_chunk::<8>()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let (part, after) = after.split_at_checked(length)?;
+        rest = after;
+        Some(part)
+    };
+    let mut code = Code::new();
+    while let Some(name) = part() {
+        code.insert(String::from_utf8(name.to_vec()).ok()?, part()?.to_vec());
+    }
+    Some((code, *seasoned != 0))
 }
 
 #[cfg(test)]
@@ -55,16 +208,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_to_its_budget_and_forgets_other_bundles_first() {
-        let (a, b) = (BundleHash::of(b"a"), BundleHash::of(b"b"));
-        let cache = CodeCache::new(10);
-        cache.put(&a, "m", &[1; 6]);
-        cache.put(&b, "m", &[2; 6]);
-        assert_eq!(cache.get(&a, "m"), None);
-        assert_eq!(cache.get(&b, "m"), Some(vec![2; 6]));
-        cache.put(&b, "n", &[3; 6]);
-        assert_eq!(cache.get(&b, "n"), None, "one bundle alone cannot pass the budget either");
-        cache.put(&b, "m", &[4; 8]);
-        assert_eq!(cache.get(&b, "m"), Some(vec![2; 6]));
+    fn keeps_to_its_budget_and_forgets_what_was_used_longest_ago() {
+        let [a, b, c] = ["a", "b", "c"].map(|name| BundleHash::of(name.as_bytes()));
+        let cache = CodeCache::new(10, None);
+        cache.put(&a, "m", &[1; 4]);
+        cache.put(&b, "m", &[2; 4]);
+        assert_eq!(cache.get(&a, "m"), Some(vec![1; 4]));
+        cache.put(&c, "m", &[3; 4]);
+        assert_eq!(cache.get(&b, "m"), None);
+        assert_eq!((cache.get(&a, "m"), cache.get(&c, "m")), (Some(vec![1; 4]), Some(vec![3; 4])));
+        cache.put(&a, "n", &[4; 8]);
+        assert!(!cache.has(&a), "one bundle alone cannot pass the budget either");
+        assert!(cache.has(&c));
+    }
+
+    #[test]
+    fn a_file_is_read_only_when_it_is_whole_and_of_this_engine() {
+        let code = Code::from([("a".to_owned(), vec![1, 2, 3]), ("b/c.js".to_owned(), vec![])]);
+        let file = encode(&code, true, 7);
+        assert_eq!(decode(&file, 7), Some((code, true)));
+        assert_eq!(decode(&file, 8), None);
+        assert!((0..file.len()).all(|length| decode(&file[..length], 7).is_none()));
+        for at in 0..file.len() {
+            let mut damaged = file.clone();
+            damaged[at] ^= 1;
+            assert_eq!(decode(&damaged, 7), None, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_on_disk_is_there_after_a_restart_until_it_is_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| BundleHash::of(name.as_bytes()));
+        let open = || CodeCache::new(100, Some(directory.path().join("code")));
+        let cache = open();
+        cache.keep(&a, Code::from([("m".to_owned(), vec![1; 4])]), false);
+        cache.keep(&b, Code::from([("m".to_owned(), vec![2; 4])]), true);
+        let cache = open();
+        assert_eq!(cache.get(&a, "m"), Some(vec![1; 4]));
+        assert!(cache.has(&b));
+        assert!(cache.wants_seasoning(&a) && !cache.wants_seasoning(&a) && !cache.wants_seasoning(&b));
+        open().sweep(&|hash| *hash == a);
+        assert!(open().has(&a));
+        assert!(!open().has(&b));
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use atoll_bundle::Bundle;
 use atoll_node::Compatibility;
 use atoll_web::event::{Event, HandlerError};
 use atoll_web::{IsolateContext, requests};
@@ -18,7 +19,8 @@ use deno_core::v8;
 use deno_core::{JsRuntime, ModuleId, OpState, PollEventLoopOptions, RuntimeOptions};
 
 use crate::builtins::Builtins;
-use crate::code_cache::CodeCache;
+use crate::code_cache::{Code, CodeCache};
+use crate::compile;
 use crate::isolate::{Responder, Shared};
 use crate::loader::{BundleLoader, evaluate_custom_module, module_url};
 use crate::memory::{Account, Guard, allocator, measure};
@@ -214,6 +216,17 @@ impl Core {
     /// Finds the handler among the entry's exports.
     pub(crate) fn start(&mut self, id: ModuleId, budget: Duration) -> Result<(), HandlerError> {
         self.call_with_namespace(id, |functions| &functions.start, budget).0
+    }
+
+    /// The compiled code of the bundle's modules as it is now, with the functions that have been called; modules that do not
+    /// compile are left out.
+    pub(crate) fn compiled(&mut self, bundle: &Bundle, budget: Duration) -> Code {
+        let Self { runtime, bracket, .. } = self;
+        let (code, _) = bracket.turn(budget, || {
+            deno_core::scope!(scope, runtime);
+            compile::compiled(scope, bundle)
+        });
+        code
     }
 
     fn call_with_namespace(

@@ -15,11 +15,16 @@ use tokio::sync::mpsc;
 
 use crate::Worker;
 use crate::batch::{Batched, Hub};
+use crate::code_cache::CodeCache;
+use crate::compile;
 use crate::core::{Core, millis};
 use crate::isolate::{Fetch, Message, Phase, Shared, Ticket};
 
 /// How many events are dispatched before the event loop is driven again.
 const BATCH: usize = 64;
+
+/// After so many requests the functions that requests call are taken to be compiled.
+const SEASONED: u32 = 4;
 
 /// How long the first answer of a batch waits for the others at most, while further events are dispatched.
 const HOLD: Duration = Duration::from_micros(200);
@@ -29,9 +34,19 @@ pub(crate) struct Claim {
     pub(crate) worker: Worker,
     pub(crate) shared: Arc<Shared>,
     pub(crate) receiver: mpsc::UnboundedReceiver<Message>,
-    pub(crate) cache: Arc<crate::code_cache::CodeCache>,
+    pub(crate) cache: Arc<CodeCache>,
+    pub(crate) purpose: Purpose,
     /// When the claim was made.
     pub(crate) made: Instant,
+}
+
+/// What an isolate is claimed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To answer events.
+    Serve,
+    /// To start the worker once, so that there is compiled code for those that serve.
+    Compile,
 }
 
 /// A request the isolate has begun with.
@@ -48,6 +63,11 @@ struct Hosted {
     worker: Worker,
     shared: Arc<Shared>,
     receiver: mpsc::UnboundedReceiver<Message>,
+    cache: Arc<CodeCache>,
+    /// Requests finished.
+    finished: u32,
+    /// What they called need not be added to the compiled code any more.
+    seasoned: bool,
     released: bool,
     /// The isolate was condemned within the turn of one request, which has been told.
     alone_to_blame: bool,
@@ -62,10 +82,10 @@ struct Hosted {
 
 /// Runs a claimed isolate to its end.
 pub(crate) async fn run(mut core: Core, claim: Claim) {
-    let Claim { worker, shared, mut receiver, cache, made } = claim;
+    let Claim { worker, shared, mut receiver, cache, purpose, made } = claim;
     let mut phases = Phases { claimed: made.elapsed(), ..Phases::default() };
     let adopting = Instant::now();
-    core.adopt(&worker, shared.clone(), cache);
+    core.adopt(&worker, shared.clone(), cache.clone());
     phases.adopted = adopting.elapsed();
     let started = tokio::select! {
         biased;
@@ -87,7 +107,16 @@ pub(crate) async fn run(mut core: Core, claim: Claim) {
         shared.set_phase(Phase::Ended);
         return;
     }
-    tracing::debug!(app = %worker.app, version = worker.version, ?phases, "isolate started");
+    tracing::debug!(app = %worker.app, version = worker.version, ?phases, ?purpose, "isolate started");
+    if purpose == Purpose::Compile {
+        let code = core.compiled(&worker.bundle, worker.limits.startup_cpu);
+        if shared.death().is_none() {
+            cache.keep(&worker.hash, code, compile::is_whole(&worker.bundle));
+        }
+        drop(core);
+        shared.set_phase(Phase::Ended);
+        return;
+    }
     core.set_verdict(HandlerError::CpuLimit { limit_ms: millis(worker.limits.cpu) });
     shared.set_phase(Phase::Ready);
     let woken = Arc::new(LoopWaker::default());
@@ -96,6 +125,9 @@ pub(crate) async fn run(mut core: Core, claim: Claim) {
         worker,
         shared: shared.clone(),
         receiver,
+        cache,
+        finished: 0,
+        seasoned: false,
         released: false,
         alone_to_blame: false,
         active: HashMap::new(),
@@ -189,6 +221,9 @@ impl Hosted {
         self.settle();
         self.watch_deadlines(cx);
         self.core.measure();
+        if self.finished >= SEASONED && !self.seasoned && self.active.is_empty() && self.receiver.is_empty() {
+            self.season();
+        }
         if self.shared.death().is_some() || (self.released && self.active.is_empty()) {
             return Poll::Ready(());
         }
@@ -297,11 +332,26 @@ impl Hosted {
         let mut state = self.core.state().borrow_mut();
         for slot in requests::take_finished(&mut state) {
             self.active.remove(&slot);
+            self.finished = self.finished.saturating_add(1);
         }
         for (slot, active) in &mut self.active {
             if active.responded.is_none() && requests::responded(&state, *slot) {
                 active.responded = Some(Instant::now());
             }
+        }
+    }
+
+    /// Adds the functions that requests call to the bundle's compiled code, once for all isolates of the bundle.
+    fn season(&mut self) {
+        self.seasoned = true;
+        let Worker { hash, bundle, limits, .. } = &self.worker;
+        if !self.cache.wants_seasoning(hash) {
+            return;
+        }
+        let code = self.core.compiled(bundle, limits.startup_cpu);
+        if self.shared.death().is_none() {
+            let (cache, hash) = (self.cache.clone(), *hash);
+            tokio::task::spawn_blocking(move || cache.keep(&hash, code, true));
         }
     }
 

@@ -11,6 +11,7 @@ mod abort;
 mod batch;
 mod builtins;
 mod code_cache;
+mod compile;
 mod core;
 mod engine;
 mod host;

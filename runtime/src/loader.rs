@@ -22,7 +22,8 @@ use crate::builtins::{Builtins, NODE, builtin_url, facade};
 use crate::code_cache::CodeCache;
 use crate::platform_modules;
 
-/// Modules from this size on, in bytes, have a code cache: smaller ones compile faster than a cache is made and read.
+/// Modules from this size on, in bytes, have their code cached when they are first compiled. Smaller ones have it only when
+/// it was made ahead of time.
 const CACHED_FROM: usize = 8 << 10;
 
 const DATA: &str = "atoll-data";
@@ -128,10 +129,9 @@ fn source_of(
     let (kind, code) = match (module.kind, requested) {
         (ModuleKind::EsModule, RequestedModuleType::None) => {
             // The key stands for the content, since the cache is kept under the bundle's hash; V8 only compares lengths.
-            let cache = (module.content.len() >= CACHED_FROM).then(|| {
-                let data = loaded.cache.get(&loaded.hash, &module.name);
-                SourceCodeCacheInfo { hash: 0, data: data.map(Cow::Owned) }
-            });
+            let data = loaded.cache.get(&loaded.hash, &module.name);
+            let cache = (data.is_some() || module.content.len() >= CACHED_FROM)
+                .then(|| SourceCodeCacheInfo { hash: 0, data: data.map(Cow::Owned) });
             return Ok(ModuleSource::new(ModuleType::JavaScript, text()?, url, cache));
         }
         (ModuleKind::Json, RequestedModuleType::Json) => (ModuleType::Json, text()?),

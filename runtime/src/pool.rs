@@ -3,22 +3,26 @@
 //! A claim takes a waiting isolate and wakes its thread; the pool is refilled by a thread of its own, off the request path,
 //! one restore at a time. When none waits, claims queue and are served in order as isolates become ready.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use atoll_bundle::BundleHash;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use crate::abort::Contained;
 use crate::code_cache::CodeCache;
+use crate::compile;
 use crate::core::Core;
-use crate::host::{self, Claim};
+use crate::host::{self, Claim, Purpose};
 use crate::isolate::{Isolate, Phase, Shared};
 use crate::watchdog::Watchdog;
-use crate::{Engine, HandlerError, Worker};
+use crate::{Engine, FetchFailure, HandlerError, Host, LogRecord, OutboundRequest, OutboundResponse, Worker};
 
 /// Stack of an isolate's thread: V8 uses up to 984 KiB of it, the rest is for Rust beneath and above.
 const STACK: usize = 4 << 20;
@@ -32,17 +36,32 @@ const REST: Duration = Duration::from_millis(4);
 /// How long the pool waits after it could not make an isolate.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// The size of a [`Pool`].
+/// What a [`Pool`] keeps.
 #[derive(Clone, Debug)]
 pub struct PoolOptions {
     /// Generic isolates kept restored and waiting. Default 8.
     pub warm: usize,
+    /// Directory for files of compiled code, which nobody else may write to; it is made when needed. Default none: compiled
+    /// code is in memory only.
+    pub code: Option<PathBuf>,
 }
 
 impl Default for PoolOptions {
     fn default() -> Self {
-        Self { warm: 8 }
+        Self { warm: 8, code: None }
     }
+}
+
+/// The world of a worker that is started only for its compiled code.
+struct Nowhere;
+
+impl Host for Nowhere {
+    fn fetch(&self, _request: OutboundRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> {
+        let failure = FetchFailure { code: "closed", message: "there is no network before the first request".into() };
+        Box::pin(std::future::ready(Err(failure)))
+    }
+
+    fn log(&self, _record: LogRecord) {}
 }
 
 #[derive(Default)]
@@ -93,7 +112,7 @@ impl Pool {
             refill: Condvar::new(),
             warm: options.warm,
             watchdog: Watchdog::start(),
-            cache: Arc::new(CodeCache::new(CODE_CACHE_BYTES)),
+            cache: Arc::new(CodeCache::new(CODE_CACHE_BYTES, options.code)),
         });
         let filler = inner.clone();
         thread::Builder::new()
@@ -117,12 +136,35 @@ impl Pool {
     /// Claims an isolate and gives it the worker, without waiting: events sent to the isolate queue until the code is
     /// evaluated, and all fail with the same error when it cannot be.
     pub fn start(&self, worker: Worker) -> Isolate {
+        self.claim(worker, Purpose::Serve)
+    }
+
+    /// Starts a worker once so that there is compiled code for its bundle, in memory and on disk, before a request needs it:
+    /// that of its modules' top level and of the functions it calls, of small bundles that of all functions. What requests
+    /// call is added when some have been answered. The worker sees nothing of the world meanwhile and writes no log.
+    /// Returns what ends when that is done, whatever came of it; `None` when there is code for the bundle already or the
+    /// bundle is too large (8 MiB of JavaScript).
+    pub fn compile(&self, worker: Worker) -> Option<Isolate> {
+        if !compile::is_worthwhile(&worker.bundle) || self.inner.cache.has(&worker.hash) {
+            return None;
+        }
+        let worker = Worker { host: Arc::new(Nowhere), ..worker };
+        Some(self.claim(worker, Purpose::Compile))
+    }
+
+    /// Deletes the files of compiled code of bundles that are not `needed`. Blocks.
+    pub fn sweep(&self, needed: &HashSet<BundleHash>) {
+        self.inner.cache.sweep(&|hash| needed.contains(hash));
+    }
+
+    fn claim(&self, worker: Worker, purpose: Purpose) -> Isolate {
         let (isolate, receiver) = Isolate::new(worker.limits.wall);
         let mut claim = Claim {
             worker,
             shared: isolate.shared().clone(),
             receiver,
             cache: self.inner.cache.clone(),
+            purpose,
             made: Instant::now(),
         };
         let mut queue = self.inner.lock();

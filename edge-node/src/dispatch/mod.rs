@@ -6,9 +6,11 @@ mod machine;
 pub mod scale;
 mod start_backoff;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use atoll_bundle::BundleHash;
 use atoll_runtime::{
     Body, FetchEvent, FetchResponse, HandlerError, Pool, ScheduledEvent, ScheduledOutcome, ServiceEvent, Worker,
 };
@@ -22,6 +24,9 @@ use crate::bundles::{BundleStore, BundleUnavailable};
 use crate::config::IsolateConfig;
 use crate::errors::EdgeError;
 use crate::state::VersionEntry;
+
+/// How long the next compilation waits for one.
+const COMPILATION: Duration = Duration::from_secs(10);
 
 /// How an isolate came to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,28 +176,43 @@ impl Dispatcher {
             let full = DispatchError::Edge(EdgeError::NodeOverloaded { limit: self.max_live });
             return otherwise.map(|instance| (instance, Start::Warm)).ok_or(full);
         }
+        let worker = self.worker(version).await.map_err(|error| {
+            tracing::error!(app = %version.app, version = version.number, %error, "bundle not available");
+            DispatchError::Edge(EdgeError::BundleUnavailable { app: version.app.to_string(), version: version.number })
+        })?;
+        let (instance, started) = instances.start(&self.register, self.max_per_version, || self.pool.start(worker));
+        Ok((instance, if started { Start::Cold } else { Start::Warm }))
+    }
+
+    async fn worker(&self, version: &VersionEntry) -> Result<Worker, BundleUnavailable> {
         let bundle = match &version.bundle {
             Some(bundle) => bundle.clone(),
-            None => self.bundles.load(version.hash).await.map_err(|error: BundleUnavailable| {
-                tracing::error!(app = %version.app, version = version.number, %error, "bundle not available");
-                DispatchError::Edge(EdgeError::BundleUnavailable {
-                    app: version.app.to_string(),
-                    version: version.number,
-                })
-            })?,
+            None => self.bundles.load(version.hash).await?,
         };
-        let (instance, started) = instances.start(&self.register, self.max_per_version, || {
-            self.pool.start(Worker {
-                app: version.app.clone(),
-                version: version.number,
-                bundle,
-                hash: version.hash,
-                env: version.env.clone(),
-                limits: version.limits.for_isolate(),
-                host: version.host.clone(),
-            })
-        });
-        Ok((instance, if started { Start::Cold } else { Start::Warm }))
+        Ok(Worker {
+            app: version.app.clone(),
+            version: version.number,
+            bundle,
+            hash: version.hash,
+            env: version.env.clone(),
+            limits: version.limits.for_isolate(),
+            host: version.host.clone(),
+        })
+    }
+
+    /// Sees to it that there is compiled code for a version, before a request needs it. What does not compile, the first
+    /// request is told.
+    pub async fn compile(&self, version: &VersionEntry) {
+        let Ok(worker) = self.worker(version).await else { return };
+        if let Some(isolate) = self.pool.compile(worker) {
+            let _ = tokio::time::timeout(COMPILATION, isolate.lost()).await;
+        }
+    }
+
+    /// Deletes compiled code of bundles that are not `needed`.
+    pub async fn sweep(&self, needed: HashSet<BundleHash>) {
+        let pool = self.pool.clone();
+        let _ = tokio::task::spawn_blocking(move || pool.sweep(&needed)).await;
     }
 
     /// Ends idle isolates when there are as many as may live; a few at once, so that not every start has to look.

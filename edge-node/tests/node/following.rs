@@ -8,7 +8,7 @@ use atoll_runtime::Engine;
 use std::time::Duration;
 
 use crate::plane::Plane;
-use crate::support::{app, eventually, get, says};
+use crate::support::{app, eventually, get, hash, says};
 
 /// An app whose versions say their number.
 fn version(plane: &Plane, name: &str, number: u64) -> AppState {
@@ -43,6 +43,20 @@ pub async fn serves_what_it_is_told(engine: Engine) {
     assert_eq!((report.default_domain.as_str(), report.failures.len()), ("localhost", 0));
     let query = plane.syncs().remove(0);
     assert!(query.contains("since=0") && query.contains("node=edge"), "{query}");
+}
+
+/// Compiled code of what begins to be served is on disk before anybody has asked for it.
+pub async fn compiles_what_begins_to_be_served(engine: Engine) {
+    let plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    plane.opens_with(1, vec![version(&plane, "a", 1)]);
+    let node = started(&plane, dir.path(), &engine).await;
+    let compiled =
+        |app: &str, number: u64| dir.path().join("code").join(hash(&says(&format!("{app} {number}"))).to_string());
+    eventually("the first version is compiled", async || compiled("a", 1).exists()).await;
+    plane.changes(2, version(&plane, "a", 2)).await;
+    eventually("the next one is", async || compiled("a", 2).exists()).await;
+    assert_eq!(get(&node, "a", "/").await.body, "a 2");
 }
 
 /// A frame with another key's signature changes nothing; the node comes back and goes on.

@@ -51,7 +51,7 @@ fn enough_time(memory: usize) -> Limits {
 #[tokio::test]
 async fn isolates_of_a_bundle_share_compiled_code() {
     // A pool of its own, because it counts.
-    let pool = Pool::new(&Engine::init(EngineOptions::default()), PoolOptions { warm: 1 });
+    let pool = Pool::new(&Engine::init(EngineOptions::default()), PoolOptions { warm: 1, code: None });
     let first = module(3, &[0x41, 0x2a, 0x1a]);
     for _ in 0..4 {
         let isolate = start_wasm(&pool, &first, INSTANTIATE, enough_time(128 << 20));
