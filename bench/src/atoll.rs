@@ -1,7 +1,7 @@
 //! Atoll as a peer: `atoll up` on an empty data directory, apps deployed through its API.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -44,8 +44,7 @@ impl Peer for Atoll {
         command.env("RUST_LOG", "warn");
         let mut process = Process::spawn(command, core)?;
         let (edge, api) = process.read_until(ready_line)?;
-        let token = std::fs::read_to_string(directory.path().join("admin.token")).context("admin.token")?;
-        let mut api = Api { connection: Connection::open(api)?, token: token.trim().to_owned() };
+        let mut api = Api::open(api, directory.path())?;
         let mut revision = api.deploy("hello", hello_source())?;
         for index in 0..apps {
             revision = api.deploy(&format!("app-{index}"), counting_source(index))?;
@@ -63,12 +62,27 @@ fn ready_line(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     Some((edge, api))
 }
 
-struct Api {
+/// The control plane's API, with the admin token.
+pub struct Api {
     connection: Connection,
+    address: SocketAddr,
     token: String,
 }
 
 impl Api {
+    /// Connects to the control plane at `address` that keeps its state in `data`.
+    pub fn open(address: SocketAddr, data: &Path) -> anyhow::Result<Self> {
+        let token = std::fs::read_to_string(data.join("admin.token")).context("admin.token")?;
+        Ok(Self { connection: Connection::open(address)?, address, token: token.trim().to_owned() })
+    }
+
+    /// The table of a node's configuration by which it follows this control plane.
+    pub fn node_table(&mut self) -> anyhow::Result<String> {
+        let created = self.call("POST", "/v1/tokens", br#"{ "name": "bench", "scope": "node" }"#)?;
+        let (key, token) = (&created["control_plane_key"], &created["token"]);
+        Ok(format!("[control_plane]\nurl = \"http://{}\"\nkey = {key}\ntoken = {token}\n", self.address))
+    }
+
     fn call(&mut self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<serde_json::Value> {
         let authorization = format!("Bearer {}", self.token);
         let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
@@ -79,7 +93,7 @@ impl Api {
     }
 
     /// Uploads a one-module bundle and deploys it. Returns the revision.
-    fn deploy(&mut self, app: &str, source: String) -> anyhow::Result<u64> {
+    pub fn deploy(&mut self, app: &str, source: String) -> anyhow::Result<u64> {
         let main = Module { name: "index.js".into(), kind: ModuleKind::EsModule, content: source.into() };
         let bundle = Bundle {
             main: main.name.clone(),
@@ -95,7 +109,7 @@ impl Api {
     }
 
     /// Waits until the node runs `revision`.
-    fn settle(&mut self, revision: u64) -> anyhow::Result<()> {
+    pub fn settle(&mut self, revision: u64) -> anyhow::Result<()> {
         let status = self.call("GET", &format!("/v1/revisions/{revision}?wait_ms=30000"), b"")?;
         ensure!(status["settled"] == true, "the node did not reach revision {revision} within 30 s: {status}");
         Ok(())

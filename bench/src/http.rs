@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
+/// How long an answer is awaited.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A kept-alive connection.
 pub struct Connection {
     stream: TcpStream,
@@ -15,6 +18,8 @@ pub struct Connection {
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// Status line and headers.
+    pub head: String,
     /// The body.
     pub body: Vec<u8>,
     /// From just before the request was written to the first byte read.
@@ -46,7 +51,7 @@ impl Connection {
     pub fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { stream })
     }
 
@@ -80,7 +85,8 @@ impl Connection {
             received.extend_from_slice(&chunk[..read]);
             if let Some((head, body)) = parse(&received)? {
                 let first_byte = first_byte.unwrap_or_default();
-                return Ok(Answer { status: head.status, body, first_byte });
+                let text = String::from_utf8_lossy(&received[..head.length]).into_owned();
+                return Ok(Answer { status: head.status, head: text, body, first_byte });
             }
         }
     }
@@ -117,6 +123,13 @@ pub fn parse_head(received: &[u8]) -> anyhow::Result<Option<Head>> {
     Ok(Some(Head { status, length: end + 4, framing }))
 }
 
+/// The value of a header in the text of a head.
+pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    let mut values = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim());
+    values.next()
+}
+
 /// A chunked body (RFC 9112 §7.1) without trailers, or `None` when it is not complete.
 fn dechunk(mut rest: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
     let mut body = Vec::new();
@@ -148,6 +161,13 @@ mod tests {
             }
             assert_eq!(parse(message).unwrap().unwrap().1, b"hi");
         }
+    }
+
+    #[test]
+    fn headers_are_found_whatever_their_case() {
+        let head = "HTTP/1.1 200 OK\r\nX-Varnish: 5 3 \r\nAge: 1\r\n\r\n";
+        assert_eq!(header(head, "x-varnish"), Some("5 3"));
+        assert_eq!(header(head, "x-cache"), None);
     }
 
     #[test]

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::http;
+use crate::cached::Hit;
+use crate::expected::Expected;
 use crate::peer::{LOAD_CORE, pinned};
 use crate::stats::percentile;
 
@@ -30,8 +31,27 @@ pub struct Options {
     #[arg(long)]
     milliseconds: u64,
     /// The body of every answer.
+    #[arg(long, required_unless_present = "object")]
+    pub expect: Option<String>,
+    /// Asks for the object of so many bytes instead, which must be a hit.
+    #[arg(long, requires_all = ["hit_header", "hit_part"], conflicts_with = "expect")]
+    pub object: Option<usize>,
+    /// The header that says whether it is a hit.
     #[arg(long)]
-    expect: String,
+    pub hit_header: Option<String>,
+    /// What that header has in a hit.
+    #[arg(long)]
+    pub hit_part: Option<String>,
+}
+
+/// Whom to ask, on how many connections.
+pub struct Target<'a> {
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// The host to name.
+    pub host: &'a str,
+    /// How many connections.
+    pub connections: usize,
 }
 
 /// What came of it. There were no errors: with one, there is no outcome.
@@ -47,18 +67,23 @@ pub struct Outcome {
     pub p99_us: f64,
 }
 
+/// Runs the generator against something that answers with `expect`.
+pub fn run(target: &Target<'_>, time: Duration, expect: &str) -> anyhow::Result<Outcome> {
+    start(target, time, &["--expect", expect])
+}
+
+/// Runs the generator against a cache that has the object of `size` bytes.
+pub fn run_object(target: &Target<'_>, time: Duration, size: usize, hit: Hit) -> anyhow::Result<Outcome> {
+    let size = size.to_string();
+    start(target, time, &["--object", &size, "--hit-header", hit.header, "--hit-part", hit.part])
+}
+
 /// Runs the generator in a process pinned to [`LOAD_CORE`].
-pub fn run(
-    address: SocketAddr,
-    host: &str,
-    connections: usize,
-    time: Duration,
-    expect: &str,
-) -> anyhow::Result<Outcome> {
+fn start(target: &Target<'_>, time: Duration, expected: &[&str]) -> anyhow::Result<Outcome> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program's own path")?);
-    command.args(["load", "--address", &address.to_string(), "--host", host]);
-    command.args(["--connections", &connections.to_string(), "--milliseconds", &time.as_millis().to_string()]);
-    command.args(["--expect", expect]);
+    command.args(["load", "--address", &target.address.to_string(), "--host", target.host]);
+    command.args(["--connections", &target.connections.to_string(), "--milliseconds", &time.as_millis().to_string()]);
+    command.args(expected);
     let output = pinned(command, LOAD_CORE).output().context("cannot start the load generator under taskset")?;
     ensure!(output.status.success(), "the load run failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     serde_json::from_slice(&output.stdout).context("the load generator's output")
@@ -71,16 +96,17 @@ pub fn main(options: &Options) -> anyhow::Result<()> {
     let latencies = Rc::new(RefCell::new(Vec::new()));
     let start = Instant::now();
     let until = start + Duration::from_millis(options.milliseconds);
-    let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", options.host);
+    let expected = Rc::new(Expected::new(options)?);
+    let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", expected.path(), options.host);
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let mut tasks = Vec::new();
         for _ in 0..options.connections {
             let latencies = latencies.clone();
             let request = request.clone();
-            let (address, expect) = (options.address, options.expect.clone());
+            let (address, expected) = (options.address, expected.clone());
             tasks.push(tokio::task::spawn_local(async move {
-                connection(address, &request, expect.as_bytes(), until, &latencies).await
+                connection(address, &request, &expected, until, &latencies).await
             }));
         }
         for task in tasks {
@@ -105,27 +131,19 @@ pub fn main(options: &Options) -> anyhow::Result<()> {
 async fn connection(
     address: SocketAddr,
     request: &str,
-    expect: &[u8],
+    expected: &Expected,
     until: Instant,
     latencies: &RefCell<Vec<f64>>,
 ) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
     stream.set_nodelay(true)?;
-    let mut received = Vec::with_capacity(4096);
+    let mut received = Vec::with_capacity(expected.buffer());
     while Instant::now() < until {
         let sent = Instant::now();
         stream.write_all(request.as_bytes()).await.context("cannot send")?;
         received.clear();
-        let (head, body) = loop {
-            let read = stream.read_buf(&mut received).await.context("cannot receive")?;
-            ensure!(read > 0, "the server closed a connection within an answer");
-            if let Some(answer) = http::parse(&received)? {
-                break answer;
-            }
-        };
+        expected.receive(&mut stream, &mut received).await?;
         latencies.borrow_mut().push(sent.elapsed().as_secs_f64() * 1e6);
-        ensure!(head.status == 200, "status {}: {}", head.status, String::from_utf8_lossy(&body));
-        ensure!(body == expect, "a wrong answer: {:?}", String::from_utf8_lossy(&body));
     }
     Ok(())
 }

@@ -1,11 +1,14 @@
 //! Measures atoll against `workerd`, both on loopback, in one run: cold start, warm requests per second and core,
-//! memory per idle app. Warm requests also against bare hyper, Deno, Bun and Node.js.
+//! memory per idle app. Warm requests also against bare hyper, Deno, Bun and Node.js. `cached` measures cache hits against
+//! nginx and Varnish instead.
 //!
-//! The two take turns (A, B, A, B, …), each turn with fresh processes, so that a machine that gets slower in between
+//! The peers take turns (A, B, A, B, …), each turn with fresh processes, so that a machine that gets slower in between
 //! cannot favour one. Every answer is compared with what it has to be; a run with a wrong one prints no figures.
 
 mod atoll;
 mod bare_hyper;
+mod cached;
+mod expected;
 mod hello;
 mod http;
 mod load;
@@ -32,16 +35,16 @@ use crate::workerd::Workerd;
 #[derive(Parser)]
 struct Arguments {
     /// Fewer apps, fewer and shorter turns: to see that it works, not for figures.
-    #[arg(long)]
+    #[arg(long, global = true)]
     quick: bool,
     /// The atoll binary; by default the one beside this program.
-    #[arg(long)]
+    #[arg(long, global = true)]
     atoll: Option<PathBuf>,
     /// A workerd binary; by default npm's package is fetched into bench/out/npm.
     #[arg(long)]
     workerd: Option<PathBuf>,
     /// Also writes the table, the machine and the versions to this file as Markdown.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
@@ -49,6 +52,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measures cache hits against nginx and Varnish.
+    Cached,
     /// The load generator; the measurement starts it as a process of its own, pinned to a core.
     #[command(hide = true)]
     Load(load::Options),
@@ -62,14 +67,16 @@ fn main() -> anyhow::Result<()> {
     match arguments.command {
         Some(Command::Load(options)) => load::main(&options),
         Some(Command::BareHyper(options)) => bare_hyper::main(&options),
+        Some(Command::Cached) => {
+            let atoll = atoll_binary(arguments.atoll.as_deref())?;
+            cached::measure(atoll, arguments.quick, &out_directory()?, arguments.report.as_deref())
+        }
         None => measure(&arguments),
     }
 }
 
 fn measure(arguments: &Arguments) -> anyhow::Result<()> {
-    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let out = bench.join("out");
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    let out = out_directory()?;
     let plan = if arguments.quick { Plan::quick() } else { Plan::full() };
     let atoll = Atoll::new(atoll_binary(arguments.atoll.as_deref())?)?;
     let workerd = Workerd::new(match &arguments.workerd {
@@ -100,6 +107,13 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         report::progress(&format!("wrote {}", path.display()));
     }
     Ok(())
+}
+
+/// Where results are written and peers are kept.
+fn out_directory() -> anyhow::Result<PathBuf> {
+    let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("out");
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    Ok(out)
 }
 
 /// The binary to measure: the one named, or the one that was built with the same profile.

@@ -84,6 +84,11 @@ impl Process {
         self.0.id()
     }
 
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> anyhow::Result<bool> {
+        Ok(self.0.try_wait()?.is_none())
+    }
+
     /// Reads lines of its standard output until `find` has found what it wants.
     pub fn read_until<T>(&mut self, mut find: impl FnMut(&str) -> Option<T>) -> anyhow::Result<T> {
         let output = self.0.stdout.take().context("the output was read before")?;

@@ -13,6 +13,20 @@ pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     parse_cpu_time(&stat).with_context(|| format!("unexpected /proc/{pid}/stat: {stat}"))
 }
 
+/// CPU time that the process and all its descendants that still run have used, user and system.
+pub fn cpu_time_of_all(pid: u32) -> anyhow::Result<Duration> {
+    let mut sum = cpu_time(pid)?;
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).context("the server has gone")?;
+    for thread in threads {
+        // A thread that ends in between has no children any more.
+        let children = std::fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
+        for child in children.split_whitespace() {
+            sum += cpu_time_of_all(child.parse()?)?;
+        }
+    }
+    Ok(sum)
+}
+
 fn parse_cpu_time(stat: &str) -> Option<Duration> {
     // The second field is the program's name in parentheses and may hold spaces; `utime` is field 14, `stime` 15.
     let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
@@ -45,12 +59,28 @@ pub fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
     fn cpu_time_is_read_after_a_name_with_spaces_and_parentheses() {
         let stat = "12 (a ) b) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 1 0 5";
         assert_eq!(parse_cpu_time(stat), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn the_time_of_children_counts() {
+        // The shell waits for a loop that runs in a child of its own.
+        let script = "(i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo; read wait) ; :";
+        let mut command = Command::new("sh");
+        let mut shell = command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        shell.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let (own, all) = (cpu_time(shell.id()).unwrap(), cpu_time_of_all(shell.id()).unwrap());
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert!(all > own, "{all:?} of all, {own:?} of the shell alone");
     }
 
     #[test]

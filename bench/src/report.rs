@@ -58,10 +58,7 @@ pub fn progress(text: &str) {
 impl Report {
     /// An empty report.
     pub fn new(plan: &Plan, versions: Vec<String>) -> Self {
-        let flags: Vec<String> = std::env::args().skip(1).collect();
-        let command = format!("cargo run --release -p atoll-bench -- {}", flags.join(" "));
-        let command = command.trim_end_matches([' ', '-']).to_owned();
-        let machine = procfs::machine();
+        let (machine, command) = (procfs::machine(), command_line());
         Self { machine, command, versions, plan: plan.clone(), turns: BTreeMap::new(), hello: BTreeMap::new() }
     }
 
@@ -130,6 +127,9 @@ impl Report {
         vec![
             row("cold start, first byte, p50", "ms", Better::Lower, &|p| all(p, |t| &t.cold_us, 50.0) / 1e3),
             row("cold start, first byte, p99", "ms", Better::Lower, &|p| all(p, |t| &t.cold_us, 99.0) / 1e3),
+            row("running app asked at the same pace, p50", "ms", Better::Lower, &|p| {
+                all(p, |t| &t.running_us, 50.0) / 1e3
+            }),
             row("cold start without a rest between, p50", "ms", Better::Lower, &|p| {
                 all(p, |t| &t.burst_us, 50.0) / 1e3
             }),
@@ -204,8 +204,15 @@ impl Report {
     }
 }
 
+/// How to start this program the same way again.
+pub fn command_line() -> String {
+    let flags: Vec<String> = std::env::args().skip(1).collect();
+    let command = format!("cargo run --release -p atoll-bench -- {}", flags.join(" "));
+    command.trim_end_matches([' ', '-']).to_owned()
+}
+
 /// Three significant digits.
-fn figure(value: f64) -> String {
+pub fn figure(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::hello::HelloServer;
 use crate::http::Connection;
-use crate::load;
+use crate::load::{self, Outcome, Target};
 use crate::peer::{HELLO, Peer, Running, SERVER_CORE, counting_answer};
 use crate::procfs;
 
@@ -52,12 +52,14 @@ impl Plan {
 }
 
 /// What a turn measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Turn {
     /// First byte of each paced cold start, microseconds.
     pub cold_us: Vec<f64>,
     /// First byte of each cold start right after another, microseconds.
     pub burst_us: Vec<f64>,
+    /// What an app that is running takes at the pace of `cold_us`, microseconds.
+    pub running_us: Vec<f64>,
     /// Resident memory per app that has run once and is idle, bytes.
     pub bytes_per_app: f64,
     /// Resident memory before any app ran, bytes.
@@ -67,7 +69,7 @@ pub struct Turn {
 }
 
 /// What the warm load measured, the server on one core.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Warm {
     /// Requests per second.
     pub requests_per_second: f64,
@@ -79,15 +81,27 @@ pub struct Warm {
     pub p99_us: f64,
 }
 
+impl Warm {
+    /// What a load run says of a server that used so much CPU time under it.
+    pub fn new(outcome: &Outcome, used: Duration) -> Self {
+        Self {
+            requests_per_second: outcome.requests as f64 / outcome.seconds,
+            cpu_us_per_request: used.as_secs_f64() * 1e6 / outcome.requests as f64,
+            p50_us: outcome.p50_us,
+            p99_us: outcome.p99_us,
+        }
+    }
+}
+
 /// Measures `peer` once, with fresh processes.
 pub fn run(peer: &dyn Peer, plan: &Plan) -> anyhow::Result<Turn> {
     let apps = plan.paced_apps + plan.burst_apps;
     let server = peer.start(apps, None)?;
-    let (cold_us, burst_us, base_bytes, bytes_per_app) = cold(&server, plan)?;
+    let cold = cold(&server, plan)?;
     drop(server);
     let server = peer.start(0, Some(SERVER_CORE))?;
     let warm = warm(server.hello, &server.hello_host, server.process.id(), plan)?;
-    Ok(Turn { cold_us, burst_us, bytes_per_app, base_bytes, warm })
+    Ok(Turn { warm, ..cold })
 }
 
 /// Measures a server that can only be warm, with a fresh process.
@@ -97,7 +111,7 @@ pub fn run_hello(server: &HelloServer, plan: &Plan) -> anyhow::Result<Warm> {
 }
 
 /// Calls every app once, then once more to see that it stayed.
-fn cold(server: &Running, plan: &Plan) -> anyhow::Result<(Vec<f64>, Vec<f64>, u64, f64)> {
+fn cold(server: &Running, plan: &Plan) -> anyhow::Result<Turn> {
     let mut connection = Connection::open(server.apps)?;
     // The hello app goes first, so that the machine's and the server's own first times are not an app's cold start.
     let mut hello = Connection::open(server.hello)?;
@@ -106,7 +120,7 @@ fn cold(server: &Running, plan: &Plan) -> anyhow::Result<(Vec<f64>, Vec<f64>, u6
     let pace = Duration::from_millis(plan.pace_ms);
     rest(pace * 25);
     let base = procfs::resident(server.process.id())?;
-    let mut call = |index: usize, count: usize| {
+    let call = |connection: &mut Connection, index: usize, count: usize| {
         let answer = connection.request("GET", &server.host(index), "/", &[], b"")?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         let expected = counting_answer(index, count);
@@ -117,38 +131,43 @@ fn cold(server: &Running, plan: &Plan) -> anyhow::Result<(Vec<f64>, Vec<f64>, u6
         );
         Ok(answer.first_byte.as_secs_f64() * 1e6)
     };
-    let mut paced = Vec::new();
+    let mut turn = Turn { base_bytes: base, ..Turn::default() };
     for index in 0..plan.paced_apps {
         rest(pace);
-        paced.push(call(index, 1)?);
+        turn.cold_us.push(call(&mut connection, index, 1)?);
     }
     let apps = plan.paced_apps + plan.burst_apps;
-    let burst = (plan.paced_apps..apps).map(|index| call(index, 1)).collect::<Result<_, _>>()?;
+    for index in plan.paced_apps..apps {
+        turn.burst_us.push(call(&mut connection, index, 1)?);
+    }
     rest(pace * 25);
     let grown = procfs::resident(server.process.id())?.saturating_sub(base);
+    turn.bytes_per_app = grown as f64 / apps as f64;
     for index in 0..apps {
-        call(index, 2)?;
+        if index < plan.paced_apps {
+            rest(pace);
+        }
+        let took = call(&mut connection, index, 2)?;
+        if index < plan.paced_apps {
+            turn.running_us.push(took);
+        }
     }
-    Ok((paced, burst, base, grown as f64 / apps as f64))
+    Ok(turn)
 }
 
 /// Leaves the server alone for a while: this is the pace of the measurement, not waiting for something.
 #[expect(clippy::disallowed_methods, reason = "the pace of the measurement")]
-fn rest(time: Duration) {
+pub fn rest(time: Duration) {
     std::thread::sleep(time);
 }
 
 /// Loads the hello app from another core.
 fn warm(address: SocketAddr, host: &str, process: u32, plan: &Plan) -> anyhow::Result<Warm> {
-    let run = |milliseconds| load::run(address, host, plan.connections, Duration::from_millis(milliseconds), HELLO);
+    let target = Target { address, host, connections: plan.connections };
+    let run = |milliseconds| load::run(&target, Duration::from_millis(milliseconds), HELLO);
     run(plan.warmup_ms)?;
     let before = procfs::cpu_time(process)?;
     let outcome = run(plan.load_ms)?;
     let used = procfs::cpu_time(process)?.saturating_sub(before);
-    Ok(Warm {
-        requests_per_second: outcome.requests as f64 / outcome.seconds,
-        cpu_us_per_request: used.as_secs_f64() * 1e6 / outcome.requests as f64,
-        p50_us: outcome.p50_us,
-        p99_us: outcome.p99_us,
-    })
+    Ok(Warm::new(&outcome, used))
 }
