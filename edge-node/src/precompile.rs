@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use atoll_bundle::BundleHash;
 
@@ -10,6 +11,9 @@ use crate::state::{Serving, Snapshot, VersionEntry};
 
 /// More new versions at once, as a node is told that is new itself, are compiled when they are asked for.
 const MOST: usize = 256;
+
+/// After each, so that the processor and the warm pool are the requests' for most of the time.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Goes on until it is dropped. What is served already counts as compiled: a node that is started again finds its compiled
 /// code on disk.
@@ -28,6 +32,7 @@ pub fn run(serving: Arc<Serving>, dispatcher: Arc<Dispatcher>) -> impl Future<Ou
             }
             for version in new {
                 dispatcher.compile(&version).await;
+                tokio::time::sleep(PAUSE).await;
             }
         }
     }
