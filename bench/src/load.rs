@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::cached::Hit;
 use crate::expected::Expected;
-use crate::peer::{LOAD_CORE, pinned};
+use crate::peers::{LOAD_CORE, pinned};
 use crate::stats::percentile;
 
 /// What to ask, how often, and what the answer must be.

@@ -5,31 +5,27 @@
 //! The peers take turns (A, B, A, B, …), each turn with fresh processes, so that a machine that gets slower in between
 //! cannot favour one. Every answer is compared with what it has to be; a run with a wrong one prints no figures.
 
-mod atoll;
-mod bare_hyper;
 mod cached;
 mod expected;
-mod hello;
 mod http;
 mod load;
 mod npm;
-mod peer;
+mod peers;
 mod procfs;
 mod report;
 mod stats;
-mod turn;
-mod workerd;
+mod warm;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
-use crate::atoll::Atoll;
-use crate::peer::Peer;
+use crate::peers::atoll::Atoll;
+use crate::peers::workerd::Workerd;
+use crate::peers::{Peer, bare_hyper, programs, workerd};
 use crate::report::Report;
-use crate::turn::Plan;
-use crate::workerd::Workerd;
+use crate::warm::Plan;
 
 /// Measures atoll against workerd, in one run, as ratios.
 #[derive(Parser)]
@@ -83,19 +79,19 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         Some(path) => path.clone(),
         None => workerd::fetch(&out.join("npm"))?,
     })?;
-    let hello = hello::all(&out.join("npm"))?;
+    let hello = programs::all(&out.join("npm"))?;
     let mut versions = vec![atoll.version(), workerd.version()];
     versions.extend(hello.iter().map(|server| server.version.clone()));
     let mut report = Report::new(&plan, versions);
     for round in 1..=plan.rounds {
         for peer in [&atoll as &dyn Peer, &workerd] {
             report::progress(&format!("round {round} of {}: {}", plan.rounds, peer.name()));
-            let turn = turn::run(peer, &plan).with_context(|| format!("{}, round {round}", peer.name()))?;
+            let turn = warm::run(peer, &plan).with_context(|| format!("{}, round {round}", peer.name()))?;
             report.add(peer.name(), turn);
         }
         for server in &hello {
             report::progress(&format!("round {round} of {}: {}", plan.rounds, server.name));
-            report.add_hello(server.name, turn::run_hello(server, &plan).context(server.name)?);
+            report.add_hello(server.name, warm::run_hello(server, &plan).context(server.name)?);
         }
     }
     report.print();

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::procfs;
 use crate::stats::{median, percentile};
-use crate::turn::{Plan, Turn, Warm};
+use crate::warm::{Plan, Turn, Warm};
 
 /// Everything measured in one run.
 #[derive(Serialize)]

@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::{Cache, Hit, Running, object};
-use crate::atoll::{Api, Atoll};
-use crate::peer::{Peer, Process};
+use crate::peers::atoll::{Api, Atoll};
+use crate::peers::{Peer, Process};
 
 /// Disk of the node's cache, MiB; without it, bodies over 8 MiB are not kept.
 pub const DISK_MB: u64 = 1024;

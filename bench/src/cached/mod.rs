@@ -20,8 +20,8 @@ use self::origin::Origin;
 use self::report::Report;
 use crate::http::{Connection, header};
 use crate::load::{self, Target};
-use crate::peer::{Process, SERVER_CORE};
-use crate::turn::{Warm, rest};
+use crate::peers::{Process, SERVER_CORE};
+use crate::warm::{Warm, rest};
 use crate::{procfs, report as whole};
 
 /// How much is measured.

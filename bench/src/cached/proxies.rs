@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use super::{Cache, Hit, Running};
-use crate::peer::Process;
-use crate::turn::rest;
+use crate::peers::Process;
+use crate::warm::rest;
 
 /// A proxy that is installed, or the line that says which package to install.
 type Found = Result<Box<dyn Cache>, String>;

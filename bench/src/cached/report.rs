@@ -11,7 +11,7 @@ use super::{Plan, atoll};
 use crate::procfs;
 use crate::report::{command_line, figure};
 use crate::stats::median;
-use crate::turn::Warm;
+use crate::warm::Warm;
 
 /// Everything measured in one run.
 #[derive(Serialize)]

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use crate::npm;
-use crate::peer::{Peer, Process, Running, hello_source};
+use crate::peers::{Peer, Process, Running, hello_source};
 
 /// The version of npm's `workerd` that is measured.
 const VERSION: &str = "1.20261117.1";
@@ -87,7 +87,7 @@ const hello :Workerd.Worker = (
 );
 "#;
 
-/// Makes the same source as [`crate::peer::counting_source`] from the host name; nothing is read from disk or network,
+/// Makes the same source as [`crate::peers::counting_source`] from the host name; nothing is read from disk or network,
 /// which is the loader's best case.
 const LOADER: &str = r#"export default {
   fetch(request, env) {

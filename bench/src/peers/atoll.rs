@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use atoll_bundle::{Bundle, Module, ModuleKind};
 
 use crate::http::Connection;
-use crate::peer::{Peer, Process, Running, counting_source, hello_source};
+use crate::peers::{Peer, Process, Running, counting_source, hello_source};
 
 const COMPATIBILITY_DATE: &str = "2026-11-01";
 

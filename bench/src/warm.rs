@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::ensure;
 use serde::Serialize;
 
-use crate::hello::HelloServer;
 use crate::http::Connection;
 use crate::load::{self, Outcome, Target};
-use crate::peer::{HELLO, Peer, Running, SERVER_CORE, counting_answer};
+use crate::peers::programs::HelloServer;
+use crate::peers::{HELLO, Peer, Running, SERVER_CORE, counting_answer};
 use crate::procfs;
 
 /// How much is measured.

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use crate::npm;
-use crate::peer::{HELLO, Process};
+use crate::peers::{HELLO, Process};
 
 /// The version of npm's `deno` that is measured.
 const DENO: &str = "2.9.6";

@@ -1,5 +1,10 @@
 //! What is measured: a server that can be started with a number of apps, none of which has run.
 
+pub mod atoll;
+pub mod bare_hyper;
+pub mod programs;
+pub mod workerd;
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
