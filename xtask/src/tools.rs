@@ -1,6 +1,8 @@
 //! What tests and checks need beside Rust: Debian packages, npm packages, cargo-deny. Installs it where that is possible
 //! without asking (root on Debian, folders of the repository) and names it where it is not.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,13 +33,15 @@ pub const FOR_TESTS: [Program; 8] = [
 ];
 
 /// What single tests need, which say that they are skipped without it.
-pub const FOR_SOME_TESTS: [Program; 2] = [
+pub const FOR_SOME_TESTS: [Program; 4] = [
     Program {
         name: "pebble",
         package: "pebble",
         purpose: "the certificate authority that the tests of ACME order from",
     },
     Program { name: "chromium", package: "chromium", purpose: "a browser that loads pages over HTTP/2 and HTTP/3" },
+    Program { name: "nginx", package: "nginx-light", purpose: "a cache that the front cache is compared with" },
+    Program { name: "varnishd", package: "varnish", purpose: "another one" },
 ];
 
 /// The version of cargo-deny that `deny.toml` is written for.
@@ -53,6 +57,7 @@ pub fn ensure(programs: &[Program]) -> anyhow::Result<()> {
     let packages: Vec<&str> = missing.iter().flat_map(|program| program.package.split(' ')).collect();
     if on_path("apt-get") && is_root() {
         shell::run(apt_get().arg("update"))?;
+        let _unstarted = Unstarted::new();
         return shell::run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(&packages));
     }
     let mut message = String::from("these programs are needed and not on the PATH:\n");
@@ -95,10 +100,34 @@ pub fn cargo_deny() -> anyhow::Result<PathBuf> {
     Ok(ours)
 }
 
-/// Whether a program lies in a folder of the `PATH`.
+/// Keeps packages from starting their servers as they are installed, by the file that Debian's `invoke-rc.d` asks.
+struct Unstarted(Option<PathBuf>);
+
+impl Unstarted {
+    fn new() -> Self {
+        let policy = PathBuf::from("/usr/sbin/policy-rc.d");
+        // One that is there is the administrator's.
+        let made = !policy.exists()
+            && std::fs::write(&policy, "#!/bin/sh\nexit 101\n").is_ok()
+            && std::fs::set_permissions(&policy, Permissions::from_mode(0o755)).is_ok();
+        Self(made.then_some(policy))
+    }
+}
+
+impl Drop for Unstarted {
+    fn drop(&mut self) {
+        if let Some(policy) = &self.0 {
+            // One that stays behind does nothing but keep packages from starting servers.
+            let _ = std::fs::remove_file(policy);
+        }
+    }
+}
+
+/// Whether a program lies in a folder of the `PATH`, or where administrators have theirs.
 pub fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
+    folders.into_iter().any(|folder| folder.join(program).is_file())
 }
 
 fn is_newer(made: &Path, source: &Path) -> bool {
