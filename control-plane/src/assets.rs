@@ -1,30 +1,21 @@
-//! Static files and their manifests by content hash, on the local disk.
-//!
-//! Like bundles, an object is checked and durable before its upload is acknowledged, and deleted a day after its upload
-//! when no version's manifest names it.
+//! Static files and their manifests by content hash. An object is checked before it is stored; those that no version's
+//! manifest names are deleted.
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use atoll_assets::{MAX_FILE, MAX_MANIFEST, Manifest};
 use atoll_bundle::BundleHash;
 use atoll_protocol::config::AssetSettings;
 use atoll_store::Store;
 use bytes::Bytes;
-use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
-use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path};
-use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
-use crate::time;
+use crate::objects::Objects;
 
-/// How long objects that no version names are kept: a deploy uploads first and names afterwards.
-const GRACE: Duration = Duration::from_hours(24);
 /// The most bytes of an object.
 pub(crate) const LIMIT: usize = MAX_FILE as usize;
 /// Uploads that are in memory at once.
@@ -34,33 +25,17 @@ const LOOKS: usize = 16;
 
 const _: () = assert!(MAX_MANIFEST <= LIMIT, "a manifest is an object");
 
+/// The static files and their manifests.
 pub(crate) struct Assets {
-    files: LocalFileSystem,
+    /// Their contents.
+    pub(crate) objects: Objects,
     uploads: Semaphore,
-    /// Held for reading while objects are uploaded or named, for writing while they are deleted.
-    pins: Arc<RwLock<()>>,
 }
 
-/// Keeps objects from being deleted.
-pub(crate) type Pin = OwnedRwLockReadGuard<()>;
-
 impl Assets {
-    /// Opens the directory, and removes what uploads that were cut off have left there.
+    /// Opens the directory.
     pub(crate) fn open(directory: &Path) -> std::io::Result<Self> {
-        std::fs::create_dir_all(directory)?;
-        for entry in std::fs::read_dir(directory)? {
-            let entry = entry?;
-            // The object store writes to NAME#NUMBER and renames that to NAME.
-            if entry.file_name().to_string_lossy().contains('#') {
-                std::fs::remove_file(entry.path())?;
-            }
-        }
-        let files = LocalFileSystem::new_with_prefix(directory).map_err(std::io::Error::other)?.with_fsync(true);
-        Ok(Self { files, uploads: Semaphore::new(UPLOADS), pins: Arc::default() })
-    }
-
-    pub(crate) async fn pin(&self) -> Pin {
-        Arc::clone(&self.pins).read_owned().await
+        Ok(Self { objects: Objects::open(directory, not_found)?, uploads: Semaphore::new(UPLOADS) })
     }
 
     /// Reads an upload by `read` when it is its turn, and stores it if its hash is the announced one.
@@ -79,27 +54,14 @@ impl Assets {
             return Err(ApiError::unprocessable("asset-hash-mismatch", message));
         }
         let size = content.len() as u64;
-        let _pin = self.pin().await;
-        self.files.put(&location(hash), PutPayload::from_bytes(content)).await?;
+        self.objects.put(hash, content).await?;
         Ok(size)
-    }
-
-    pub(crate) async fn size(&self, hash: BundleHash) -> Result<u64, ApiError> {
-        Ok(self.files.head(&location(hash)).await.map_err(|error| not_found(hash, error))?.size)
-    }
-
-    pub(crate) async fn get(
-        &self,
-        hash: BundleHash,
-    ) -> Result<(u64, BoxStream<'static, object_store::Result<Bytes>>), ApiError> {
-        let found = self.files.get(&location(hash)).await.map_err(|error| not_found(hash, error))?;
-        Ok((found.meta.size, found.into_stream()))
     }
 
     /// Those of `hashes` that are not there, in their order.
     pub(crate) async fn missing(&self, hashes: Vec<BundleHash>) -> Result<Vec<BundleHash>, ApiError> {
         let looked = stream::iter(hashes).map(|hash| async move {
-            match self.size(hash).await {
+            match self.objects.size(hash).await {
                 Ok(_) => Ok(None),
                 Err(error) if error.status == StatusCode::NOT_FOUND => Ok(Some(hash)),
                 Err(error) => Err(error),
@@ -108,89 +70,59 @@ impl Assets {
         looked.buffered(LOOKS).try_filter_map(|found| std::future::ready(Ok(found))).try_collect().await
     }
 
-    /// An error unless the manifest of these settings, and all it names, is there. To be called with a [`Pin`].
+    /// An error unless the manifest of these settings, and all it names, is there. To be called with a
+    /// [`Pin`](crate::objects::Pin).
     pub(crate) async fn require(&self, settings: Option<&AssetSettings>) -> Result<(), ApiError> {
         let Some(settings) = settings else { return Ok(()) };
-        let manifest = self.manifest(settings.manifest).await.map_err(|error| match error.status {
-            StatusCode::NOT_FOUND => ApiError::unprocessable(error.code, error.message),
-            _ => error,
-        })?;
-        let objects = manifest.objects();
+        let objects = self.manifest(settings.manifest).await?.objects();
         let wrong = stream::iter(objects).map(|(hash, size)| async move {
-            match self.size(hash).await {
-                Ok(actual) if actual == size => Ok(()),
-                Ok(actual) => {
-                    let message = format!("the manifest says that {hash} has {size} bytes, but it has {actual}");
-                    Err(ApiError::unprocessable("assets-invalid", message))
-                }
-                Err(error) if error.status == StatusCode::NOT_FOUND => {
-                    Err(ApiError::unprocessable(error.code, error.message))
-                }
-                Err(error) => Err(error),
+            let actual = self.objects.named_size(hash).await?;
+            if actual != size {
+                let message = format!("the manifest says that {hash} has {size} bytes, but it has {actual}");
+                return Err(ApiError::unprocessable("assets-invalid", message));
             }
+            Ok(())
         });
         wrong.buffer_unordered(LOOKS).try_collect().await
     }
 
     async fn manifest(&self, hash: BundleHash) -> Result<Manifest, ApiError> {
-        let size = self.size(hash).await?;
+        let size = self.objects.named_size(hash).await?;
         if size > MAX_MANIFEST as u64 {
             let message = format!("the manifest has {size} bytes; the limit is {MAX_MANIFEST}");
             return Err(ApiError::unprocessable("assets-invalid", message));
         }
-        let found = self.files.get(&location(hash)).await.map_err(|error| not_found(hash, error))?;
-        let bytes = found.bytes().await?;
+        let bytes = self.objects.read(hash).await?;
         let decoded = tokio::task::spawn_blocking(move || Manifest::decode(&bytes)).await;
         decoded
             .map_err(|error| stopped(&error))?
             .map_err(|error| ApiError::unprocessable("assets-invalid", error.to_string()))
     }
 
-    /// Deletes objects that no version names and that were uploaded a day ago.
+    /// Deletes what no version names.
     pub(crate) async fn collect(&self, store: &dyn Store) -> Result<usize, ApiError> {
-        self.collect_before(store, time::now().saturating_sub(GRACE.as_millis() as u64)).await
+        self.objects.collect(self.named(store)).await
     }
 
-    async fn collect_before(&self, store: &dyn Store, before: u64) -> Result<usize, ApiError> {
-        // Nobody uploads an object or names one in a version from here on.
-        let _all = self.pins.write().await;
+    /// The manifests of all versions, and all they name.
+    async fn named(&self, store: &dyn Store) -> Result<HashSet<BundleHash>, ApiError> {
         let mut named = HashSet::new();
         for manifest in store.manifests().await? {
             // A manifest that cannot be read ends the collection: what it names must not go.
             named.extend(self.manifest(manifest).await?.objects().into_iter().map(|(hash, _)| hash));
             named.insert(manifest);
         }
-        let mut deleted = 0;
-        let mut files = self.files.list(None);
-        while let Some(file) = files.next().await.transpose()? {
-            let hash = file.location.as_ref().parse::<BundleHash>();
-            let uploaded = u64::try_from(file.last_modified.timestamp_millis()).unwrap_or(0);
-            if uploaded < before && hash.is_ok_and(|hash| !named.contains(&hash)) {
-                self.files.delete(&file.location).await?;
-                deleted += 1;
-            }
-        }
-        Ok(deleted)
+        Ok(named)
     }
-}
-
-fn location(hash: BundleHash) -> path::Path {
-    path::Path::from(hash.to_string())
 }
 
 fn stopped(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::internal("asset-check-failed", "the static file could not be checked", error.to_string())
 }
 
-fn not_found(hash: BundleHash, error: object_store::Error) -> ApiError {
-    match error {
-        object_store::Error::NotFound { .. } => ApiError::new(
-            StatusCode::NOT_FOUND,
-            "asset-not-found",
-            format!("there is no static file {hash}; upload it with PUT /v1/assets/{hash} first"),
-        ),
-        other => other.into(),
-    }
+fn not_found(hash: BundleHash) -> ApiError {
+    let message = format!("there is no static file {hash}; upload it with PUT /v1/assets/{hash} first");
+    ApiError::new(StatusCode::NOT_FOUND, "asset-not-found", message)
 }
 
 #[cfg(test)]
@@ -200,6 +132,7 @@ mod tests {
     use atoll_store::{NewVersion, SqliteOptions, SqliteStore};
 
     use super::*;
+    use crate::time;
 
     #[tokio::test]
     async fn only_old_objects_that_no_manifest_names_are_deleted() {
@@ -222,12 +155,13 @@ mod tests {
         store.create_version("shop".into(), version, 1).await.unwrap();
 
         assert_eq!(assets.collect(&store).await.unwrap(), 0);
-        assert_eq!(assets.collect_before(&store, time::now() + 60_000).await.unwrap(), 1);
+        let later = time::now() + 60_000;
+        assert_eq!(assets.objects.collect_before(later, assets.named(&store)).await.unwrap(), 1);
         assert_eq!(assets.missing(vec![named, idle, manifest]).await.unwrap(), [idle]);
 
         // Without the manifest nobody knows what is named.
-        assets.files.delete(&location(manifest)).await.unwrap();
-        assert!(assets.collect_before(&store, time::now() + 60_000).await.is_err());
-        assert!(assets.size(named).await.is_ok());
+        std::fs::remove_file(dir.path().join("assets").join(manifest.to_string())).unwrap();
+        assert!(assets.objects.collect_before(later, assets.named(&store)).await.is_err());
+        assert!(assets.objects.size(named).await.is_ok());
     }
 }

@@ -16,6 +16,7 @@ mod error;
 mod extract;
 mod http;
 mod nodes;
+mod objects;
 mod plane;
 mod server;
 mod stream;

@@ -85,8 +85,8 @@ pub(super) async fn deploy(
     };
     let (state, name) = (Arc::clone(&plane), app.clone());
     let deployed = to_the_end(&plane, async move {
-        let _pins = (state.bundles.pin().await, state.assets.pin().await);
-        super::bundles::require(&state, deploy.version.bundle).await?;
+        let _pins = (state.bundles.objects.pin().await, state.assets.objects.pin().await);
+        state.bundles.objects.named_size(deploy.version.bundle).await?;
         super::services::require(&state, &name, &deploy.version.config).await?;
         state.assets.require(deploy.version.config.assets.as_ref()).await?;
         Ok(state.store.deploy(name, deploy, time::now()).await?)

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::bundles::answer;
+use super::bundles::{content, presence};
 use crate::assets::LIMIT;
 use crate::auth::{Allowed, ToDeploy, ToFetch};
 use crate::error::ApiError;
@@ -54,8 +54,7 @@ pub(super) async fn get(
     _: Allowed<ToFetch>,
     Params(hash): Params<String>,
 ) -> Result<Response, ApiError> {
-    let (size, bytes) = plane.assets.get(hash_of(&hash)?).await?;
-    Ok(answer(size, Body::from_stream(bytes)))
+    content(&plane.assets.objects, hash_of(&hash)?).await
 }
 
 /// Whether a static file or manifest is there.
@@ -67,8 +66,7 @@ pub(super) async fn head(
     _: Allowed<ToFetch>,
     Params(hash): Params<String>,
 ) -> Result<Response, ApiError> {
-    let size = plane.assets.size(hash_of(&hash)?).await?;
-    Ok(answer(size, Body::empty()))
+    presence(&plane.assets.objects, hash_of(&hash)?).await
 }
 
 /// Which of these static files are not there and have to be uploaded.

@@ -8,27 +8,18 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
 
 use crate::auth::{Allowed, ToDeploy, ToFetch};
 use crate::error::ApiError;
 use crate::extract::{Params, read_body};
+use crate::objects::Objects;
 use crate::plane::Plane;
 
 fn hash_of(text: &str) -> Result<BundleHash, ApiError> {
     text.parse()
         .map_err(|error: atoll_bundle::ParseHashError| ApiError::bad_request("bundle-hash-invalid", error.to_string()))
-}
-
-/// An error unless the bundle has been uploaded: what is asked for cannot be done, though nothing is missing at the
-/// request's own address.
-pub(super) async fn require(plane: &Plane, hash: BundleHash) -> Result<(), ApiError> {
-    match plane.bundles.size(hash).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.status == StatusCode::NOT_FOUND => Err(ApiError::unprocessable(error.code, error.message)),
-        Err(error) => Err(error),
-    }
 }
 
 /// Stores a bundle that has this hash. Storing it again changes nothing.
@@ -59,8 +50,7 @@ pub(super) async fn get(
     _: Allowed<ToFetch>,
     Params(hash): Params<String>,
 ) -> Result<Response, ApiError> {
-    let (size, bytes) = plane.bundles.get(hash_of(&hash)?).await?;
-    Ok(answer(size, Body::from_stream(bytes)))
+    content(&plane.bundles.objects, hash_of(&hash)?).await
 }
 
 /// Whether a bundle is there.
@@ -72,11 +62,21 @@ pub(super) async fn head(
     _: Allowed<ToFetch>,
     Params(hash): Params<String>,
 ) -> Result<Response, ApiError> {
-    let size = plane.bundles.size(hash_of(&hash)?).await?;
-    Ok(answer(size, Body::empty()))
+    presence(&plane.bundles.objects, hash_of(&hash)?).await
 }
 
-pub(super) fn answer(size: u64, body: Body) -> Response {
+/// The answer that has an object's content.
+pub(super) async fn content(objects: &Objects, hash: BundleHash) -> Result<Response, ApiError> {
+    let (size, bytes) = objects.get(hash).await?;
+    Ok(answer(size, Body::from_stream(bytes)))
+}
+
+/// The answer to HEAD where [`content`] answers GET.
+pub(super) async fn presence(objects: &Objects, hash: BundleHash) -> Result<Response, ApiError> {
+    Ok(answer(objects.size(hash).await?, Body::empty()))
+}
+
+fn answer(size: u64, body: Body) -> Response {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size));

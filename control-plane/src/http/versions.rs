@@ -42,8 +42,8 @@ pub(super) async fn create(
     let version = NewVersion { bundle: request.bundle, config: request.config, message: request.message };
     let state = Arc::clone(&plane);
     let version = to_the_end(&plane, async move {
-        let _pins = (state.bundles.pin().await, state.assets.pin().await);
-        super::bundles::require(&state, version.bundle).await?;
+        let _pins = (state.bundles.objects.pin().await, state.assets.objects.pin().await);
+        state.bundles.objects.named_size(version.bundle).await?;
         super::services::require(&state, &app, &version.config).await?;
         state.assets.require(version.config.assets.as_ref()).await?;
         Ok(state.store.create_version(app, version, time::now()).await?)
