@@ -14,8 +14,8 @@ use bytes::Bytes;
 
 use crate::follow::client::{ClientError, ControlPlaneClient};
 
-/// Unused archives younger than this stay on disk: a change that needs them may be under way.
-const GRACE: Duration = Duration::from_secs(600);
+/// Unused files younger than this stay on disk: a change that needs them may be under way.
+pub(crate) const GRACE: Duration = Duration::from_secs(600);
 
 /// Why a bundle cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -94,20 +94,7 @@ impl BundleStore {
     /// Deletes archives that are not in `needed`, except young ones.
     pub async fn sweep(&self, needed: HashSet<BundleHash>) {
         let Some(dir) = self.dir.clone() else { return };
-        off_thread(move || {
-            let entries = fs::read_dir(&dir).into_iter().flatten().filter_map(Result::ok);
-            for entry in entries {
-                let name = entry.file_name();
-                let hash = name.to_str().and_then(|name| name.parse::<BundleHash>().ok());
-                let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
-                let old = modified.is_some_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > GRACE));
-                if old && hash.is_none_or(|hash| !needed.contains(&hash)) {
-                    // It is tried again with the next sweep.
-                    let _ = fs::remove_file(entry.path());
-                }
-            }
-        })
-        .await;
+        off_thread(move || sweep(&dir, &needed)).await;
     }
 
     fn path(&self, hash: BundleHash) -> Option<PathBuf> {
@@ -166,6 +153,20 @@ pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Deletes the files of a directory whose names are not hashes in `needed`, except young ones.
+pub(crate) fn sweep(dir: &Path, needed: &HashSet<BundleHash>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok) {
+        let name = entry.file_name();
+        let hash = name.to_str().and_then(|name| name.parse::<BundleHash>().ok());
+        let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let old = modified.is_some_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > GRACE));
+        if old && hash.is_none_or(|hash| !needed.contains(&hash)) {
+            // It is tried again with the next sweep.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Decoded bundles, the least recently used going first.

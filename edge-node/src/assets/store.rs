@@ -6,7 +6,6 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
 
 use atoll_assets::{MAX_FILE, MAX_MANIFEST, Manifest, ManifestError, Site};
 use atoll_bundle::BundleHash;
@@ -15,12 +14,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
-use crate::bundles::{off_thread, write_durably};
+use crate::bundles::{off_thread, sweep, write_durably};
 use crate::compress::CodedContents;
 use crate::follow::client::{ClientError, ControlPlaneClient};
 
-/// Unused objects younger than this stay on disk: a change that needs them may be under way.
-const GRACE: Duration = Duration::from_secs(600);
 /// Objects fetched at once for one version.
 const PARALLEL: usize = 8;
 /// Objects fetched at once for all versions; each is in memory for as long.
@@ -285,16 +282,7 @@ impl AssetStore {
                 let Some(manifest) = bytes.and_then(|bytes| Manifest::decode(&bytes).ok()) else { return };
                 needed.extend(manifest.objects().into_iter().map(|(hash, _)| hash));
             }
-            for entry in fs::read_dir(&dir).into_iter().flatten().filter_map(Result::ok) {
-                let name = entry.file_name();
-                let hash = name.to_str().and_then(|name| name.parse::<BundleHash>().ok());
-                let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
-                let old = modified.is_some_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > GRACE));
-                if old && hash.is_none_or(|hash| !needed.contains(&hash)) {
-                    // It is tried again with the next sweep.
-                    let _ = fs::remove_file(entry.path());
-                }
-            }
+            sweep(&dir, &needed);
         })
         .await;
     }
@@ -322,7 +310,10 @@ fn read(path: &Path, hash: BundleHash, limit: u64) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::bundles::GRACE;
 
     fn keep(dir: &Path, bytes: &[u8]) -> BundleHash {
         let hash = BundleHash::of(bytes);
