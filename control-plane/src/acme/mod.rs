@@ -128,19 +128,24 @@ pub(crate) async fn run(plane: Arc<Plane>) {
                     && let Err(error) = broke_off(&plane, acme, &host, &error).await
                 {
                     tracing::error!(host, "how far a certificate is could not be noted: {error}");
-                    tokio::time::sleep(STORE_PAUSE).await;
+                    pause_unless_closing(&plane, STORE_PAUSE).await;
                 }
             }
             changed = changes.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                tokio::time::sleep(SETTLE).await;
+                pause_unless_closing(&plane, SETTLE).await;
             }
             () = acme.wake.notified() => {}
             () = tokio::time::sleep(sleep) => {}
         }
     }
+}
+
+async fn pause_unless_closing(plane: &Plane, duration: Duration) {
+    // It has elapsed, or nobody waits for it any more.
+    let _ = tokio::time::timeout(duration, plane.closing.cancelled()).await;
 }
 
 /// Begins what is due, and says when something is due next.
