@@ -505,7 +505,7 @@ fn warm(serving: &Serving, dispatcher: &Arc<Dispatcher>, name: &str) {
     let Some(version) = snapshot.routes.find(name, "/").and_then(|app| app.version_for(name.as_bytes())) else {
         return;
     };
-    if version.proxy.is_none() && version.instances.is_empty() && !version.is_without_worker() {
+    if version.has_code() && version.instances.is_empty() {
         let (dispatcher, version) = (dispatcher.clone(), version.clone());
         tokio::spawn(async move { dispatcher.warm(&version).await });
     }

@@ -41,5 +41,5 @@ pub fn run(serving: Arc<Serving>, dispatcher: Arc<Dispatcher>) -> impl Future<Ou
 /// Versions with code.
 fn in_service(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<VersionEntry>> {
     let versions = snapshot.apps.values().flat_map(|app| app.in_service());
-    versions.filter(|version| version.proxy.is_none())
+    versions.filter(|version| version.has_code())
 }

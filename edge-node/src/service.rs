@@ -241,7 +241,7 @@ impl Service {
         };
         trace.version = Some(version.clone());
         if self.options.scheduled_endpoint
-            && version.proxy.is_none()
+            && version.has_code()
             && let Some(trigger) = Trigger::of(&parts)
         {
             let limit = version.limits.concurrency;

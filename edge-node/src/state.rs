@@ -125,8 +125,7 @@ impl AppEntry {
         let has = |version: &&Arc<VersionEntry>| version.crons.iter().any(|(text, _)| *text == claim.cron);
         let key = format!("{} {}", claim.cron, claim.due);
         let chosen = self.version_for(key.as_bytes()).filter(has);
-        let mut others = self.source.targets.iter().filter_map(|target| self.versions.get(&target.version));
-        chosen.or_else(|| others.find(has)).cloned()
+        chosen.or_else(|| self.in_service().find(has)).cloned()
     }
 
     /// Counts a request as in flight until the permit is dropped; `None` when there are `limit` already.
@@ -405,11 +404,14 @@ impl VersionEntry {
             && self.asset_settings() == other.asset_settings()
             && self.cache.same_settings(&other.cache)
     }
-}
 
-impl VersionEntry {
     fn asset_settings(&self) -> Option<&AssetSettings> {
         self.assets.as_deref().map(VersionAssets::settings)
+    }
+
+    /// Whether isolates run it: it is neither a proxy nor static files only.
+    pub fn has_code(&self) -> bool {
+        self.proxy.is_none() && !self.is_without_worker()
     }
 
     /// Whether there are static files only, and no code to run.
