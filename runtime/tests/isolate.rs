@@ -9,7 +9,7 @@ mod wasi;
 mod wasm;
 
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atoll_bundle::{Bundle, Module, ModuleKind};
 use atoll_runtime::{
@@ -118,6 +118,20 @@ async fn text(response: FetchResponse) -> String {
     String::from_utf8(read(response.body).await.unwrap()).unwrap()
 }
 
+/// Polls until the condition holds.
+async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Waits until nothing is under way, `waitUntil` included.
+async fn settled(isolate: &Isolate) {
+    eventually("nothing is under way", || isolate.load().in_flight == 0).await;
+}
+
 async fn ask(isolate: &Isolate, path: &str) -> String {
     text(isolate.fetch(get(path)).await.unwrap()).await
 }
@@ -183,9 +197,7 @@ async fn scripts_in_the_syntax_of_service_workers_run() {
         let error = isolate.fetch(get(path)).await.unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
     }
-    while isolate.load().in_flight > 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    settled(&isolate).await;
     assert!(host.text().contains("waited"), "{}", host.text());
     let (isolate, _) = start("export default { fetch() { return new Response(typeof GREETING); } }");
     assert_eq!(ask(&isolate, "/").await, "undefined");
@@ -208,9 +220,7 @@ async fn scheduled_events_are_handled() {
     assert!(matches!(isolate.scheduled(event("fail")).await, Err(HandlerError::Exception { .. })));
     let error = isolate.fetch(get("/")).await.unwrap_err().to_string();
     assert!(error.contains("The worker has no fetch handler"), "{error}");
-    while isolate.load().in_flight > 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    settled(&isolate).await;
     let text = host.text();
     assert!(text.contains("* * * * * 1500000000000 scheduled hi") && text.contains("later"), "{text}");
     let class = "import { WorkerEntrypoint } from 'cloudflare:workers';
@@ -368,9 +378,7 @@ async fn wait_until_goes_on_after_the_response() {
         "ctx.waitUntil(new Promise(r => setTimeout(() => { console.log('later'); r() }, 20))); return new Response('now')",
     );
     assert_eq!(ask(&isolate, "/").await, "now");
-    while isolate.load().in_flight > 0 {
-        tokio::task::yield_now().await;
-    }
+    settled(&isolate).await;
     assert!(host.text().contains("log: later"), "{}", host.text());
 }
 
@@ -482,9 +490,7 @@ async fn requests_run_concurrently_in_one_isolate() {
         let isolate = isolate.clone();
         async move { ask(&isolate, "/wait").await }
     });
-    while isolate.load().in_flight == 0 || isolate.load().queued > 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually("the first request is under way", || isolate.load().in_flight > 0 && isolate.load().queued == 0).await;
     assert_eq!(ask(&isolate, "/").await, "waker");
     assert_eq!(waiter.await.unwrap(), "woken");
 }
@@ -551,10 +557,10 @@ async fn code_is_compiled_ahead_once_and_found_by_later_pools() {
     let pool = open();
     assert!(pool.compile(worker()).is_none(), "it is found on disk");
     let isolate = pool.start(worker());
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while size() <= compiled {
         assert_eq!(ask(&isolate, "/").await, "late");
-        assert!(std::time::Instant::now() < deadline, "the functions that requests call are added");
+        assert!(Instant::now() < deadline, "the functions that requests call are added");
     }
     assert_eq!(host.text(), "log: top level\n");
     let hash = worker().hash;

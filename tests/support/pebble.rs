@@ -6,17 +6,19 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
+
+use super::wait::eventually_within;
 
 /// How long pebble may take to start, on a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(60);
 
 /// A running authority; ended when dropped.
 pub struct Pebble {
-    child: Child,
+    _process: Process,
     dir: tempfile::TempDir,
     dns: Dns,
     port: u16,
@@ -64,20 +66,14 @@ impl Pebble {
             // No waiting between challenges, and every order is validated anew.
             command.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
             command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-            let mut child = command.spawn().unwrap();
-            let since = Instant::now();
-            while since.elapsed() < START {
-                if listens(child.id(), port) && listens(child.id(), management) {
-                    return Some(Self { child, dir, dns, port, management });
-                }
-                if child.try_wait().unwrap().is_some() {
-                    break;
-                }
-                #[allow(clippy::disallowed_methods, reason = "polling, with a deadline")]
-                std::thread::sleep(Duration::from_millis(20));
+            let mut process = Process(command.spawn().unwrap());
+            let runs = eventually_within(START, "pebble listens, or has ended", || {
+                let listens = listens(process.0.id(), port) && listens(process.0.id(), management);
+                (listens || process.0.try_wait().unwrap().is_some()).then_some(listens)
+            });
+            if runs {
+                return Some(Self { _process: process, dir, dns, port, management });
             }
-            child.kill().ok();
-            child.wait().ok();
         }
         panic!("pebble does not start: {}", std::fs::read_to_string(dir.path().join("log")).unwrap_or_default());
     }
@@ -108,11 +104,13 @@ impl Pebble {
     }
 }
 
-impl Drop for Pebble {
+/// Killed when dropped.
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
-        self.dns.open();
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 

@@ -13,3 +13,6 @@ mod pebble;
 mod purges;
 mod streams;
 mod support;
+#[allow(dead_code, reason = "the system tests use all of it")]
+#[path = "../../../tests/support/wait.rs"]
+mod wait;
