@@ -26,6 +26,8 @@ use crate::body::Outgoing;
 
 /// A connection that nobody has used for so long is closed.
 const IDLE: Duration = Duration::from_secs(30);
+/// The failures of an origin that nobody asks any more are forgotten so long after the breaker's pause.
+const MEMORY: Duration = Duration::from_secs(600);
 /// Fields of an answer.
 const MOST_HEADERS: usize = 200;
 
@@ -353,13 +355,21 @@ impl Origin {
     pub fn tidy(&self, now: Instant) -> bool {
         let mut state = self.state();
         state.idle.retain(|(sender, since)| !sender.is_closed() && now.saturating_duration_since(*since) < IDLE);
-        let unused = now.saturating_duration_since(state.used) >= IDLE;
-        if unused {
+        let unused = now.saturating_duration_since(state.used);
+        if unused >= IDLE {
             // What is under way on it is finished all the same.
             state.http2 = None;
         }
-        !(unused && state.idle.is_empty() && state.breaker.is_clear())
+        let has_failed = !state.breaker.is_clear() && unused < self.settings.breaker.pause + MEMORY;
+        unused < IDLE
+            || has_failed
+            || !state.idle.is_empty()
             || self.permits.available_permits() < self.settings.connections
+    }
+
+    /// When a connection was last asked for.
+    pub fn used(&self) -> Instant {
+        self.state().used
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -391,5 +401,30 @@ impl<'a> InQueue<'a> {
 impl Drop for InQueue<'_> {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_forgotten_in_the_end() {
+        let breaker = BreakerSettings { failures: 2, pause: Duration::from_secs(5) };
+        let settings = OriginSettings { connections: 1, queue: 1, connect: Duration::from_secs(1), breaker };
+        let place = Place {
+            scheme: Scheme::HTTP,
+            authority: Authority::from_static("host.example"),
+            speaks: Speaks::Negotiated,
+        };
+        let origin = Origin::new(place, settings, Connector::to_everything(settings.connect));
+        let start = origin.used();
+        assert!(origin.tidy(start));
+        assert!(!origin.tidy(start + IDLE), "nothing is worth remembering");
+        assert!(!origin.state().breaker.failed(start, &breaker));
+        assert!(origin.tidy(start + IDLE));
+        assert!(origin.state().breaker.failed(start, &breaker));
+        assert!(origin.tidy(start + MEMORY));
+        assert!(!origin.tidy(start + MEMORY + breaker.pause));
     }
 }
