@@ -157,11 +157,15 @@ impl Asked {
     /// Whether this request may ask for others: what it asks of the app is the whole, and the last answer was one that
     /// others could have used.
     fn may_share(&self, stale: Option<&Entry>) -> bool {
-        let conditional = [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|name| self.headers.contains_key(name));
         let reusable = stale.is_none_or(|entry| !entry.head.policy.validate_always);
-        let whole = self.method == Method::GET && (stale.is_some() || !conditional);
+        let whole = self.method == Method::GET && (stale.is_some() || !self.may_want_less());
         let share = self.wants.share && !self.wants.directives.no_store;
         share && whole && reusable && !self.cache.store.is_uncacheable(&self.key, now())
+    }
+
+    /// Whether the client asks for a part, or for nothing when it has the answer already.
+    fn may_want_less(&self) -> bool {
+        [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|name| self.headers.contains_key(name))
     }
 
     /// What is stored, in memory or on disk.
@@ -239,6 +243,26 @@ impl Asked {
             }
             _ => ready,
         }
+    }
+
+    /// The answer to the request that asked: the app's own fields, unless the client wants less than the whole.
+    fn answer_first(
+        &self,
+        parts: http::response::Parts,
+        head: &Head,
+        outcome: Outcome,
+        length: Option<u64>,
+        body: impl FnOnce(answer::Bytes) -> Body,
+    ) -> Concluded {
+        if self.may_want_less() {
+            let ready = self.ready(head, outcome, length);
+            return Concluded::Answer(content::response(ready.status, ready.headers, body(ready.bytes)), outcome);
+        }
+        let mut headers = parts.headers;
+        headers.remove(atoll_http_cache::targeted::ATOLL_CDN_CACHE_CONTROL);
+        let mut response = content::response(parts.status, headers, body(answer::Bytes::Whole));
+        self.cache.mark(&mut response, outcome);
+        Concluded::Answer(response, outcome)
     }
 }
 
@@ -435,28 +459,5 @@ impl Asking {
         if let Some(lead) = self.lead.take() {
             lead.settle(progress);
         }
-    }
-}
-
-impl Asked {
-    /// The answer to the request that asked: the app's own fields, unless the client wants less than the whole.
-    fn answer_first(
-        &self,
-        parts: http::response::Parts,
-        head: &Head,
-        outcome: Outcome,
-        length: Option<u64>,
-        body: impl FnOnce(answer::Bytes) -> Body,
-    ) -> Concluded {
-        let partial = [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|name| self.headers.contains_key(name));
-        if partial {
-            let ready = self.ready(head, outcome, length);
-            return Concluded::Answer(content::response(ready.status, ready.headers, body(ready.bytes)), outcome);
-        }
-        let mut headers = parts.headers;
-        headers.remove(atoll_http_cache::targeted::ATOLL_CDN_CACHE_CONTROL);
-        let mut response = content::response(parts.status, headers, body(answer::Bytes::Whole));
-        self.cache.mark(&mut response, outcome);
-        Concluded::Answer(response, outcome)
     }
 }
