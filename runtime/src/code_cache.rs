@@ -56,18 +56,23 @@ impl Entries {
         Some(entry.code.clone())
     }
 
+    fn remove(&mut self, bundle: &BundleHash) -> Option<Arc<Code>> {
+        let code = self.bundles.remove(bundle)?.code;
+        self.bytes -= size(&code);
+        Some(code)
+    }
+
     fn insert(&mut self, bundle: BundleHash, code: Arc<Code>, seasoned: bool, budget: usize) {
-        if let Some(replaced) = self.bundles.remove(&bundle) {
-            self.bytes -= size(&replaced.code);
-        }
+        self.remove(&bundle);
         let bytes = size(&code);
         if bytes > budget {
             return;
         }
         while self.bytes + bytes > budget {
             let oldest = self.bundles.iter().min_by_key(|(_, entry)| entry.used).map(|(hash, _)| *hash);
-            let Some(entry) = oldest.and_then(|hash| self.bundles.remove(&hash)) else { break };
-            self.bytes -= size(&entry.code);
+            if oldest.and_then(|hash| self.remove(&hash)).is_none() {
+                break;
+            }
         }
         self.clock += 1;
         self.bytes += bytes;
@@ -113,7 +118,8 @@ impl CodeCache {
     /// Adds the code of one module, in memory.
     pub(crate) fn put(&self, bundle: &BundleHash, module: &str, code: &[u8]) {
         let mut entries = self.entries();
-        let mut all = entries.get(bundle).map(|code| (*code).clone()).unwrap_or_default();
+        // Copied only while somebody reads it: a bundle may have thousands of modules, and all isolates wait meanwhile.
+        let mut all = entries.remove(bundle).map(Arc::unwrap_or_clone).unwrap_or_default();
         all.insert(module.to_owned(), code.to_vec());
         entries.insert(*bundle, Arc::new(all), false, self.budget);
     }
