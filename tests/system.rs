@@ -9,6 +9,7 @@ mod system {
     mod browser;
     mod bundling;
     mod cache;
+    mod cache_faults;
     mod cache_oracles;
     mod certificates;
     mod commands;

@@ -75,7 +75,8 @@ impl Disk {
         let mut contents = std::collections::HashMap::new();
         for path in files(&self.root.join(CONTENTS))? {
             match (name_hash(&path), blob::check(&path)) {
-                (Some(hash), Ok((length, size))) => {
+                // A file elsewhere than its name says would never be found.
+                (Some(hash), Ok((length, size))) if path == self.path(CONTENTS, &hash) => {
                     contents.insert(hash, (length, size));
                 }
                 _ => dropped += usize::from(fs::remove_file(&path).is_ok()),
@@ -85,7 +86,7 @@ impl Disk {
             let entry =
                 fs::read(&path).ok().and_then(|bytes| Some((encoding::decode(&bytes).ok()?, bytes.len() as u64)));
             let usable = entry.as_ref().is_some_and(|((key, variants), _)| {
-                name_hash(&path) == Some(hash_of(key))
+                path == self.path(ENTRIES, &hash_of(key))
                     && blobs(variants)
                         .all(|blob| contents.get(&blob.hash).is_some_and(|(length, _)| *length == blob.length))
             });
