@@ -113,11 +113,11 @@ pub fn collect(project: &Project, known: &mut Known) -> Result<Option<Collected>
         headers: parse_headers(&rules(HEADERS)?).map_err(wrong(HEADERS))?,
         redirects: parse_redirects(&rules(REDIRECTS)?).map_err(wrong(REDIRECTS))?,
     };
-    let mut ignored = format!("/{IGNORE}\n/{HEADERS}\n/{REDIRECTS}\n");
+    // The last pattern that matches decides, so that no project can have these served.
+    let mut ignored = format!("{}\n/{IGNORE}\n/{HEADERS}\n/{REDIRECTS}\n", rules(IGNORE)?);
     if folder == project.root {
         ignored.push_str(OF_THE_PROJECT);
     }
-    ignored.push_str(&rules(IGNORE)?);
     let mut walk = Walk {
         project: &project.root,
         folder: &folder,

@@ -34,7 +34,7 @@ fn a_folder_becomes_a_manifest() {
             ("public/.well-known/x", "1"),
             ("public/src.map", "{}"),
             ("public/old/x.txt", "x"),
-            ("public/.assetsignore", "*.map\nold/\n"),
+            ("public/.assetsignore", "*.map\nold/\n!_headers"),
             ("public/_headers", "/*\n  X-A: 1\n"),
             ("public/_redirects", "/a /b 301\n"),
         ],
