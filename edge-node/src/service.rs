@@ -223,11 +223,12 @@ impl Service {
             return Err(EdgeError::LoopDetected { depth }.into());
         }
         let path = request::path(&parts);
+        let host = normalize_host(authority.host());
         let (app, version) = {
             let snapshot = self.serving.current();
             let app = snapshot
                 .routes
-                .find(&normalize_host(authority.host()), path)
+                .find(&host, path)
                 .ok_or_else(|| EdgeError::RouteNotFound { host: authority.host().to_owned(), path: path.to_owned() })?;
             let not_deployed = || EdgeError::NotDeployed(app.name.to_string());
             let version = match parts.headers.get(VERSION_KEY) {
@@ -254,7 +255,7 @@ impl Service {
         if let Some(assets) = version.assets.as_ref().filter(|_| !upgrades || version.is_without_worker()) {
             let asked = assets::Request {
                 method: &parts.method,
-                host: &normalize_host(authority.host()),
+                host: &host,
                 path: request::path(&parts),
                 query: parts.uri.query(),
                 headers: &parts.headers,
