@@ -22,6 +22,7 @@ use crate::builtins::Builtins;
 use crate::code_cache::{Code, CodeCache};
 use crate::compile;
 use crate::isolate::{Responder, Shared};
+use crate::jobs::Jobs;
 use crate::loader::{BundleLoader, evaluate_custom_module, module_url};
 use crate::memory::{Account, Guard, allocator, measure};
 use crate::platform_modules::{self, PlatformModules};
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     state: Rc<RefCell<OpState>>,
     bracket: Bracket,
     meter: Arc<Meter>,
+    jobs: Arc<Jobs>,
     watchdog: Watchdog,
     account: Arc<Account>,
     guard: Option<Box<Guard>>,
@@ -61,7 +63,7 @@ pub(crate) struct Core {
 impl Core {
     /// Restores a generic isolate from S0. Must be called within a current-thread tokio runtime, near the base of its
     /// thread's stack.
-    pub(crate) fn restore(watchdog: &Watchdog) -> Self {
+    pub(crate) fn restore(watchdog: &Watchdog, jobs: Arc<Jobs>) -> Self {
         let defaults = Limits::default();
         let account = Arc::new(Account::new(defaults.memory));
         let params = v8::CreateParams::default()
@@ -106,6 +108,7 @@ impl Core {
             state,
             bracket,
             meter,
+            jobs,
             watchdog: watchdog.clone(),
             account,
             guard: None,
@@ -126,6 +129,7 @@ impl Core {
         self.watchdog.watch(Watched {
             shared: shared.clone(),
             meter: self.meter.clone(),
+            jobs: self.jobs.clone(),
             verdict: self.verdict.clone(),
             worker: format!("{} v{}", worker.app, worker.version),
         });
@@ -139,6 +143,11 @@ impl Core {
     /// What the watchdog says of a turn that overstays from now on.
     pub(crate) fn set_verdict(&self, verdict: HandlerError) {
         *self.verdict.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = verdict;
+    }
+
+    /// The CPU time of what runs on the isolate's second thread.
+    pub(crate) fn jobs(&self) -> &Arc<Jobs> {
+        &self.jobs
     }
 
     pub(crate) fn state(&self) -> &Rc<RefCell<OpState>> {

@@ -19,6 +19,7 @@ use crate::code_cache::CodeCache;
 use crate::compile;
 use crate::core::{Core, millis};
 use crate::isolate::{Fetch, Message, Phase, Shared, Ticket};
+use crate::jobs::{Rest, Rests};
 
 /// How many events are dispatched before the event loop is driven again.
 const BATCH: usize = 64;
@@ -35,6 +36,7 @@ pub(crate) struct Claim {
     pub(crate) shared: Arc<Shared>,
     pub(crate) receiver: mpsc::UnboundedReceiver<Message>,
     pub(crate) cache: Arc<CodeCache>,
+    pub(crate) rests: Arc<Rests>,
     pub(crate) purpose: Purpose,
     /// When the claim was made.
     pub(crate) made: Instant,
@@ -80,16 +82,27 @@ struct Hosted {
     deadline: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
 }
 
-/// Runs a claimed isolate to its end.
-pub(crate) async fn run(mut core: Core, claim: Claim) {
-    let Claim { worker, shared, mut receiver, cache, purpose, made } = claim;
+/// Runs a claimed isolate to its end. Returns a note of its second thread when there is one.
+pub(crate) async fn run(core: Core, claim: Claim) -> Option<Rest> {
+    let (jobs, rests) = (core.jobs().clone(), claim.rests.clone());
+    let (app, shared) = (claim.worker.app.clone(), claim.shared.clone());
+    host(core, claim).await;
+    jobs.demote();
+    let rest = jobs.has_thread().then(|| rests.note(&app));
+    shared.set_phase(Phase::Ended);
+    rest
+}
+
+async fn host(mut core: Core, claim: Claim) {
+    let Claim { worker, shared, mut receiver, cache, rests, purpose, made } = claim;
     let mut phases = Phases { claimed: made.elapsed(), ..Phases::default() };
     let adopting = Instant::now();
     core.adopt(&worker, shared.clone(), cache.clone());
     phases.adopted = adopting.elapsed();
+    core.jobs().allow(worker.limits.startup_cpu);
     let started = tokio::select! {
         biased;
-        started = tokio::time::timeout(worker.limits.wall, start(&mut core, &worker, &mut phases)) => match started {
+        started = tokio::time::timeout(worker.limits.wall, start(&mut core, &worker, &rests, &mut phases)) => match started {
             Ok(started) => started,
             Err(_) => Err(HandlerError::WallClock { limit_ms: millis(worker.limits.wall) }),
         },
@@ -103,8 +116,6 @@ pub(crate) async fn run(mut core: Core, claim: Claim) {
         while let Some(message) = receiver.recv().await {
             refuse(&shared, message, &error);
         }
-        drop(core);
-        shared.set_phase(Phase::Ended);
         return;
     }
     tracing::debug!(app = %worker.app, version = worker.version, ?phases, ?purpose, "isolate started");
@@ -113,11 +124,11 @@ pub(crate) async fn run(mut core: Core, claim: Claim) {
         if shared.death().is_none() {
             cache.keep(&worker.hash, code, compile::is_whole(&worker.bundle));
         }
-        drop(core);
-        shared.set_phase(Phase::Ended);
         return;
     }
     core.set_verdict(HandlerError::CpuLimit { limit_ms: millis(worker.limits.cpu) });
+    core.jobs().take();
+    core.jobs().allow(worker.limits.cpu);
     shared.set_phase(Phase::Ready);
     let woken = Arc::new(LoopWaker::default());
     let mut hosted = Hosted {
@@ -144,7 +155,6 @@ pub(crate) async fn run(mut core: Core, claim: Claim) {
     })
     .await;
     hosted.end();
-    shared.set_phase(Phase::Ended);
 }
 
 /// How long the parts of a start took, for the log.
@@ -158,7 +168,8 @@ struct Phases {
     started: Duration,
 }
 
-async fn start(core: &mut Core, worker: &Worker, phases: &mut Phases) -> Result<(), HandlerError> {
+async fn start(core: &mut Core, worker: &Worker, rests: &Rests, phases: &mut Phases) -> Result<(), HandlerError> {
+    rests.room(&worker.app).await;
     let mut budget = worker.limits.startup_cpu;
     let at = Instant::now();
     let id = core.load(&worker.bundle.main, &mut budget).await?;
@@ -295,11 +306,10 @@ impl Hosted {
         let waker = Waker::from(self.woken.clone());
         let (polled, used) = self.core.poll(&mut Context::from_waker(&waker), budget);
         let share = used / u32::try_from(self.active.len().max(1)).unwrap_or(u32::MAX);
-        let mut exhausted = false;
         for active in self.active.values_mut() {
             active.cpu += share;
-            exhausted |= active.cpu > limit;
         }
+        let exhausted = self.charge_jobs(limit) || self.active.values().any(|active| active.cpu > limit);
         if exhausted {
             self.shared.kill(HandlerError::CpuLimit { limit_ms: millis(limit) });
             return;
@@ -313,6 +323,35 @@ impl Hosted {
             }
             Poll::Ready(Err(_)) | Poll::Pending => {}
         }
+    }
+
+    /// Charges what jobs took to the requests whose jobs have ended, and allows those that run what any request has left.
+    /// Says whether a request had less.
+    fn charge_jobs(&mut self, limit: Duration) -> bool {
+        let ended = requests::take_ended_jobs(&mut self.core.state().borrow_mut());
+        let jobs = self.core.jobs();
+        let mut exhausted = false;
+        if !ended.is_empty() {
+            let share = jobs.take() / u32::try_from(ended.len()).unwrap_or(u32::MAX);
+            // Those that have not waited for their jobs leave the bill to the others.
+            let mut left = Duration::ZERO;
+            for slot in ended {
+                match self.active.get_mut(&slot) {
+                    Some(active) => active.cpu += share,
+                    None => left += share,
+                }
+            }
+            let left = left / u32::try_from(self.active.len().max(1)).unwrap_or(u32::MAX);
+            for active in self.active.values_mut() {
+                active.cpu += left;
+                exhausted |= active.cpu > limit;
+            }
+        }
+        // One thread runs the jobs of all requests, and may be several ahead.
+        let least = self.active.values().map(|active| active.cpu).min().unwrap_or_default();
+        let requests = u32::try_from(self.active.len().max(1)).unwrap_or(u32::MAX);
+        jobs.allow(limit.saturating_sub(least).saturating_mul(requests));
+        exhausted
     }
 
     /// Nothing is under way in the isolate: whoever has not answered by now never will.
@@ -351,7 +390,8 @@ impl Hosted {
         let code = self.core.compiled(bundle, limits.startup_cpu);
         if self.shared.death().is_none() {
             let (cache, hash) = (self.cache.clone(), *hash);
-            tokio::task::spawn_blocking(move || cache.keep(&hash, code, true));
+            let jobs = self.core.jobs().clone();
+            tokio::task::spawn_blocking(move || jobs.exempt(|| cache.keep(&hash, code, true)));
         }
     }
 

@@ -16,6 +16,7 @@ mod core;
 mod engine;
 mod host;
 mod isolate;
+mod jobs;
 mod limits;
 mod loader;
 mod memory;

@@ -21,6 +21,7 @@ use crate::compile;
 use crate::core::Core;
 use crate::host::{self, Claim, Purpose};
 use crate::isolate::{Isolate, Phase, Shared};
+use crate::jobs::{Jobs, KEEP_ALIVE, Rest, Rests};
 use crate::watchdog::Watchdog;
 use crate::{Engine, FetchFailure, HandlerError, Host, LogRecord, OutboundRequest, OutboundResponse, Worker};
 
@@ -77,6 +78,7 @@ struct Inner {
     warm: usize,
     watchdog: Watchdog,
     cache: Arc<CodeCache>,
+    rests: Arc<Rests>,
 }
 
 /// Generic isolates restored from the snapshot that wait to be given a [`Worker`]. Cheap to clone; the isolates that wait
@@ -113,6 +115,7 @@ impl Pool {
             warm: options.warm,
             watchdog: Watchdog::start(),
             cache: Arc::new(CodeCache::new(CODE_CACHE_BYTES, options.code)),
+            rests: Arc::default(),
         });
         let filler = inner.clone();
         thread::Builder::new()
@@ -164,6 +167,7 @@ impl Pool {
             shared: isolate.shared().clone(),
             receiver,
             cache: self.inner.cache.clone(),
+            rests: self.inner.rests.clone(),
             purpose,
             made: Instant::now(),
         };
@@ -203,13 +207,26 @@ fn fill(inner: &Arc<Inner>) {
         let (restored, ready) = std::sync::mpsc::sync_channel(1);
         let pool = inner.clone();
         let spawned = thread::Builder::new().name("isolate".into()).stack_size(STACK).spawn(move || {
+            let jobs = Arc::new(Jobs::default());
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .max_blocking_threads(1)
                 .thread_name("isolate-blocking")
+                .thread_keep_alive(KEEP_ALIVE)
+                .on_thread_start({
+                    let jobs = jobs.clone();
+                    move || jobs.thread_started()
+                })
+                .on_thread_stop({
+                    let jobs = jobs.clone();
+                    move || jobs.thread_ends()
+                })
                 .build()
                 .expect("a runtime without I/O needs nothing of the system");
-            runtime.block_on(serve(&pool, &restored));
+            let rest = runtime.block_on(serve(&pool, &restored, jobs));
+            // Waits for a job that is under way.
+            drop(runtime);
+            drop(rest);
         });
         match spawned {
             Ok(_) if ready.recv().is_ok() => {}
@@ -231,8 +248,9 @@ fn refuse_claims(inner: &Inner, problem: &str) {
     let _ = inner.refill.wait_timeout_while(queue, RETRY_AFTER, |queue| !queue.closed);
 }
 
-async fn serve(pool: &Inner, restored: &std::sync::mpsc::SyncSender<()>) {
-    let core = Core::restore(&pool.watchdog);
+/// Waits for a claim and hosts it to its end. Returns a note of the isolate's second thread when that may still work.
+async fn serve(pool: &Inner, restored: &std::sync::mpsc::SyncSender<()>, jobs: Arc<Jobs>) -> Option<Rest> {
+    let core = Core::restore(&pool.watchdog, jobs);
     let claim = {
         let mut queue = pool.lock();
         match queue.claims.pop_front() {
@@ -252,14 +270,15 @@ async fn serve(pool: &Inner, restored: &std::sync::mpsc::SyncSender<()>) {
         Err(receiver) => match receiver.await {
             Ok(claim) => claim,
             // The pool is closed.
-            Err(_) => return,
+            Err(_) => return None,
         },
     };
     let shared: Arc<Shared> = claim.shared.clone();
     let _contained = Contained::new(shared.clone());
     // A panic here is a bug of the platform, not of the tenant; it must not reach beyond this isolate.
-    if AssertUnwindSafe(host::run(core, claim)).catch_unwind().await.is_err() {
+    AssertUnwindSafe(host::run(core, claim)).catch_unwind().await.unwrap_or_else(|_| {
         shared.kill(HandlerError::Stopped("an internal error of the runtime".into()));
         shared.set_phase(Phase::Ended);
-    }
+        None
+    })
 }

@@ -68,7 +68,7 @@ impl Meter {
     }
 }
 
-fn read_clock(clock: libc::clockid_t) -> Option<u64> {
+pub(crate) fn read_clock(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` outlives the call; an invalid clock is an error, not undefined behaviour.
     let failed = unsafe { libc::clock_gettime(clock, &raw mut time) };

@@ -8,6 +8,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::isolate::Shared;
+use crate::jobs::Jobs;
 use crate::turn::Meter;
 use atoll_web::event::HandlerError;
 
@@ -24,6 +25,7 @@ const GRACE: Duration = Duration::from_millis(100);
 pub(crate) struct Watched {
     pub(crate) shared: Arc<Shared>,
     pub(crate) meter: Arc<Meter>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) verdict: Arc<Mutex<HandlerError>>,
     /// The app and version, for the log.
     pub(crate) worker: String,
@@ -100,6 +102,18 @@ impl Watchdog {
     }
 }
 
+impl Entry {
+    /// Ends the isolate when its jobs have used more than they may; says whether any have run.
+    fn look_at_jobs(&self) -> bool {
+        let Watched { shared, jobs, verdict, .. } = &self.watched;
+        let (busy, overdue) = jobs.look();
+        if overdue && shared.death().is_none() {
+            shared.kill(verdict.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone());
+        }
+        busy
+    }
+}
+
 impl State {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
         self.entries.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -118,6 +132,7 @@ impl State {
             !aborted
         });
         for entry in entries.iter_mut() {
+            busy |= entry.look_at_jobs();
             let turn = entry.watched.meter.turn_id();
             if turn == 0 {
                 continue;

@@ -2,6 +2,8 @@
 
 #[path = "isolate/constructors.rs"]
 mod constructors;
+#[path = "isolate/jobs.rs"]
+mod jobs;
 mod node;
 #[path = "isolate/wasi.rs"]
 mod wasi;

@@ -130,6 +130,8 @@ pub(crate) struct Requests {
     finished: Vec<u32>,
     /// Requests that are `fresh`.
     fresh: Vec<u32>,
+    /// The requests whose jobs have ended.
+    ended_jobs: Vec<u32>,
     /// Answers that wait to be taken; `None` sends each at once.
     held: Option<Vec<Answer>>,
 }
@@ -283,6 +285,17 @@ pub fn abandoned(state: &OpState, slot: u32) -> bool {
 /// Whether the request's answer is a stream that has not been taken to its end or dropped, or a WebSocket that is open.
 pub fn streaming(state: &OpState, slot: u32) -> bool {
     state.borrow::<Requests>().table.get(slot).is_some_and(|request| request.body_open || request.socket != 0)
+}
+
+/// A job of `crypto.subtle` has ended that the code of this request, or of none (0), has begun.
+pub(crate) fn job_ended(state: &mut OpState, slot: u32) {
+    state.borrow_mut::<Requests>().ended_jobs.push(slot);
+}
+
+/// The slots of requests whose jobs on the isolate's second thread have ended since this was asked last, once for each job;
+/// 0 stands for code that works for no request.
+pub fn take_ended_jobs(state: &mut OpState) -> Vec<u32> {
+    std::mem::take(&mut state.borrow_mut::<Requests>().ended_jobs)
 }
 
 /// The slots of requests to whose WebSockets a message has come since this was asked last: each message has CPU time of

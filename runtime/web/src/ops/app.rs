@@ -68,3 +68,9 @@ mod tests {
         assert_eq!(short, "short");
     }
 }
+
+/// Notes that a job has ended which the code of a request has begun.
+#[op2(fast)]
+pub(crate) fn op_atoll_job_ended(state: &mut OpState, #[smi] slot: u32) {
+    requests::job_ended(state, slot);
+}
