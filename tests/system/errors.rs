@@ -64,6 +64,70 @@ fn exceptions_show_positions_in_the_typescript_source() {
 }
 
 #[test]
+fn what_nobody_handles_is_logged_with_its_stack_in_the_typescript_source() {
+    let up = Up::start();
+    let project = Project::new("careless").file(
+        "src/index.ts",
+        "interface Failure { code: number }\n\
+         async function later(path: string): Promise<never> {\n\
+         \x20 await null;\n\
+         \x20 throw new RangeError(`rejected at ${path}`, { cause: new TypeError(\"the cause\") });\n\
+         }\n\
+         const soon = () => new Promise<void>((resolve) => setTimeout(resolve, 5));\n\
+         let promise: Promise<void> | undefined;\n\
+         addEventListener(\"rejectionhandled\", (event) => console.log(\"handled late\", event.promise === promise));\n\
+         export default {\n\
+         \x20 async fetch(request: Request, env: unknown, ctx: ExecutionContext): Promise<Response> {\n\
+         \x20   const path: string = new URL(request.url).pathname;\n\
+         \x20   console.log(\"asked for\", path);\n\
+         \x20   if (path === \"/promise\") void later(path);\n\
+         \x20   if (path === \"/value\") Promise.reject({ code: 7 } satisfies Failure);\n\
+         \x20   if (path === \"/timer\") setTimeout(() => { throw new Error(\"thrown by a timer\"); }, 1);\n\
+         \x20   if (path === \"/report\") reportError(new Error(\"reported\"));\n\
+         \x20   if (path === \"/microtask\") queueMicrotask(() => { throw new Error(\"thrown by a microtask\"); });\n\
+         \x20   if (path === \"/late\") {\n\
+         \x20     promise = Promise.reject(new Error(\"handled later\"));\n\
+         \x20     await soon();\n\
+         \x20     promise.catch(() => {});\n\
+         \x20   }\n\
+         \x20   if (path === \"/prevented\") {\n\
+         \x20     globalThis.onunhandledrejection = (event) => { event.preventDefault(); console.log(\"prevented\", event.reason.message); };\n\
+         \x20     globalThis.onerror = (message) => { console.log(\"onerror\", message); return true; };\n\
+         \x20     void later(path);\n\
+         \x20     reportError(new Error(\"not logged\"));\n\
+         \x20   }\n\
+         \x20   ctx.waitUntil(soon());\n\
+         \x20   return new Response(\"fine\");\n\
+         \x20 },\n\
+         };\n",
+    );
+    up.deploy(project.path());
+    let mut tail = tail(&up, "careless", || up.get("careless", "/").expect(200, "fine"));
+    let mut logged = |path: &str, words: &str| {
+        up.get("careless", path).expect(200, "fine");
+        let asked = line_saying(&mut tail, &format!("asked for {path}"));
+        let line = line_saying(&mut tail, words);
+        assert_eq!(line["request_id"], asked["request_id"], "{line}");
+        (line["level"].as_str().unwrap().to_owned(), line["message"].as_str().unwrap().to_owned())
+    };
+    for (path, words, position) in [
+        ("/promise", "Uncaught (in promise) RangeError: rejected at /promise", "src/index.ts:4:"),
+        ("/timer", "Uncaught Error: thrown by a timer", "src/index.ts:15:"),
+        ("/report", "Uncaught Error: reported", "src/index.ts:16:"),
+        ("/microtask", "Uncaught Error: thrown by a microtask", "src/index.ts:17:"),
+    ] {
+        let (level, message) = logged(path, words);
+        assert_eq!(level, "error");
+        assert!(message.contains(position), "no {position} in {message}");
+        assert!(path != "/promise" || message.contains("TypeError: the cause"), "{message}");
+    }
+    assert!(logged("/value", "Uncaught (in promise)").1.contains("{ code: 7 }"));
+    assert_eq!(logged("/late", "handled late true").0, "log");
+    assert_eq!(logged("/prevented", "onerror").1, "onerror Error: not logged");
+    assert_eq!(line_saying(&mut tail, "rejected at /prevented")["message"], "prevented rejected at /prevented");
+}
+
+#[test]
 fn an_exception_tells_a_stranger_nothing_of_the_code() {
     let up = Up::start();
     up.deploy_source("leaky", "export default { fetch() { throw new Error('inner secret'); } };");

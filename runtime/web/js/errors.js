@@ -13,6 +13,7 @@ const {
   StringPrototypeIncludes,
 } = primordials;
 const events = core.loadExtScript("ext:deno_web/02_event.js");
+const { inspectArgs } = core.loadExtScript("ext:deno_web/01_console.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
 
@@ -41,8 +42,17 @@ function stackOf(value) {
   return "";
 }
 
+// As `console.error` shows a value: an error by its stack, then its causes and whatever else it carries.
+function shown(value) {
+  try {
+    return inspectArgs([value]);
+  } catch {
+    return stackOf(value) || describe(value);
+  }
+}
+
 function logUncaught(what, value) {
-  op_atoll_log(ERROR, currentSlot(), `${what}${stackOf(value) || describe(value)}`);
+  op_atoll_log(ERROR, currentSlot(), `${what}${shown(value)}`);
 }
 
 let inErrorEvent = false;

@@ -17,6 +17,7 @@ const base64 = core.loadExtScript("ext:deno_web/05_base64.js");
 const encoding = core.loadExtScript("ext:deno_web/08_text_encoding.js");
 const events = core.loadExtScript("ext:deno_web/02_event.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
+const { reportException } = core.loadExtScript("ext:atoll_web/errors.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 const urls = core.loadExtScript("ext:deno_web/00_url.js");
 
@@ -43,13 +44,26 @@ const { atob, btoa, clearInterval, clearTimeout, queueMicrotask, setInterval, se
   // Code as a string is not run: nothing that is no function is a handler.
   setInterval(handler, timeout = undefined) {
     requireHandler(handler, "setInterval");
+    arguments[0] = reporting(handler);
     return ReflectApply(timers.setInterval, this, arguments);
   },
   setTimeout(handler, timeout = undefined) {
     requireHandler(handler, "setTimeout");
+    arguments[0] = reporting(handler);
     return ReflectApply(timers.setTimeout, this, arguments);
   },
 };
+
+// What a handler throws is reported while it is still known which request it works for.
+function reporting(handler) {
+  return function () {
+    try {
+      ReflectApply(handler, this, arguments);
+    } catch (error) {
+      reportException(error);
+    }
+  };
+}
 
 function requireHandler(handler, name) {
   if (typeof handler !== "function") {
