@@ -16,7 +16,6 @@ const applies = (condition) => {
 // For each type of group, the result of a vector in hexadecimal, and what it has to be.
 const TYPES = {
   async AeadTest({ group, test }) {
-    // Nonces of no bytes do not exist in the interface.
     const algorithm = { name: "AES-GCM", iv: unhex(test.iv), additionalData: unhex(test.aad), tagLength: group.tagSize };
     const key = await subtle.importKey("raw", unhex(test.key), "AES-GCM", false, ["encrypt", "decrypt"]);
     if (test.result === "valid") {

@@ -1,9 +1,10 @@
 // Finishes what deno_crypto brings along: its classes have static methods for runtimes that build on them, which would show
 // code the material of keys that it may not export, and nothing bounds how long a job takes. Jobs run on a second thread of
-// the isolate, one after another; none can be interrupted, and their time is not that of a request.
+// the isolate, one after another; none can be interrupted. The host charges their time to requests by what ends here.
 
 (function () {
 const { core, primordials } = __bootstrap;
+const { op_atoll_job_ended } = core.ops;
 const {
   FunctionPrototypeCall,
   Number,
@@ -18,6 +19,8 @@ const {
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
+const gcm = core.loadExtScript("ext:atoll_web/crypto_gcm.js");
 const { refuseClone } = core.loadExtScript("ext:atoll_web/shapes.js");
 
 // About a second or two each.
@@ -99,13 +102,38 @@ function bound(prototype) {
   }
 }
 
+// The methods whose work is done on the second thread.
+const JOBS = [
+  "decapsulateBits", "decapsulateKey", "decrypt", "deriveBits", "deriveKey", "digest", "encapsulateBits", "encapsulateKey",
+  "encrypt", "exportKey", "generateKey", "sign", "unwrapKey", "verify", "wrapKey",
+];
+
+function charge(prototype) {
+  for (let i = 0; i < JOBS.length; i++) {
+    const name = JOBS[i];
+    const method = prototype[name];
+    const { [name]: value } = {
+      async [name]() {
+        const slot = currentSlot();
+        try {
+          return await ReflectApply(method, this, arguments);
+        } finally {
+          op_atoll_job_ended(slot);
+        }
+      },
+    };
+    ObjectDefineProperty(value, "length", { __proto__: null, value: method.length, configurable: true });
+    ObjectDefineProperty(prototype, name, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+  }
+}
+
 // Once in each isolate, when `crypto` or one of its classes is touched first.
 function prepare({ Crypto, crypto, CryptoKey, SubtleCrypto }) {
   // The one SubtleCrypto is made now, as long as the method that makes it is there.
-  crypto.subtle;
+  const { subtle } = crypto;
   // Without a symbol for the key objects of Node.js, keys are not marked as what can be cloned.
   Crypto.registerSymbols(webidl.brand, Symbol("key object"));
-  const { fromCloneData } = CryptoKey;
+  const { exportNodeMaterial, fromCloneData } = CryptoKey;
   core.getCloneableDeserializers().CryptoKey = (data) => FunctionPrototypeCall(fromCloneData, CryptoKey, data);
   ReflectDeleteProperty(Crypto, "create");
   ReflectDeleteProperty(Crypto, "registerSymbols");
@@ -114,6 +142,8 @@ function prepare({ Crypto, crypto, CryptoKey, SubtleCrypto }) {
   ReflectDeleteProperty(CryptoKey, "importSync");
   ReflectDeleteProperty(SubtleCrypto, "create");
   bound(SubtleCrypto.prototype);
+  gcm.install({ CryptoKey, SubtleCrypto }, subtle, (key) => FunctionPrototypeCall(exportNodeMaterial, CryptoKey, key));
+  charge(SubtleCrypto.prototype);
   refuseClone(Crypto);
   refuseClone(SubtleCrypto);
 }

@@ -9,7 +9,7 @@ use crate::memory::{Meter, MeteredBlobs};
 use crate::ops::decode::Decoders;
 use crate::ops::digest::{self, Digests};
 use crate::ops::rewriter::{self, Rewriters};
-use crate::ops::{app, body, cache, decode, fetch, form, request, service, websocket};
+use crate::ops::{app, body, cache, decode, fetch, form, gcm, request, service, websocket};
 use crate::pipes::Pipes;
 use crate::requests::Requests;
 use crate::sockets::Sockets;
@@ -19,6 +19,7 @@ deno_core::extension!(
     deps = [deno_webidl, deno_web, deno_crypto],
     ops = [
         app::op_atoll_env,
+        app::op_atoll_job_ended,
         app::op_atoll_log,
         body::op_atoll_body_collect,
         body::op_atoll_body_collect_text,
@@ -47,6 +48,8 @@ deno_core::extension!(
         fetch::op_atoll_assets_fetch,
         fetch::op_atoll_fetch,
         form::op_atoll_form_parse,
+        gcm::op_atoll_gcm_open,
+        gcm::op_atoll_gcm_seal,
         request::op_atoll_pass_through,
         request::op_atoll_request_body,
         request::op_atoll_request_cf,
@@ -109,6 +112,7 @@ deno_core::extension!(
         "console.js",
         "context.js",
         "crypto.js",
+        "crypto_gcm.js",
         "crypto_guard.js",
         "data_url.js",
         "decompression.js",

@@ -36,6 +36,7 @@ mod coding;
 mod connections;
 pub mod event;
 mod extension;
+pub mod gcm;
 mod handles;
 mod headers;
 mod memory;
