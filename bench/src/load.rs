@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::cached::Hit;
+use crate::exchange::{self, Exchange, Message};
 use crate::expected::Expected;
 use crate::peers::{LOAD_CORE, pinned};
 use crate::stats::percentile;
@@ -31,8 +33,11 @@ pub struct Options {
     #[arg(long)]
     milliseconds: u64,
     /// The body of every answer.
-    #[arg(long, required_unless_present = "object")]
+    #[arg(long, required_unless_present_any = ["object", "script"])]
     pub expect: Option<String>,
+    /// A file with a list of [`Exchange`]s, as JSON, that each connection goes through again and again.
+    #[arg(long)]
+    pub script: Option<PathBuf>,
     /// Asks for the object of so many bytes instead, which must be a hit.
     #[arg(long, requires_all = ["hit_header", "hit_part"], conflicts_with = "expect")]
     pub object: Option<usize>,
@@ -78,6 +83,14 @@ pub fn run_object(target: &Target<'_>, time: Duration, size: usize, hit: Hit) ->
     start(target, time, &["--object", &size, "--hit-header", hit.header, "--hit-part", hit.part])
 }
 
+/// Runs the generator with a list of requests. The host of `target` counts for nothing: each request names its own.
+pub fn run_script(target: &Target<'_>, time: Duration, script: &[Exchange]) -> anyhow::Result<Outcome> {
+    let file = tempfile::NamedTempFile::new().context("cannot make a file for the requests")?;
+    serde_json::to_writer(&file, script)?;
+    let path = file.path().to_str().context("a temporary path that is not text")?;
+    start(target, time, &["--script", path])
+}
+
 /// Runs the generator in a process pinned to [`LOAD_CORE`].
 fn start(target: &Target<'_>, time: Duration, expected: &[&str]) -> anyhow::Result<Outcome> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program's own path")?);
@@ -94,19 +107,19 @@ fn start(target: &Target<'_>, time: Duration, expected: &[&str]) -> anyhow::Resu
 pub fn main(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let latencies = Rc::new(RefCell::new(Vec::new()));
+    let (address, work) = (options.address, Rc::new(Work::new(options)?));
     let start = Instant::now();
     let until = start + Duration::from_millis(options.milliseconds);
-    let expected = Rc::new(Expected::new(options)?);
-    let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", expected.path(), options.host);
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let mut tasks = Vec::new();
-        for _ in 0..options.connections {
-            let latencies = latencies.clone();
-            let request = request.clone();
-            let (address, expected) = (options.address, expected.clone());
+        for index in 0..options.connections {
+            let (latencies, work) = (latencies.clone(), work.clone());
             tasks.push(tokio::task::spawn_local(async move {
-                connection(address, &request, &expected, until, &latencies).await
+                match &*work {
+                    Work::Same { request, expected } => connection(address, request, expected, until, &latencies).await,
+                    Work::Script(messages) => exchange::connection(address, messages, index, until, &latencies).await,
+                }
             }));
         }
         for task in tasks {
@@ -126,6 +139,28 @@ pub fn main(options: &Options) -> anyhow::Result<()> {
     };
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())
+}
+
+/// What each connection does.
+enum Work {
+    /// One request without a body.
+    Same { request: String, expected: Expected },
+    /// These in turn.
+    Script(Vec<Message>),
+}
+
+impl Work {
+    fn new(options: &Options) -> anyhow::Result<Self> {
+        if let Some(path) = &options.script {
+            let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+            let script: Vec<Exchange> = serde_json::from_slice(&text)?;
+            ensure!(!script.is_empty(), "a script without a request");
+            return Ok(Self::Script(script.iter().map(Message::new).collect()));
+        }
+        let expected = Expected::new(options)?;
+        let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", expected.path(), options.host);
+        Ok(Self::Same { request, expected })
+    }
 }
 
 async fn connection(

@@ -1,115 +1,132 @@
-//! Measures atoll against `workerd`, both on loopback, in one run: cold start, warm requests per second and core,
-//! memory per idle app. Warm requests also against bare hyper, Deno, Bun and Node.js. `cached` measures cache hits against
-//! nginx and Varnish instead.
+//! Measures atoll against what people would use instead, on loopback: a scenario each for what a platform is chosen by, in
+//! [`scenarios`]. The peers ([`peers`]) come from npm and Debian.
 //!
-//! The peers take turns (A, B, A, B, …), each turn with fresh processes, so that a machine that gets slower in between
-//! cannot favour one. Every answer is compared with what it has to be; a run with a wrong one prints no figures.
+//! The servers take turns (A, B, A, B, …), each turn with fresh processes, so that a machine that gets slower in between
+//! cannot favour one. Every answer is compared with what it has to be; a scenario with a wrong one prints no figures.
 
+mod apps;
+mod bench;
+mod body;
 mod cached;
+mod calls;
+mod exchange;
 mod expected;
+mod figure;
 mod http;
 mod load;
 mod npm;
 mod peers;
+mod plot;
+mod probe;
 mod procfs;
 mod report;
+mod results;
+mod scenarios;
+mod site;
 mod stats;
 mod warm;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
 
-use crate::peers::atoll::Atoll;
-use crate::peers::workerd::Workerd;
-use crate::peers::{Peer, bare_hyper, programs, workerd};
-use crate::report::Report;
-use crate::warm::Plan;
+use crate::bench::Bench;
+use crate::peers::bare_hyper;
+use crate::report::progress;
+use crate::results::Results;
+use crate::scenarios::Scenario;
 
-/// Measures atoll against workerd, in one run, as ratios.
+/// Measures atoll against what people would use instead, as ratios. A full run writes bench/RESULTS.md, bench/results.json
+/// and bench/plots; a quick one writes the same into bench/out.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// Fewer apps, fewer and shorter turns: to see that it works, not for figures.
-    #[arg(long, global = true)]
+    /// Fewer and shorter turns: to see that it works, not for figures.
+    #[arg(long)]
     quick: bool,
     /// The atoll binary; by default the one beside this program.
-    #[arg(long, global = true)]
+    #[arg(long)]
     atoll: Option<PathBuf>,
     /// A workerd binary; by default npm's package is fetched into bench/out/npm.
     #[arg(long)]
     workerd: Option<PathBuf>,
-    /// Also writes the table, the machine and the versions to this file as Markdown.
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Writes the Markdown file here, the JSON file and the plots beside it.
+    #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// What to measure; by default all but `cached`. Results of the others stay as they were measured last.
+    #[arg(value_name = "SCENARIO")]
+    scenarios: Vec<Scenario>,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
+/// Processes that a measurement starts.
 #[derive(Subcommand)]
 enum Command {
-    /// Measures cache hits against nginx and Varnish.
-    Cached,
-    /// The load generator; the measurement starts it as a process of its own, pinned to a core.
+    /// The load generator, pinned to a core.
     #[command(hide = true)]
     Load(load::Options),
-    /// A bare hyper server; the measurement starts it as a process of its own, pinned to a core.
+    /// Requests at a pace, beside a load.
     #[command(hide = true)]
-    BareHyper(bare_hyper::Options),
+    Probe(probe::Options),
+    /// A bare hyper server, pinned to a core.
+    #[command(hide = true)]
+    BareHyper,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Load(options)) => load::main(&options),
-        Some(Command::BareHyper(options)) => bare_hyper::main(&options),
-        Some(Command::Cached) => {
-            let atoll = atoll_binary(arguments.atoll.as_deref())?;
-            cached::measure(atoll, arguments.quick, &out_directory()?, arguments.report.as_deref())
-        }
-        None => measure(&arguments),
+        Some(Command::Probe(options)) => probe::main(&options),
+        Some(Command::BareHyper) => bare_hyper::main(),
+        None => measure(arguments),
     }
 }
 
-fn measure(arguments: &Arguments) -> anyhow::Result<()> {
-    let out = out_directory()?;
-    let plan = if arguments.quick { Plan::quick() } else { Plan::full() };
-    let atoll = Atoll::new(atoll_binary(arguments.atoll.as_deref())?)?;
-    let workerd = Workerd::new(match &arguments.workerd {
-        Some(path) => path.clone(),
-        None => workerd::fetch(&out.join("npm"))?,
-    })?;
-    let hello = programs::all(&out.join("npm"))?;
-    let mut versions = vec![atoll.version(), workerd.version()];
-    versions.extend(hello.iter().map(|server| server.version.clone()));
-    let mut report = Report::new(&plan, versions);
-    for round in 1..=plan.rounds {
-        for peer in [&atoll as &dyn Peer, &workerd] {
-            report::progress(&format!("round {round} of {}: {}", plan.rounds, peer.name()));
-            let turn = warm::run(peer, &plan).with_context(|| format!("{}, round {round}", peer.name()))?;
-            report.add(peer.name(), turn);
-        }
-        for server in &hello {
-            report::progress(&format!("round {round} of {}: {}", plan.rounds, server.name));
-            report.add_hello(server.name, warm::run_hello(server, &plan).context(server.name)?);
-        }
+fn measure(arguments: Arguments) -> anyhow::Result<()> {
+    let out = folder("out")?;
+    let Arguments { quick, report, mut scenarios, .. } = arguments;
+    let atoll = atoll_binary(arguments.atoll.as_deref())?;
+    if scenarios.contains(&Scenario::Cached) {
+        ensure!(scenarios == [Scenario::Cached], "`cached` has a report of its own: name it alone");
+        let report = if quick { report } else { report.or(Some(folder("")?.join("CACHE.md"))) };
+        return cached::measure(atoll, quick, &out, report.as_deref());
     }
-    report.print();
-    let json = out.join("results.json");
-    report.write_json(&json)?;
-    report::progress(&format!("wrote {}", json.display()));
-    if let Some(path) = &arguments.report {
-        report.write_markdown(path)?;
-        report::progress(&format!("wrote {}", path.display()));
+    if scenarios.is_empty() {
+        scenarios.extend(Scenario::ALL);
     }
+    scenarios.sort_unstable();
+    scenarios.dedup();
+    let report = match report {
+        Some(report) => report,
+        None => if quick { folder("out/quick")? } else { folder("")? }.join("RESULTS.md"),
+    };
+    let json = report.with_file_name("results.json");
+    let mut results = Results::read(&json)?;
+    let bench = Bench::new(quick, out, atoll, arguments.workerd)?;
+    for scenario in scenarios {
+        progress(scenario.as_str());
+        let start = Instant::now();
+        let outcome = scenario.measure(&bench).with_context(|| format!("{}: no figures", scenario.as_str()))?;
+        results.put(scenario, &bench, outcome);
+        report::print(scenario, &results.scenarios[scenario.as_str()]);
+        // A later scenario may fail; what was measured until then is kept.
+        results.write(&json)?;
+        report::write(&results, &report)?;
+        progress(&format!("  {} took {:.0} s", scenario.as_str(), start.elapsed().as_secs_f64()));
+    }
+    progress(&format!("wrote {}", report.display()));
     Ok(())
 }
 
-/// Where results are written and peers are kept.
-fn out_directory() -> anyhow::Result<PathBuf> {
-    let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("out");
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    Ok(out)
+/// A folder below this package's, made when it is not there.
+fn folder(name: &str) -> anyhow::Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// The binary to measure: the one named, or the one that was built with the same profile.

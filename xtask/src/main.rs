@@ -23,7 +23,9 @@ Usage: cargo xtask CHORE [ARGUMENTS]
   tidy               the house rules that no other tool knows
   deny               licences, sources, bans and duplicates of the dependencies (installs cargo-deny)
   openapi [--check]  write the control plane's OpenAPI file anew, or only say whether it is current
-  bench [ARGUMENTS]  measure against peers in one run, release build; ARGUMENTS go to the benchmark
+  bench [--quick] [SCENARIO...]
+                     build in release mode, fetch what people would use instead, and measure both in turns: writes
+                     bench/RESULTS.md, bench/results.json and bench/plots; --help lists the scenarios
   ci                 what continuous integration runs: test, fmt --check, tidy, deny, lint
 ";
 

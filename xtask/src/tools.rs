@@ -44,6 +44,12 @@ pub const FOR_SOME_TESTS: [Program; 4] = [
     Program { name: "varnishd", package: "varnish", purpose: "another one" },
 ];
 
+/// What cache hits are measured against.
+pub const FOR_CACHE_BENCHMARK: [Program; 2] = [
+    Program { name: "nginx", package: "nginx", purpose: "cache hits are measured against it" },
+    Program { name: "varnishd", package: "varnish", purpose: "cache hits are measured against it" },
+];
+
 /// The version of cargo-deny that `deny.toml` is written for.
 const CARGO_DENY: &str = "0.20.2";
 

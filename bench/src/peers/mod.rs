@@ -1,72 +1,78 @@
-//! What is measured: a server that can be started with a number of apps, none of which has run.
+//! What is measured: a server that can be started with apps, as often as there are turns.
 
 pub mod atoll;
 pub mod bare_hyper;
 pub mod programs;
 pub mod workerd;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+
+use crate::load::Target;
+use crate::site::Site;
 
 /// The core the server is pinned to while load comes from [`LOAD_CORE`].
 pub const SERVER_CORE: usize = 0;
 /// The core of the load generator.
 pub const LOAD_CORE: usize = 1;
 
-/// The answer of the app that the warm measurement calls.
-pub const HELLO: &str = "Hello World\n";
-
-/// Source of the app that the warm measurement calls.
-pub fn hello_source() -> String {
-    format!("export default {{ fetch() {{ return new Response({HELLO:?}); }} }};\n")
-}
-
-/// Source of app number `index` of the cold measurement: it counts its calls, so that the first answer of an isolate
-/// differs from its later ones, and no two apps share their code.
-pub fn counting_source(index: usize) -> String {
-    format!(
-        "let calls = 0;\nexport default {{ fetch() {{ calls += 1; return new Response(`app-{index} ${{calls}}\\n`); }} }};\n"
-    )
-}
-
-/// What app `index` answers to call number `call` of one isolate.
-pub fn counting_answer(index: usize, call: usize) -> String {
-    format!("app-{index} {call}\n")
-}
-
 /// A server to measure.
 pub trait Peer {
-    /// Its name in the table.
+    /// Its name in the tables.
     fn name(&self) -> &'static str;
-    /// What `--version` says, after the name.
+    /// Its name and version.
     fn version(&self) -> String;
-    /// Starts it with `apps` counting apps and the hello app deployed, and returns when it would serve them. None of
-    /// them has run. With `core` it runs on that core alone.
-    fn start(&self, apps: usize, core: Option<usize>) -> anyhow::Result<Running>;
+    /// Makes ready what it is started with, on disk.
+    fn prepare(&self, site: &Site) -> anyhow::Result<Box<dyn Prepared>>;
+}
+
+/// A server that can be started any number of times, each time as the first time.
+pub trait Prepared {
+    /// Starts it and returns when it would serve its apps. With `core` it runs on that core alone.
+    fn start(&self, core: Option<usize>) -> anyhow::Result<Running>;
 }
 
 /// A server that runs; killed when dropped.
 pub struct Running {
-    /// Where the counting apps answer, by [`Running::host`].
-    pub apps: SocketAddr,
-    /// Where the hello app answers.
-    pub hello: SocketAddr,
-    /// The hello app's host.
-    pub hello_host: String,
+    /// Where apps answer that are not in `own`.
+    pub address: SocketAddr,
+    /// Where apps answer that have an address of their own.
+    pub own: BTreeMap<String, SocketAddr>,
     /// The process, whose CPU time and memory are read.
     pub process: Process,
+    /// From starting the process to its saying that it serves.
+    pub ready: Duration,
     /// Files that must outlive the process.
-    pub _directory: tempfile::TempDir,
+    pub _directory: Arc<tempfile::TempDir>,
+}
+
+/// Where an app answers.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The address to connect to.
+    pub address: SocketAddr,
+    /// The host to name.
+    pub host: String,
 }
 
 impl Running {
-    /// The host name of counting app `index`.
-    pub fn host(&self, index: usize) -> String {
-        format!("app-{index}.localhost")
+    /// Where the app of that name answers.
+    pub fn app(&self, name: &str) -> Place {
+        let address = *self.own.get(name).unwrap_or(&self.address);
+        Place { address, host: format!("{name}.localhost") }
+    }
+}
+
+impl Place {
+    /// The app, on so many connections.
+    pub fn target(&self, connections: usize) -> Target<'_> {
+        Target { address: self.address, host: &self.host, connections }
     }
 }
 
@@ -92,6 +98,14 @@ impl Process {
     /// Whether it has not ended.
     pub fn is_running(&mut self) -> anyhow::Result<bool> {
         Ok(self.0.try_wait()?.is_none())
+    }
+
+    /// Asks it to end and waits until it has.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        let status = Command::new("kill").arg(self.id().to_string()).status().context("cannot run kill")?;
+        ensure!(status.success(), "cannot send a signal to process {}", self.id());
+        self.0.wait()?;
+        Ok(())
     }
 
     /// Reads lines of its standard output until `find` has found what it wants.
