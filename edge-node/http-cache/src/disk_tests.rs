@@ -98,8 +98,10 @@ fn torn_and_changed_files_are_dropped_and_never_served() {
     file.write_all_at(b"\x00\x01\x02", 150_000).unwrap();
     let disk = Disk::open(dir.path(), 1 << 30).unwrap();
     assert!(get(&disk, "http://a/").is_none());
+    assert!(!path.exists(), "it is not tried again");
     // Cut off: found by the scan, and the entry that named it goes as well.
-    file.set_len(100_000).unwrap();
+    put(&disk, "http://a/", &large());
+    File::options().write(true).open(&path).unwrap().set_len(100_000).unwrap();
     fs::write(dir.path().join(TEMPORARY).join("7"), b"half").unwrap();
     let disk = Disk::open(dir.path(), 1 << 30).unwrap();
     assert_eq!(disk.scan().unwrap(), 2);

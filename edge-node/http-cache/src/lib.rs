@@ -18,6 +18,7 @@ pub mod encoding;
 pub mod entry;
 pub mod fill;
 pub mod freshness;
+mod hot;
 pub mod key;
 pub mod purge;
 pub mod put;

@@ -10,8 +10,9 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::UnixMillis;
-use crate::disk::{self, Disk};
+use crate::disk::{self, BlobRef, Disk};
 use crate::entry::{Content, Entry, Head, Variants};
+use crate::hot::Hot;
 use crate::key::Key;
 
 /// How much is kept where.
@@ -41,6 +42,7 @@ pub struct Store {
     memory: Cache<Key, Arc<Variants>>,
     uncacheable: Cache<Key, UnixMillis>,
     disk: Option<Arc<Disk>>,
+    hot: Hot,
     options: StoreOptions,
 }
 
@@ -60,7 +62,7 @@ impl Store {
             .weigher(|key: &Key, _: &UnixMillis| u32::try_from(key.as_bytes().len() + 64).unwrap_or(u32::MAX))
             .time_to_live(Duration::from_millis(UNCACHEABLE * 2))
             .build();
-        Self { memory, uncacheable, disk: None, options }
+        Self { memory, uncacheable, disk: None, hot: Hot::new(), options }
     }
 
     /// Adds a disk tier in a directory, with at most `budget` bytes. Blocks; [`Disk::scan`] is yet to be called.
@@ -156,6 +158,31 @@ impl Store {
             Some(variants) => disk.store(key, &variants),
             None => Ok(()),
         }
+    }
+
+    /// Takes note that all of a content was read from disk. Says whether it is time to [promote](Self::promote) it: an
+    /// eighth of the memory is the most that one of them gets.
+    pub fn is_hot(&self, blob: &BlobRef) -> bool {
+        blob.length <= self.options.memory / 8 && self.hot.note(blob)
+    }
+
+    /// Reads the content of a response that is on disk alone into memory too, if the response is still stored. Blocks.
+    pub fn promote(&self, key: &Key, head: &Arc<Head>, blob: &BlobRef) -> io::Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let content: Bytes = disk.open_blob(blob)?.read(0, blob.length)?.into();
+        let content = Content { memory: Some(content), disk: Some(blob.clone()) };
+        let promoted = Arc::new(Entry { head: head.clone(), content });
+        self.memory.entry_by_ref(key).and_compute_with(|known| {
+            let known = known.map(|known| known.into_value()).unwrap_or_default();
+            // Neither what has come meanwhile nor what was forgotten is touched, and the newest stays the first.
+            let is_it = |entry: &Arc<Entry>| Arc::ptr_eq(&entry.head, head);
+            let put = |entry: &Arc<Entry>| if is_it(entry) { promoted.clone() } else { entry.clone() };
+            match known.entries().iter().any(is_it) {
+                true => Op::Put(Arc::new(Variants::new(known.entries().iter().map(put).collect()))),
+                false => Op::Nop,
+            }
+        });
+        Ok(())
     }
 
     /// Writes to disk what memory has of a key's heads. Blocks.

@@ -188,9 +188,13 @@ impl Asked {
         if let Some(response) = self.cache.answer(&self.method, &self.headers, &self.coded, entry, outcome, now) {
             return Some(response);
         }
-        let blob = self.cache.open(entry.content.disk.clone()?).await?;
+        let stored = entry.content.disk.as_ref()?;
+        let blob = self.cache.open(stored.clone()).await?;
         let around = self.cache.around(outcome, now, Some(blob.len()));
         let ready = answer::answer(&self.method, &self.headers, &entry.head, &around);
+        if ready.bytes == answer::Bytes::Whole {
+            self.cache.note_sent_from_disk(&self.key, &entry.head, stored);
+        }
         Some(content::response(ready.status, ready.headers, content::from_disk(blob, ready.bytes)))
     }
 

@@ -1,9 +1,9 @@
 //! A content's file: its length, a checksum for each block, then its bytes. Any range can be read and checked by itself.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"ATOLLB1\n";
 /// Bytes under one checksum.
@@ -54,6 +54,7 @@ fn torn() -> io::Error {
 /// A content that can be read.
 #[derive(Debug)]
 pub struct Blob {
+    path: PathBuf,
     file: File,
     length: u64,
     checksums: Vec<u32>,
@@ -73,7 +74,7 @@ impl Blob {
             return Err(torn());
         }
         let checksums = head[16..].chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
-        Ok(Self { file, length, checksums: checksums.collect() })
+        Ok(Self { path: path.to_owned(), file, length, checksums: checksums.collect() })
     }
 
     /// Bytes of the content.
@@ -86,7 +87,8 @@ impl Blob {
         self.length == 0
     }
 
-    /// Reads `count` bytes from `start` on, every block of them checked. What is beyond the end is an error.
+    /// Reads `count` bytes from `start` on, every block of them checked. What is beyond the end is an error. A file with a
+    /// block that is not as it was written is deleted, so that nobody begins to read it again.
     pub fn read(&self, start: u64, count: u64) -> io::Result<Vec<u8>> {
         let end = start.checked_add(count).filter(|end| *end <= self.length).ok_or_else(torn)?;
         let first = start / BLOCK * BLOCK;
@@ -96,6 +98,8 @@ impl Blob {
         for (index, block) in bytes.chunks(BLOCK as usize).enumerate() {
             let number = usize::try_from(first / BLOCK).unwrap_or(usize::MAX).saturating_add(index);
             if self.checksums.get(number) != Some(&crc32fast::hash(block)) {
+                // If it cannot be deleted, the next one who reads it finds the same.
+                let _ = fs::remove_file(&self.path);
                 return Err(torn());
             }
         }
