@@ -26,7 +26,7 @@ use self::store::IN_MEMORY;
 pub use self::store::{AssetStore, AssetUnavailable, Content, LocalAsset};
 use crate::body::Outgoing;
 use crate::cache::content;
-use crate::compress::{Accepts, Coding, SMALLEST_BODY, Variant, add_vary};
+use crate::compress::{Accepts, Coding, SMALLEST_BODY, Variant, add_vary, forbids_transformation};
 use crate::errors::EdgeError;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -151,7 +151,13 @@ impl VersionAssets {
         status: StatusCode,
     ) -> Result<Response<Outgoing>, AssetUnavailable> {
         let kind = file.kind.as_deref().unwrap_or("application/octet-stream");
-        let compressible = self.compression.enabled && file.size >= SMALLEST_BODY && is_compressible(kind);
+        let fixed = || {
+            let mut rules = HeaderMap::new();
+            site.apply_headers(request.host, request.path, &mut rules);
+            forbids_transformation(&rules)
+        };
+        let worth_it = self.compression.enabled && file.size >= SMALLEST_BODY && is_compressible(kind);
+        let compressible = worth_it && !fixed();
         let variant = if compressible { self.variant(request, file).await? } else { None };
         let mut headers = HeaderMap::with_capacity(8);
         if let Ok(kind) = HeaderValue::from_str(kind) {

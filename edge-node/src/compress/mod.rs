@@ -15,7 +15,7 @@ use std::sync::Arc;
 use atoll_protocol::config::CompressionSettings;
 use atoll_runtime::{Body, Trailers};
 use futures::StreamExt;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response};
 use http_body::Body as HttpBody;
 use tokio::sync::Semaphore;
@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 pub use self::coder::{Effort, compress};
 pub use self::contents::{CodedContents, Variant};
 pub use self::negotiate::{Accepts, Coding};
-pub use self::rules::{SMALLEST_BODY, add_vary, eligible, mark};
+pub use self::rules::{SMALLEST_BODY, add_vary, eligible, forbids_transformation, mark};
 use self::stream::Compressed;
 use crate::body::Outgoing;
 
@@ -46,14 +46,7 @@ impl Compression {
     /// What a client takes; nothing when this node compresses nothing, or a request forbids it (RFC 9111 §5.2.1.6).
     pub fn accepts(&self, request: &HeaderMap) -> Accepts {
         let accepts = if self.enabled { Accepts::of(request) } else { Accepts::default() };
-        if accepts.any() && request.contains_key(CACHE_CONTROL) {
-            let values = request.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-            let mut items = values.flat_map(|value| value.split(','));
-            if items.any(|item| item.trim().eq_ignore_ascii_case("no-transform")) {
-                return Accepts::default();
-            }
-        }
-        accepts
+        if accepts.any() && forbids_transformation(request) { Accepts::default() } else { accepts }
     }
 
     /// Compresses an answer when that is right, and says in it that it depends on what the client takes.

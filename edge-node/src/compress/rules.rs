@@ -33,21 +33,26 @@ pub fn eligible(settings: &CompressionSettings, status: StatusCode, headers: &He
     };
     let fixed = || {
         [CONTENT_ENCODING, CONTENT_RANGE].iter().chain(&DIGESTS).any(|name| headers.contains_key(name))
-            || directives(headers).any(|directive| directive.eq_ignore_ascii_case("no-transform"))
+            || forbids_transformation(headers)
     };
     // A secret beside what a client chose could be guessed from the length (BREACH).
     let personal = || {
         headers.contains_key(SET_COOKIE)
             || directives(headers)
-                .any(|name| name.eq_ignore_ascii_case("private") || name.eq_ignore_ascii_case("no-store"))
+                .any(|name| name.eq_ignore_ascii_case(b"private") || name.eq_ignore_ascii_case(b"no-store"))
     };
     !bodiless && !status.is_informational() && compressible() && !fixed() && (settings.personal || !personal())
 }
 
-/// The names of the directives of `Cache-Control`.
-fn directives(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|item| item.split('=').next().unwrap_or_default().trim())
+/// Whether a message must stay as it is: `Cache-Control: no-transform` (RFC 9111 §5.2.1.6 and §5.2.2.6, RFC 9110 §7.7).
+pub fn forbids_transformation(headers: &HeaderMap) -> bool {
+    directives(headers).any(|directive| directive.eq_ignore_ascii_case(b"no-transform"))
+}
+
+/// The names of the directives of `Cache-Control`. A value may have any bytes in its quoted parts.
+fn directives(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let items = headers.get_all(CACHE_CONTROL).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    items.map(|item| item.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii())
 }
 
 /// Says that the answer depends on what codings the client takes, for caches between here and there.
@@ -113,6 +118,8 @@ mod tests {
             assert!(!may(&[field], 200, None), "{field:?}");
         }
         assert!(may(&[("cache-control", "public, no-cache")], 200, None));
+        let latin = HeaderValue::from_bytes(b"x=\"\xe9\", no-transform").unwrap();
+        assert!(forbids_transformation(&HeaderMap::from_iter([(CACHE_CONTROL, latin)])));
         assert!(!eligible(&settings, StatusCode::OK, &fields(&[("content-type", "image/png")]), None));
         assert!(!eligible(&settings, StatusCode::OK, &HeaderMap::new(), None));
         let personal = CompressionSettings { personal: true, ..settings };

@@ -208,7 +208,9 @@ pub async fn have_a_variant_for_every_coding(engine: Engine) {
     let node = node(config(), &engine, &[]).await;
     let text = "body { color: red }\n".repeat(500);
     let picture = vec![7_u8; 5000];
-    let files = Files::new(&[("/a.css", text.as_bytes()), ("/p.png", &picture), ("/s.css", b"a{}")], "", "");
+    let listed: [(&str, &[u8]); 4] =
+        [("/a.css", text.as_bytes()), ("/p.png", &picture), ("/s.css", b"a{}"), ("/fixed.css", text.as_bytes())];
+    let files = Files::new(&listed, "/fixed.css\n  Cache-Control: no-transform\n", "");
     files.install(&node, WORKER, json!({ "without_worker": true }));
     let mut tags = Vec::new();
     for (accepts, coding) in [("gzip, br, zstd", "br"), ("gzip, zstd", "zstd"), ("gzip", "gzip"), ("identity", "")] {
@@ -231,7 +233,7 @@ pub async fn have_a_variant_for_every_coding(engine: Engine) {
     );
     let part = ask(&node, Method::GET, "/a.css", &[("accept-encoding", "br"), ("range", "bytes=0-3")]).await;
     assert_eq!((part.status.as_u16(), part.header("content-encoding"), part.body.as_str()), (206, "", "body"));
-    for path in ["/p.png", "/s.css"] {
+    for path in ["/p.png", "/s.css", "/fixed.css"] {
         let plain = bytes(&node, path, &[("accept-encoding", "br")]).await.0;
         assert!(!plain.contains_key("content-encoding") && !plain.contains_key("vary"), "{path}");
     }
