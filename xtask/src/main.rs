@@ -3,6 +3,7 @@
 
 mod bench;
 mod checks;
+mod fuzz;
 mod openapi;
 mod shell;
 mod test;
@@ -23,6 +24,8 @@ Usage: cargo xtask CHORE [ARGUMENTS]
   tidy               the house rules that no other tool knows
   deny               licences, sources, bans and duplicates of the dependencies (installs cargo-deny)
   openapi [--check]  write the control plane's OpenAPI file anew, or only say whether it is current
+  fuzz [SECONDS] [TARGET]...
+                     run the fuzz targets, each for so many seconds, 60 unless told (nightly; installs cargo-fuzz)
   bench [--quick] [SCENARIO...]
                      build in release mode, fetch what people would use instead, and measure both in turns: writes
                      bench/RESULTS.md, bench/results.json and bench/plots; --help lists the scenarios
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         (Some("deny"), []) => checks::deny(),
         (Some("openapi"), []) => openapi::run(false),
         (Some("openapi"), [check]) if check == "--check" => openapi::run(true),
+        (Some("fuzz"), rest) => fuzz::run(rest),
         (Some("bench"), rest) => bench::run(rest),
         (Some("ci"), []) => checks::ci(),
         (Some(chore), rest) => {

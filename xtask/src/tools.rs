@@ -52,6 +52,8 @@ pub const FOR_CACHE_BENCHMARK: [Program; 2] = [
 
 /// The version of cargo-deny that `deny.toml` is written for.
 const CARGO_DENY: &str = "0.20.2";
+/// The version of cargo-fuzz that is installed when there is none.
+const CARGO_FUZZ: &str = "0.13.1";
 
 /// Makes sure that the programs are there: installs the missing ones with apt-get when that can work, else says which
 /// are missing and how to get them.
@@ -127,6 +129,21 @@ impl Drop for Unstarted {
             let _ = std::fs::remove_file(policy);
         }
     }
+}
+
+/// The cargo-fuzz to run: one that is installed, or one compiled into the target folder.
+pub fn cargo_fuzz() -> anyhow::Result<PathBuf> {
+    let folder = shell::tools_folder().join(format!("cargo-fuzz-{CARGO_FUZZ}"));
+    let ours = folder.join("bin/cargo-fuzz");
+    for candidate in [PathBuf::from("cargo-fuzz"), ours.clone()] {
+        if shell::answers(Command::new(&candidate)) {
+            return Ok(candidate);
+        }
+    }
+    let mut install = shell::cargo();
+    install.args(["install", "cargo-fuzz", "--locked", "--version", CARGO_FUZZ, "--root"]).arg(&folder);
+    shell::run(&mut install).context("cargo-fuzz is not installed and could not be")?;
+    Ok(ours)
 }
 
 /// Whether a program lies in a folder of the `PATH`, or where administrators have theirs.
