@@ -11,6 +11,8 @@ use super::rules::Rule;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// More get 414.
 const MAX_TARGET: usize = 16 << 10;
+/// A request line with its method and version; a longer one gets 414.
+const MAX_REQUEST_LINE: usize = MAX_TARGET + 65;
 /// More header fields get 431.
 const MAX_HEADERS: u32 = 100;
 /// A chunk's size with its extensions.
@@ -176,18 +178,19 @@ impl Framing {
 
     fn head(&mut self, bytes: &[u8], mut head: Head) -> Result<Option<usize>, Rule> {
         loop {
+            // Where the line has to have ended, so that the rule that is broken does not depend on how the bytes arrive.
+            let (limit, too_long) = match head.lines {
+                0 => (self.max_head.min(MAX_REQUEST_LINE), Rule::TargetTooLong),
+                _ => (self.max_head, Rule::HeadTooLarge),
+            };
             let Some(found) = memchr(b'\n', &bytes[self.searched..]) else {
                 self.searched = bytes.len();
                 self.state = State::Head(head);
-                return match head.lines {
-                    0 if bytes.len() > MAX_TARGET + 64 => Err(Rule::TargetTooLong),
-                    _ if bytes.len() >= self.max_head => Err(Rule::HeadTooLarge),
-                    _ => Ok(None),
-                };
+                return if bytes.len() >= limit { Err(too_long) } else { Ok(None) };
             };
             let end = self.searched + found;
-            if end >= self.max_head {
-                return Err(if head.lines == 0 { Rule::TargetTooLong } else { Rule::HeadTooLarge });
+            if end >= limit {
+                return Err(too_long);
             }
             let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Rule::LineEnd)?;
             (self.line, self.searched) = (end + 1, end + 1);
@@ -224,12 +227,13 @@ impl Framing {
                 _ => Ok(None),
             };
         };
-        let line = bytes[..end].strip_suffix(b"\r").ok_or(Rule::LineEnd)?;
-        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let digits = bytes[..end].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         // Sixteen digits would fit, but no body is that long, and a parser of signed numbers might see a negative one.
+        // They are looked at before the line's end, as they are when they arrive without it.
         if !(1..=15).contains(&digits) {
             return Err(Rule::Chunk);
         }
+        let line = bytes[..end].strip_suffix(b"\r").ok_or(Rule::LineEnd)?;
         let (size, extension) = line.split_at(digits);
         let size = size.iter().fold(0, |size: u64, digit| size << 4 | u64::from(hex(*digit)));
         let extension_is_good = match extension {

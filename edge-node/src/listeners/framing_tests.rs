@@ -110,6 +110,32 @@ fn nothing_of_a_refused_request_is_good() {
     assert_eq!(framing().advance(text.as_bytes()), Progress { good: 18, broken: Some(Rule::Folded) });
 }
 
+/// Which rule is broken does not depend on what has arrived when that is seen.
+#[test]
+fn limits_are_the_same_byte_by_byte() {
+    let body = |body: &str| format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    for text in [
+        "G".repeat(2000),
+        format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(2000)),
+        format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(2000)),
+        body("z\n"),
+        body("1111111111111111\n"),
+        body("11111111111111111\n"),
+        body(&format!("1;{}\r\n", "a".repeat(600))),
+    ] {
+        let new = || Framing::new(1 << 10);
+        let whole = new().advance(text.as_bytes());
+        assert!(whole.broken.is_some());
+        let (mut framing, mut good) = (new(), 0);
+        let bytewise = (1..=text.len()).find_map(|end| {
+            let progress = framing.advance(&text.as_bytes()[good..end]);
+            good += progress.good;
+            progress.broken.map(|broken| Progress { good, broken: Some(broken) })
+        });
+        assert_eq!(bytewise, Some(whole), "{:?}", &text[..40.min(text.len())]);
+    }
+}
+
 /// A stream of requests, good or not.
 fn streams() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
