@@ -109,9 +109,9 @@ fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let bench = Bench::new(quick, out, atoll, arguments.workerd)?;
     for scenario in scenarios {
         progress(scenario.as_str());
-        let start = Instant::now();
+        let (start, since) = (Instant::now(), procfs::Since::now());
         let outcome = scenario.measure(&bench).with_context(|| format!("{}: no figures", scenario.as_str()))?;
-        results.put(scenario, &bench, outcome);
+        results.put(scenario, &bench, since.share_of_others(), outcome);
         report::print(scenario, &results.scenarios[scenario.as_str()]);
         // A later scenario may fail; what was measured until then is kept.
         results.write(&json)?;

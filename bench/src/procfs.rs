@@ -1,6 +1,6 @@
 //! What the kernel says of a process and of the machine.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -45,6 +45,46 @@ fn parse_kib(text: &str, key: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
+/// A moment, from which on the CPU time of others is counted.
+pub struct Since {
+    at: Instant,
+    all: Duration,
+    own: Duration,
+}
+
+impl Since {
+    /// From now on.
+    pub fn now() -> Self {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let own = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        Self { at: Instant::now(), all: parse_busy(&stat), own: parse_with_children(&own).unwrap_or_default() }
+    }
+
+    /// The part of all cores, 0 to 1, that was taken since by what is neither this process nor a child that has ended.
+    pub fn share_of_others(&self) -> f64 {
+        let now = Self::now();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let others = now.all.saturating_sub(self.all).saturating_sub(now.own.saturating_sub(self.own));
+        others.as_secs_f64() / (now.at - self.at).as_secs_f64().max(0.001) / cores as f64
+    }
+}
+
+/// CPU time of all cores that was not idle, from `/proc/stat`.
+fn parse_busy(stat: &str) -> Duration {
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    // Idle time and time waiting for disks are fields four and five; after the eighth, time is counted twice.
+    let busy = fields.take(8).enumerate().filter(|(index, _)| *index != 3 && *index != 4);
+    let ticks: u64 = busy.filter_map(|(_, ticks)| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+}
+
+/// CPU time of a process and its children that have ended, from `/proc/PID/stat`.
+fn parse_with_children(stat: &str) -> Option<Duration> {
+    let fields = stat[stat.rfind(')')? + 1..].split_whitespace().skip(11).take(4);
+    let ticks: u64 = fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
 /// Cores, processor, memory and kernel in one line.
 pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -81,6 +121,13 @@ mod tests {
         drop(shell.stdin.take());
         shell.wait().unwrap();
         assert!(all > own, "{all:?} of all, {own:?} of the shell alone");
+    }
+
+    #[test]
+    fn the_time_of_the_machine_and_of_children_is_read() {
+        assert_eq!(parse_busy("cpu  100 20 30 4000 500 6 7 8 90 90\ncpu0 1 1"), Duration::from_millis(1710));
+        let stat = "12 (a ) b) S 1 2 3 4 5 6 7 8 9 10 150 50 30 20 20 0 1 0 5";
+        assert_eq!(parse_with_children(stat), Some(Duration::from_millis(2500)));
     }
 
     #[test]

@@ -86,10 +86,11 @@ fn markdown(results: &Results) -> String {
         let quick = if measured.quick { ", quick: not for figures" } else { "" };
         let _ = writeln!(
             out,
-            "- {turns} turns of each{quick}, measured at commit {} by `{}`.\n- {}. {}.",
+            "- {turns} turns of each{quick}, measured at commit {} by `{}`.\n- {}, of which other processes took {:.0} % meanwhile. {}.",
             measured.commit,
             measured.command,
             measured.machine,
+            measured.others * 100.0,
             measured.versions.join(", ")
         );
     }
@@ -147,6 +148,7 @@ mod tests {
             machine: "a machine".into(),
             versions: vec!["atoll 1".into()],
             quick: false,
+            others: 0.0,
             figures: vec![figure],
             notes: vec!["A note.".into()],
         };

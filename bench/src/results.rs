@@ -33,6 +33,8 @@ pub struct Measured {
     pub versions: Vec<String>,
     /// Whether the turns were few and short.
     pub quick: bool,
+    /// The part of all cores that other processes took meanwhile, 0 to 1.
+    pub others: f64,
     /// The figures.
     pub figures: Vec<Figure>,
     /// How it was measured.
@@ -58,7 +60,7 @@ impl Results {
     }
 
     /// Puts what a scenario measured in the place of what it measured before.
-    pub fn put(&mut self, scenario: Scenario, bench: &Bench, outcome: Outcome) {
+    pub fn put(&mut self, scenario: Scenario, bench: &Bench, others: f64, outcome: Outcome) {
         let Outcome { figures, notes } = outcome;
         let measured = Measured {
             commit: commit(bench.atoll.binary()),
@@ -66,6 +68,7 @@ impl Results {
             machine: procfs::machine(),
             versions: bench.versions(),
             quick: bench.quick,
+            others,
             figures,
             notes,
         };
