@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use deno_core::ExtensionFileSource;
 use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
+use deno_core::{ExtensionFileSource, wrap_lazy_ext_script};
 
 fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -63,7 +63,10 @@ fn write_table(table: &mut String, out: &Path, name: &str, sources: &[(String, S
             continue;
         }
         let file = out.join(format!("{name}-{index}.js"));
-        std::fs::write(&file, source).expect("OUT_DIR is writable");
+        // In this form the engine takes it as it is, without a copy on the heap of the isolate; if it is ASCII.
+        let wrapped =
+            if name == "RESIDUAL_JS" && source.is_ascii() { wrap_lazy_ext_script(source) } else { source.clone() };
+        std::fs::write(&file, wrapped).expect("OUT_DIR is writable");
         writeln!(table, "    ({specifier:?}, include_str!({file:?})),").expect("writing to memory");
     }
     writeln!(table, "];").expect("writing to memory");

@@ -90,7 +90,8 @@ impl CodeCache {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn bundle(&self, bundle: &BundleHash) -> Option<Arc<Code>> {
+    /// The code of a bundle's modules.
+    pub(crate) fn code(&self, bundle: &BundleHash) -> Option<Arc<Code>> {
         if let Some(code) = self.entries().get(bundle) {
             return Some(code);
         }
@@ -108,11 +109,7 @@ impl CodeCache {
 
     /// Whether there is code for a bundle.
     pub(crate) fn has(&self, bundle: &BundleHash) -> bool {
-        self.bundle(bundle).is_some()
-    }
-
-    pub(crate) fn get(&self, bundle: &BundleHash, module: &str) -> Option<Vec<u8>> {
-        self.bundle(bundle)?.get(module).cloned()
+        self.code(bundle).is_some()
     }
 
     /// Adds the code of one module, in memory.
@@ -212,6 +209,12 @@ fn decode(file: &[u8], tag: u32) -> Option<(Code, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl CodeCache {
+        fn get(&self, bundle: &BundleHash, module: &str) -> Option<Vec<u8>> {
+            self.code(bundle)?.get(module).cloned()
+        }
+    }
 
     #[test]
     fn keeps_to_its_budget_and_forgets_what_was_used_longest_ago() {

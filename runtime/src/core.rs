@@ -171,6 +171,7 @@ impl Core {
             polled
         })
         .await;
+        loader.forget_code();
         id.map_err(|error| startup_error(&error))
     }
 

@@ -22,6 +22,7 @@ mod loader;
 mod memory;
 mod platform_modules;
 mod pool;
+mod shared;
 mod snapshot;
 mod turn;
 mod wasm_cache;

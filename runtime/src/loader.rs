@@ -5,7 +5,7 @@
 //! a `type` attribute and re-exports its default: an import needs no attribute, as on Workers, and may have one.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
 use atoll_bundle::{Bundle, BundleHash, Module, ModuleKind};
@@ -19,8 +19,9 @@ use deno_core::{
 use deno_error::JsErrorBox;
 
 use crate::builtins::{Builtins, NODE, builtin_url, facade};
-use crate::code_cache::CodeCache;
+use crate::code_cache::{Code, CodeCache};
 use crate::platform_modules;
+use crate::shared;
 
 /// Modules from this size on, in bytes, have their code cached when they are first compiled. Smaller ones have it only when
 /// it was made ahead of time.
@@ -37,32 +38,44 @@ pub(crate) fn module_url(name: &str) -> ModuleSpecifier {
 }
 
 /// A loader that is made with its isolate and is given the bundle when the isolate is claimed.
+///
+/// **Invariant**: it outlives the isolate, and keeps the bundle it was given first, whose text the isolate's heap refers to.
 #[derive(Default)]
 pub(crate) struct BundleLoader {
-    loaded: RefCell<Option<Loaded>>,
+    loaded: OnceCell<Loaded>,
 }
 
 struct Loaded {
     bundle: Arc<Bundle>,
     hash: BundleHash,
     cache: Arc<CodeCache>,
+    /// The compiled code, until the entry's graph is loaded.
+    code: RefCell<Option<Arc<Code>>>,
     compatibility: Compatibility,
 }
 
 impl BundleLoader {
+    /// Gives it the bundle. A second one is ignored.
     pub(crate) fn set(&self, bundle: Arc<Bundle>, hash: BundleHash, cache: Arc<CodeCache>) {
         let compatibility = Compatibility::of(bundle.compatibility_flags.iter().map(String::as_str));
-        *self.loaded.borrow_mut() = Some(Loaded { bundle, hash, cache, compatibility });
+        let code = RefCell::new(cache.code(&hash));
+        let _ = self.loaded.set(Loaded { bundle, hash, cache, code, compatibility });
+    }
+
+    /// Lets go of the compiled code. Modules that are imported later find it in the cache, if it is there still.
+    pub(crate) fn forget_code(&self) {
+        if let Some(loaded) = self.loaded.get() {
+            loaded.code.take();
+        }
     }
 
     /// How much of Node.js the worker has asked for.
     pub(crate) fn compatibility(&self) -> Compatibility {
-        self.loaded.borrow().as_ref().map(|loaded| loaded.compatibility).unwrap_or_default()
+        self.loaded.get().map(|loaded| loaded.compatibility).unwrap_or_default()
     }
 
     fn with_module<R>(&self, url: &ModuleSpecifier, read: impl FnOnce(&Loaded, Option<&Module>) -> R) -> Option<R> {
-        let loaded = self.loaded.borrow();
-        let loaded = loaded.as_ref()?;
+        let loaded = self.loaded.get()?;
         let name = percent_decode(url.path().trim_start_matches('/'));
         Some(read(loaded, loaded.bundle.module(&name)))
     }
@@ -109,6 +122,16 @@ impl BundleLoader {
     }
 }
 
+impl Loaded {
+    fn code_of(&self, module: &Module) -> Option<Cow<'static, [u8]>> {
+        match &*self.code.borrow() {
+            // SAFETY: the engine reads it while it compiles the module, and `code` is kept until the whole graph is.
+            Some(code) => code.get(&module.name).map(|code| Cow::Borrowed(unsafe { shared::bytes(code) })),
+            None => self.cache.code(&self.hash)?.get(&module.name).map(|code| Cow::Owned(code.clone())),
+        }
+    }
+}
+
 fn source_of(
     loaded: &Loaded,
     module: &Module,
@@ -129,10 +152,13 @@ fn source_of(
     let (kind, code) = match (module.kind, requested) {
         (ModuleKind::EsModule, RequestedModuleType::None) => {
             // The key stands for the content, since the cache is kept under the bundle's hash; V8 only compares lengths.
-            let data = loaded.cache.get(&loaded.hash, &module.name);
+            let data = loaded.code_of(module);
             let cache = (data.is_some() || module.content.len() >= CACHED_FROM)
-                .then(|| SourceCodeCacheInfo { hash: 0, data: data.map(Cow::Owned) });
-            return Ok(ModuleSource::new(ModuleType::JavaScript, text()?, url, cache));
+                .then_some(SourceCodeCacheInfo { hash: 0, data });
+            // SAFETY: the loader outlives the isolate and keeps the bundle, whose bytes nobody can change.
+            let shared = unsafe { shared::ascii(&module.content) };
+            let code = shared.map_or_else(text, |code| Ok(ModuleSourceCode::String(code)))?;
+            return Ok(ModuleSource::new(ModuleType::JavaScript, code, url, cache));
         }
         (ModuleKind::Json, RequestedModuleType::Json) => (ModuleType::Json, text()?),
         (ModuleKind::Text, RequestedModuleType::Text) => (ModuleType::Text, text()?),

@@ -30,7 +30,7 @@ const isBufferSource = (value) => ArrayBufferIsView(value) || core.isAnyArrayBuf
 const copied = (value) => TypedArrayPrototypeSlice(viewBytes(value, "AES-GCM"));
 
 // Replaces the methods that encrypt and decrypt. `materialOf` gives `{ data }` of a CryptoKey, and throws for any other value.
-function install({ CryptoKey, SubtleCrypto }, subtle, materialOf) {
+function install({ CryptoKey, SubtleCrypto }, isSubtle, materialOf) {
   const { prototype } = SubtleCrypto;
   const { decrypt, encrypt, exportKey, importKey, unwrapKey, wrapKey } = prototype;
   const getter = (name) => ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, name).get;
@@ -55,7 +55,7 @@ function install({ CryptoKey, SubtleCrypto }, subtle, materialOf) {
   // Calls an op with what the method was given.
   function run(that, op, { iv, additionalData, tagLength }, key, data, usage) {
     const prefix = `Failed to execute '${usage}' on 'SubtleCrypto'`;
-    if (that !== subtle) throw new TypeError("Illegal invocation");
+    if (!isSubtle(that)) throw new TypeError("Illegal invocation");
     const aad = additionalData === undefined || additionalData === null
       ? new Uint8Array(0)
       : viewBytes(additionalData, prefix);

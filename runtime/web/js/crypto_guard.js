@@ -33,6 +33,8 @@ function refuse(what, value, limit) {
   throw new DOMException(`${what} must be at most ${limit} here, not ${value}`, "NotSupportedError");
 }
 
+const KEY_OBJECT = Symbol("key object");
+
 const number = (value) => value === undefined ? undefined : Number(value);
 
 // What stands in the place of an algorithm that the code gives: whatever says how long the job takes is read once.
@@ -127,26 +129,35 @@ function charge(prototype) {
   }
 }
 
-// Once in each isolate, when `crypto` or one of its classes is touched first.
-function prepare({ Crypto, crypto, CryptoKey, SubtleCrypto }) {
-  // The one SubtleCrypto is made now, as long as the method that makes it is there.
-  const { subtle } = crypto;
-  // Without a symbol for the key objects of Node.js, keys are not marked as what can be cloned.
-  Crypto.registerSymbols(webidl.brand, Symbol("key object"));
+// The one SubtleCrypto of the isolate.
+let subtle;
+
+// Once, for the snapshot.
+function prepare({ Crypto, CryptoKey, SubtleCrypto }) {
   const { exportNodeMaterial, fromCloneData } = CryptoKey;
   core.getCloneableDeserializers().CryptoKey = (data) => FunctionPrototypeCall(fromCloneData, CryptoKey, data);
-  ReflectDeleteProperty(Crypto, "create");
-  ReflectDeleteProperty(Crypto, "registerSymbols");
   ReflectDeleteProperty(CryptoKey, "exportNodeMaterial");
   ReflectDeleteProperty(CryptoKey, "fromCloneData");
   ReflectDeleteProperty(CryptoKey, "importSync");
-  ReflectDeleteProperty(SubtleCrypto, "create");
   bound(SubtleCrypto.prototype);
-  gcm.install({ CryptoKey, SubtleCrypto }, subtle, (key) => FunctionPrototypeCall(exportNodeMaterial, CryptoKey, key));
+  const materialOf = (key) => FunctionPrototypeCall(exportNodeMaterial, CryptoKey, key);
+  gcm.install({ CryptoKey, SubtleCrypto }, (value) => value === subtle, materialOf);
   charge(SubtleCrypto.prototype);
   refuseClone(Crypto);
   refuseClone(SubtleCrypto);
 }
 
-return { prepare };
+// Makes the `crypto` of an isolate, before any code of its worker runs. A snapshot cannot hold it.
+function finish({ Crypto, crypto, SubtleCrypto }) {
+  // The one SubtleCrypto is made now, as long as the method that makes it is there.
+  subtle = crypto.subtle;
+  // Without a symbol for the key objects of Node.js, keys are not marked as what can be cloned.
+  Crypto.registerSymbols(webidl.brand, KEY_OBJECT);
+  ReflectDeleteProperty(Crypto, "create");
+  ReflectDeleteProperty(Crypto, "registerSymbols");
+  ReflectDeleteProperty(SubtleCrypto, "create");
+  return crypto;
+}
+
+return { finish, prepare };
 })();

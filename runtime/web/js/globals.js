@@ -32,44 +32,28 @@ const { loadFormData } = core.loadExtScript("ext:atoll_web/body.js");
 const { Request } = core.loadExtScript("ext:atoll_web/request.js");
 const { Response } = core.loadExtScript("ext:atoll_web/response.js");
 
+const caches = core.loadExtScript("ext:atoll_web/cache.js");
+const crypto = core.loadExtScript("ext:atoll_web/crypto.js");
+const cryptoGuard = core.loadExtScript("ext:atoll_web/crypto_guard.js");
+const { CompressionStream } = core.loadExtScript("ext:atoll_web/compression.js");
+const { DecompressionStream } = core.loadExtScript("ext:atoll_web/decompression.js");
+const { FormData } = loadFormData();
+const identityStreams = core.loadExtScript("ext:atoll_web/identity_streams.js");
+const messages = core.loadExtScript("ext:deno_web/13_message_port.js");
+const performance = core.loadExtScript("ext:deno_web/15_performance.js");
+const { URLPattern } = core.loadExtScript("ext:deno_web/01_urlpattern.js");
+
 const { clearTimeout, setTimeout } = timers;
 
 const hidden = core.propNonEnumerable;
 const visible = core.propWritable;
 const script = (specifier) => () => core.loadExtScript(specifier);
 
-const caches = script("ext:atoll_web/cache.js");
-const compression = script("ext:atoll_web/compression.js");
-const decompression = script("ext:atoll_web/decompression.js");
 const eventSource = script("ext:atoll_web/event_source.js");
 const fileReader = script("ext:deno_web/10_filereader.js");
 const htmlRewriter = script("ext:atoll_web/html_rewriter.js");
-const identityStreams = script("ext:atoll_web/identity_streams.js");
-const messages = script("ext:deno_web/13_message_port.js");
 const serviceWorker = script("ext:atoll_web/service_worker.js");
-const urlPattern = script("ext:deno_web/01_urlpattern.js");
 const webSocket = script("ext:atoll_web/websocket.js");
-
-// The clock of `performance` begins with the isolate, not with the snapshot.
-let performanceReady = false;
-function performance() {
-  const exports = core.loadExtScript("ext:deno_web/15_performance.js");
-  if (!performanceReady) {
-    performanceReady = true;
-    exports.setTimeOrigin();
-  }
-  return exports;
-}
-
-let cryptoReady = false;
-function crypto() {
-  const exports = core.loadExtScript("ext:atoll_web/crypto.js");
-  if (!cryptoReady) {
-    cryptoReady = true;
-    core.loadExtScript("ext:atoll_web/crypto_guard.js").prepare(exports);
-  }
-  return exports;
-}
 
 class ServiceWorkerGlobalScope extends events.EventTarget {
   constructor() {
@@ -144,7 +128,7 @@ const { reportError, structuredClone } = {
     errors.reportException(error);
   },
   structuredClone(value, options = undefined) {
-    return ReflectApply(messages().structuredClone, this, arguments);
+    return ReflectApply(messages.structuredClone, this, arguments);
   },
 };
 
@@ -156,16 +140,16 @@ const properties = {
   AbortSignal: hidden(abortSignals.AbortSignal),
   Blob: hidden(files.Blob),
   ByteLengthQueuingStrategy: hidden(streams.ByteLengthQueuingStrategy),
-  Cache: lazily(caches, "Cache"),
-  CacheStorage: lazily(caches, "CacheStorage"),
+  Cache: hidden(caches.Cache),
+  CacheStorage: hidden(caches.CacheStorage),
   CloseEvent: hidden(events.CloseEvent),
-  CompressionStream: lazily(compression, "CompressionStream"),
+  CompressionStream: hidden(CompressionStream),
   CountQueuingStrategy: hidden(streams.CountQueuingStrategy),
-  Crypto: lazily(crypto, "Crypto"),
-  CryptoKey: lazily(crypto, "CryptoKey"),
+  Crypto: hidden(crypto.Crypto),
+  CryptoKey: hidden(crypto.CryptoKey),
   CustomEvent: hidden(events.CustomEvent),
   DOMException: hidden(exceptions.DOMException),
-  DecompressionStream: lazily(decompression, "DecompressionStream"),
+  DecompressionStream: hidden(DecompressionStream),
   ErrorEvent: hidden(events.ErrorEvent),
   Event: hidden(events.Event),
   EventSource: lazily(eventSource, "EventSource"),
@@ -174,21 +158,21 @@ const properties = {
   FetchEvent: lazily(serviceWorker, "FetchEvent"),
   File: hidden(files.File),
   FileReader: lazily(fileReader, "FileReader"),
-  FixedLengthStream: lazily(identityStreams, "FixedLengthStream"),
-  FormData: lazily(loadFormData, "FormData"),
+  FixedLengthStream: hidden(identityStreams.FixedLengthStream),
+  FormData: hidden(FormData),
   HTMLRewriter: lazily(htmlRewriter, "HTMLRewriter"),
   Headers: hidden(Headers),
-  IdentityTransformStream: lazily(identityStreams, "IdentityTransformStream"),
-  MessageChannel: lazily(messages, "MessageChannel"),
+  IdentityTransformStream: hidden(identityStreams.IdentityTransformStream),
+  MessageChannel: hidden(messages.MessageChannel),
   MessageEvent: hidden(events.MessageEvent),
-  MessagePort: lazily(messages, "MessagePort"),
+  MessagePort: hidden(messages.MessagePort),
   Navigator: hidden(Navigator),
-  Performance: lazily(performance, "Performance"),
-  PerformanceEntry: lazily(performance, "PerformanceEntry"),
-  PerformanceMark: lazily(performance, "PerformanceMark"),
-  PerformanceMeasure: lazily(performance, "PerformanceMeasure"),
-  PerformanceObserver: lazily(performance, "PerformanceObserver"),
-  PerformanceObserverEntryList: lazily(performance, "PerformanceObserverEntryList"),
+  Performance: hidden(performance.Performance),
+  PerformanceEntry: hidden(performance.PerformanceEntry),
+  PerformanceMark: hidden(performance.PerformanceMark),
+  PerformanceMeasure: hidden(performance.PerformanceMeasure),
+  PerformanceObserver: hidden(performance.PerformanceObserver),
+  PerformanceObserverEntryList: hidden(performance.PerformanceObserverEntryList),
   ProgressEvent: hidden(events.ProgressEvent),
   PromiseRejectionEvent: hidden(events.PromiseRejectionEvent),
   ReadableByteStreamController: hidden(streams.ReadableByteStreamController),
@@ -202,7 +186,7 @@ const properties = {
   ScheduledEvent: lazily(serviceWorker, "ScheduledEvent"),
   Scheduler: hidden(Scheduler),
   ServiceWorkerGlobalScope: hidden(ServiceWorkerGlobalScope),
-  SubtleCrypto: lazily(crypto, "SubtleCrypto"),
+  SubtleCrypto: hidden(crypto.SubtleCrypto),
   TextDecoder: hidden(encoding.TextDecoder),
   TextDecoderStream: hidden(encoding.TextDecoderStream),
   TextEncoder: hidden(encoding.TextEncoder),
@@ -210,7 +194,7 @@ const properties = {
   TransformStream: hidden(streams.TransformStream),
   TransformStreamDefaultController: hidden(streams.TransformStreamDefaultController),
   URL: hidden(urls.URL),
-  URLPattern: lazily(urlPattern, "URLPattern"),
+  URLPattern: hidden(URLPattern),
   URLSearchParams: hidden(urls.URLSearchParams),
   WebSocket: lazily(webSocket, "WebSocket"),
   WebSocketPair: lazily(webSocket, "WebSocketPair"),
@@ -220,15 +204,16 @@ const properties = {
   addEventListener: global("addEventListener"),
   atob: visible(functions.atob),
   btoa: visible(functions.btoa),
-  caches: lazily(caches, "caches"),
+  caches: hidden(caches.caches),
   clearInterval: visible(functions.clearInterval),
   clearTimeout: visible(functions.clearTimeout),
   console: hidden(createConsole()),
-  crypto: lazily(crypto, "crypto"),
+  // Not before the isolate is there: see `finish`.
+  crypto: hidden(undefined),
   dispatchEvent: global("dispatchEvent"),
   fetch: visible(fetch),
   navigator: hidden(navigator),
-  performance: lazily(performance, "performance"),
+  performance: hidden(performance.performance),
   queueMicrotask: visible(functions.queueMicrotask),
   removeEventListener: global("removeEventListener"),
   reportError: visible(reportError),
@@ -244,6 +229,7 @@ function install() {
   refuseClone(Headers);
   refuseClone(Request);
   refuseClone(Response);
+  cryptoGuard.prepare(crypto);
   core.defineGlobalProperties(globalThis, properties);
   ObjectSetPrototypeOf(globalThis, ServiceWorkerGlobalScope.prototype);
   ObjectDefineProperties(globalThis, {
@@ -272,6 +258,8 @@ const { compileStreaming, instantiateStreaming } = {
 
 // Does to the global of a runtime what cannot be kept in a snapshot. Agents of an isolate share no memory with anybody.
 function finish() {
+  performance.setTimeOrigin();
+  globalThis.crypto = cryptoGuard.finish(crypto);
   ReflectDeleteProperty(globalThis, "SharedArrayBuffer");
   ObjectDefineProperties(globalThis.WebAssembly, {
     compileStreaming: visible(compileStreaming),

@@ -6,15 +6,17 @@
   core.loadExtScript("ext:atoll_web/errors.js").install();
   const globals = core.loadExtScript("ext:atoll_web/globals.js");
   globals.install();
+  const { builtin } = core.loadExtScript("ext:atoll_web/builtins.js");
+  // Bindings that many workers have.
+  core.loadExtScript("ext:atoll_web/assets.js");
+  core.loadExtScript("ext:atoll_web/service.js");
   const { abort, dispatch, prepare, reset, start } = core.loadExtScript("ext:atoll_web/handler.js");
 
   globalThis.__atoll__ = {
     __proto__: null,
     abort,
     // The modules that the platform has built in, by specifier.
-    builtin(specifier) {
-      return core.loadExtScript("ext:atoll_web/builtins.js").builtin(specifier);
-    },
+    builtin,
     dispatch,
     finish: globals.finish,
     prepare,

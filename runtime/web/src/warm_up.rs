@@ -13,7 +13,8 @@ use crate::event::{Binding, Body, FetchEvent, FetchFailure, Host, LogRecord, Out
 use crate::{IsolateContext, install, requests};
 
 /// The handlers of typical workers. Nothing here may leave an operation, a timer or an engine object behind that a
-/// snapshot cannot hold: no streams that are pumped, no `crypto`, no `console`.
+/// snapshot cannot hold: no streams that are pumped or teed, no decoders of streams, no `crypto` (its random numbers would
+/// be every isolate's), no `console`.
 const WORKERS: &[&str] = &[
     "{ fetch(request) { return new Response('text') } }",
     "{ fetch(request) { \
@@ -31,6 +32,46 @@ const WORKERS: &[&str] = &[
         for (const [name, value] of request.headers) headers.set('y-' + name, value); \
         return new Response(new TextEncoder().encode(JSON.stringify(body)), { headers }) } }",
     "{ async fetch(request) { await request.text(); return new Response(null, { status: 204 }) } }",
+    // What frameworks and server-side rendering do.
+    "{ async fetch(request, env, ctx) { \
+        const stop = new AbortController(); \
+        stop.signal.addEventListener('abort', () => {}, { once: true }); stop.signal.aborted; \
+        const encoder = new TextEncoder(); \
+        const source = new ReadableStream({ \
+            start(controller) { controller.enqueue('a'); }, \
+            pull(controller) { controller.enqueue('b'); controller.close(); }, \
+            cancel() {} }); \
+        const encoded = source.pipeThrough(new TransformStream({ \
+            transform(chunk, controller) { controller.enqueue(encoder.encode(chunk)); }, flush() {} })); \
+        const decoder = new TextDecoder(); \
+        const reader = encoded.getReader(); \
+        for (;;) { const { done, value } = await reader.read(); if (done) break; decoder.decode(value); } \
+        new Response(new ReadableStream(), { headers: { 'content-type': 'text/html; charset=utf-8' } }); \
+        const { readable, writable } = new TransformStream(); \
+        const writer = writable.getWriter(); \
+        const written = writer.write(encoder.encode('c')).then(() => writer.close()); \
+        for await (const chunk of readable) decoder.decode(chunk); \
+        await written; \
+        stop.abort(); \
+        const bytes = new ReadableStream({ type: 'bytes', start(controller) { \
+            controller.enqueue(encoder.encode('d')); controller.close(); } }); \
+        return new Response(await new Response(bytes).text()) } }",
+    "{ async fetch(request) { \
+        const url = new URL('/a/b?c=d&e=f#g', request.url); \
+        url.searchParams.append('h', 'i'); url.pathname = '/j'; url.toString(); url.href; url.origin; \
+        for (const [name, value] of url.searchParams) new URLSearchParams({ [name]: value }).toString(); \
+        new URLPattern({ pathname: '/a/:id' }).exec(url); \
+        const copy = new Request(request, { headers: new Headers(request.headers) }); \
+        new Request(url, { method: 'POST', body: 'a=b', headers: { cookie: 'a=b' } }).headers.get('cookie'); \
+        const form = new FormData(); form.append('a', 'b'); form.get('a'); form.has('b'); [...form]; \
+        structuredClone({ a: [1, new Date(0)] }); atob(btoa('a')); \
+        clearTimeout(undefined); performance.now; new Event('a'); new EventTarget().dispatchEvent(new Event('b')); \
+        const headers = new Headers({ 'set-cookie': 'a=b' }); headers.append('set-cookie', 'c=d'); \
+        headers.getSetCookie(); headers.forEach(() => {}); [...headers.keys()]; headers.delete('set-cookie'); \
+        const response = new Response('a', { status: 404, headers }); \
+        const again = new Response(response.clone().body, response); again.headers.set('x-a', 'b'); \
+        await again.text(); await copy.text(); response.ok; request.signal; \
+        return Response.redirect('http://example.com/', 302) } }",
 ];
 
 struct Nowhere;
@@ -71,7 +112,9 @@ pub fn warm_up(runtime: &mut JsRuntime) {
             let (slot, kind) = (begun.slot, begun.body.code());
             run(runtime, format!("__atoll__.dispatch({slot}, {:?}, {:?}, {kind})", begun.method.as_str(), begun.url));
             let answered = answer.try_recv().expect("the worker answers without waiting for anything");
-            answered.expect("the worker answers with a response");
+            if let Err(error) = answered {
+                panic!("{worker} fails: {error:?}");
+            }
             requests::take_finished(&mut state.borrow_mut());
         }
     }

@@ -1,0 +1,120 @@
+//! What the snapshot holds, and what each isolate has of its own all the same.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::*;
+
+#[tokio::test]
+async fn isolates_share_no_randomness_and_no_clock() {
+    let code = "
+        const atTop = [crypto.randomUUID(), [...crypto.getRandomValues(new Uint8Array(16))].join(), Math.random()];
+        export default { fetch() {
+            const key = crypto.randomUUID();
+            return Response.json([...atTop, key, crypto.subtle === crypto.subtle, performance.timeOrigin, performance.now()]);
+        } };";
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1e3;
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        // What waits has been restored before, but not before the first isolate of this process.
+        let (isolate, _) = start(code);
+        let answer: Vec<serde_json::Value> = serde_json::from_str(&ask(&isolate, "/").await).unwrap();
+        for random in &answer[..4] {
+            assert!(seen.insert(random.to_string()), "{random} was seen before");
+        }
+        assert_eq!(answer[4], true);
+        let (origin, elapsed) = (answer[5].as_f64().unwrap(), answer[6].as_f64().unwrap());
+        // The snapshot is at least as old as this program's own file.
+        let built = std::env::current_exe().unwrap().metadata().unwrap().modified().unwrap();
+        let built = built.duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1e3;
+        assert!(origin > built && elapsed >= 0.0, "built {built}, origin {origin}, elapsed {elapsed}");
+        assert!(origin + elapsed <= now() + 1_000.0, "origin {origin}, elapsed {elapsed}, now {}", now());
+    }
+}
+
+#[tokio::test]
+async fn the_platform_works_in_a_poisoned_realm() {
+    let (isolate, host) = start(
+        "
+        const broken = () => { throw new Error('poison'); };
+        for (const name of ['create', 'subtle', 'crypto', 'default']) {
+            Object.defineProperty(Object.prototype, name, { __proto__: null, configurable: true, set: broken, get: () => undefined });
+        }
+        const all = [
+            [Array.prototype, ['push', 'map', 'slice', 'forEach', 'indexOf']],
+            [Function.prototype, ['call', 'apply', 'bind']],
+            [String.prototype, ['slice', 'indexOf', 'toUpperCase', 'charCodeAt', 'startsWith']],
+            [Map.prototype, ['get', 'set', 'has']],
+            [RegExp.prototype, ['exec', 'test', Symbol.replace]],
+            [Object.getPrototypeOf(Uint8Array.prototype), ['slice', 'set', 'subarray']],
+        ];
+        for (let i = 0; i < all.length; i++) {
+            for (let j = 0; j < all[i][1].length; j++) all[i][0][all[i][1][j]] = broken;
+        }
+        export default { async fetch() {
+            const compressed = new Response('a').body.pipeThrough(new CompressionStream('gzip'));
+            const text = await new Response(compressed.pipeThrough(new DecompressionStream('gzip'))).text();
+            const form = new FormData();
+            form.append('b', 'c');
+            const { port1, port2 } = new MessageChannel();
+            port1.close(); port2.close();
+            const matched = new URLPattern({ pathname: '/:d' }).exec('http://e.f/g').pathname.groups.d;
+            const stream = new IdentityTransformStream();
+            const clone = structuredClone({ h: 1 }).h;
+            const id = crypto.randomUUID();
+            const kinds = [typeof performance.now(), typeof caches.default, typeof stream.readable];
+            return new Response(`${text} ${form.get('b')} ${matched} ${clone} ${kinds} ${id.length > 0}`);
+        } };",
+    );
+    assert_eq!(ask(&isolate, "/").await, "a c g 1 number,object,object true", "{}", host.text());
+}
+
+#[tokio::test]
+async fn what_the_snapshot_holds_looks_as_it_does_everywhere() {
+    let (isolate, _) = handler(
+        "
+        const names = ['crypto', 'performance', 'caches', 'Crypto', 'CompressionStream', 'FormData', 'MessageChannel', 'URLPattern'];
+        const plain = names.filter((name) => {
+            const { value, enumerable, writable, configurable } = Object.getOwnPropertyDescriptor(globalThis, name);
+            return value !== undefined && !enumerable && writable && configurable;
+        });
+        const internal = [Crypto, CryptoKey, SubtleCrypto].flatMap((kind) => Object.getOwnPropertyNames(kind)).filter((name) =>
+            !['length', 'name', 'prototype', 'arguments', 'caller', 'supports'].includes(name));
+        const own = [crypto instanceof Crypto, crypto.subtle instanceof SubtleCrypto, performance instanceof Performance];
+        let refused = 0;
+        for (const value of [crypto, crypto.subtle]) try { structuredClone(value); } catch { refused++; }
+        globalThis.crypto = 1;
+        const replaced = crypto === 1 && delete globalThis.crypto && typeof crypto === 'undefined';
+        return Response.json([plain.length === names.length, internal, own, refused, replaced]);",
+    );
+    assert_eq!(ask(&isolate, "/").await, "[true,[],[true,true,true],2,true]");
+}
+
+#[tokio::test]
+async fn code_runs_from_the_text_of_its_bundle() {
+    // One module is read in place, the other is not ASCII and cannot be. Both are long enough to be kept compiled.
+    let filler = "// filler\n".repeat(2_000);
+    let ascii = format!("{filler}export const plain = function () {{ return 'plain'; }};");
+    let other = format!("{filler}export const caf\u{e9} = () => '\u{20ac} caf\u{e9}';");
+    let main = "import { plain } from './plain.js'; import { caf\u{e9} } from './other.js';
+        export default { async fetch() {
+            const { late } = await import('./late.js');
+            return new Response([plain, plain(), caf\u{e9}(), late().stack.split('\\n')[1].trim()].join('; '));
+        } };";
+    let late = format!("{filler}export const late = () => new Error('late');");
+    let bundle = bundle(&[
+        ("index.js", ModuleKind::EsModule, main.as_bytes()),
+        ("late.js", ModuleKind::EsModule, late.as_bytes()),
+        ("other.js", ModuleKind::EsModule, other.as_bytes()),
+        ("plain.js", ModuleKind::EsModule, ascii.as_bytes()),
+    ]);
+    for _ in 0..3 {
+        // From the second on with compiled code.
+        let (isolate, _) = start_with(bundle.clone(), Limits::default());
+        assert_eq!(
+            ask(&isolate, "/").await,
+            "function () { return 'plain'; }; plain; \u{20ac} caf\u{e9}; at late (file:///late.js:2001:27)"
+        );
+        isolate.stop("the next one begins");
+        isolate.ended().await;
+    }
+}
