@@ -125,3 +125,10 @@ export async function run(cases, context, only) {
   }
   return results;
 }
+
+// What the handler answers to what the cases ask of the worker itself.
+export async function inner(url, request) {
+  if (url.pathname === "/stream") return new Response(streamOf(utf8("one "), utf8("two")));
+  const body = await request.text();
+  return Response.json({ method: request.method, path: url.pathname + url.search, header: request.headers.get("x-a"), body });
+}

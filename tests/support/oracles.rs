@@ -42,6 +42,7 @@ impl Oracle {
             .iter()
             .map(|name| format!("(name = {name:?}, esModule = embed {name:?}), "))
             .collect();
+        project.write("store.js", STORE);
         project.write("config.capnp", CONFIG.replace("MODULES", &modules).replace("DATE", date));
         let mut command = Command::new(package("@cloudflare/workerd-linux-64/bin/workerd"));
         command.args(["serve", "--control-fd=1"]).arg(project.path().join("config.capnp"));
@@ -56,11 +57,11 @@ impl Oracle {
 
 /// The project's modules by name, the entry first.
 fn modules(project: &Path) -> Vec<String> {
-    let mut names: Vec<String> = ["index.js", "run.js"].map(str::to_owned).to_vec();
+    let mut names: Vec<String> = ["entry.js", "index.js", "rpc.js", "run.js"].map(str::to_owned).to_vec();
     for entry in std::fs::read_dir(project.join("cases")).unwrap() {
         names.push(format!("cases/{}", entry.unwrap().file_name().to_str().unwrap()));
     }
-    names[2..].sort();
+    names[4..].sort();
     names
 }
 
@@ -70,15 +71,57 @@ const onListen = ({ port }) => console.log(`ready ${port}`);
 Deno.serve({ port: 0, hostname: "127.0.0.1", onListen }, (request) => main.fetch(request, {}, { waitUntil() {} }));
 "#;
 
+/// Keeps what is put as it is, and gives it back whatever headers ask for.
+const STORE: &str = r#"const kept = new Map();
+export default {
+  async fetch(request) {
+    const key = `${request.headers.get("cf-cache-namespace")} ${request.url}`;
+    if (request.method === "PURGE") return new Response(null, { status: kept.delete(key) ? 200 : 404 });
+    if (request.method === "PUT") {
+      const text = await request.text();
+      const end = text.indexOf("\r\n\r\n");
+      const [first, ...lines] = text.slice(0, end).split("\r\n");
+      const headers = lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]);
+      kept.set(key, { status: Number(first.split(" ")[1]), headers, body: text.slice(end + 4) });
+      return new Response(null, { status: 204 });
+    }
+    const found = kept.get(key);
+    if (!found) return new Response(null, { status: 504, headers: { "cf-cache-status": "MISS" } });
+    const headers = new Headers(found.headers);
+    headers.delete("transfer-encoding");
+    headers.set("cf-cache-status", "HIT");
+    return new Response(found.body, { status: found.status, headers });
+  },
+};
+"#;
+
 const CONFIG: &str = r#"using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
+    (name = "store", worker = .store),
     (name = "internet", network = (allow = ["public", "private"])),
   ],
   sockets = [(name = "main", address = "127.0.0.1:0", http = (), service = "main")],
 );
 
-const main :Workerd.Worker = (modules = [MODULES], compatibilityDate = "DATE");
+const main :Workerd.Worker = (
+  modules = [MODULES],
+  compatibilityDate = "DATE",
+  compatibilityFlags = ["nodejs_compat"],
+  cacheApiOutbound = "store",
+  bindings = [
+    (name = "TEXT", text = "text"),
+    (name = "JSON_VALUE", json = "{\"a\":[1]}"),
+    (name = "SELF", service = "main"),
+    (name = "RPC", service = (name = "main", entrypoint = "Rpc")),
+  ],
+);
+
+# workerd has the Cache API, and leaves what is kept to a service that speaks HTTP.
+const store :Workerd.Worker = (
+  modules = [(name = "store.js", esModule = embed "store.js")],
+  compatibilityDate = "DATE",
+);
 "#;

@@ -41,10 +41,14 @@ fn files() -> Vec<String> {
 fn project() -> Project {
     let names = files();
     let imports: String = names.iter().map(|name| format!("import {name} from \"./cases/{name}.js\";\n")).collect();
-    let main =
-        format!("import {{ run }} from \"./run.js\";\n{imports}const files = {{ {} }};\n{MAIN}", names.join(", "));
-    let project = Project::empty().file("index.js", main);
-    std::fs::copy(folder().join("run.js"), project.path().join("run.js")).unwrap();
+    let main = format!(
+        "import {{ inner, run }} from \"./run.js\";\n{imports}const files = {{ {} }};\n{MAIN}",
+        names.join(", ")
+    );
+    let project = Project::empty().file("index.js", main).file("entry.js", ENTRY);
+    for name in ["run.js", "rpc.js"] {
+        std::fs::copy(folder().join(name), project.path().join(name)).unwrap();
+    }
     std::fs::create_dir(project.path().join("cases")).unwrap();
     copy(&folder().join("cases"), &project.path().join("cases"));
     project
@@ -53,16 +57,31 @@ fn project() -> Project {
 const MAIN: &str = "export default {
   async fetch(request, env, ctx) {
     const url = new URL(request.url);
+    if (url.hostname === \"inner.example\") return inner(url, request);
     const context = { origin: url.searchParams.get(\"origin\"), request, env, ctx };
     return Response.json(await run(files[url.pathname.slice(1)], context));
   },
 };
 ";
 
+/// What only Atoll and workerd load.
+const ENTRY: &str = "export { default } from \"./index.js\";\nexport { Rpc } from \"./rpc.js\";\n";
+
 /// The project file for Atoll: the limits are those of a batch, not of a request.
 const WRANGLER: &str = "name = \"differential\"
-main = \"index.js\"
+main = \"entry.js\"
 compatibility_date = \"2026-11-01\"
+compatibility_flags = [\"nodejs_compat\"]
+[vars]
+TEXT = \"text\"
+JSON_VALUE = { a = [1] }
+[[services]]
+binding = \"SELF\"
+service = \"differential\"
+[[services]]
+binding = \"RPC\"
+service = \"differential\"
+entrypoint = \"Rpc\"
 [limits]
 cpu_ms = 30000
 wall_ms = 600000

@@ -30,6 +30,13 @@ fn answer(received: &Received, stream: &mut TcpStream) -> std::io::Result<()> {
         "/truncated" => {
             stream.write_all(b"HTTP/1.1 200 Origin\r\nContent-Length: 100\r\nConnection: close\r\n\r\nshort")
         }
+        "/events/plain" => events(stream, "id: 7\ndata: one\n\ndata: two\n\n"),
+        "/events/fields" => events(
+            stream,
+            ": a comment\ndata: one\ndata:two\ndata:  three\n\nevent: named\nid: a\ndata\n\nid\ndata: x\n\nunknown: y\n\nevent: named\ndata: z\nretry: 5\n\n",
+        ),
+        "/events/lines" => events(stream, "\u{feff}data: one\r\n\r\ndata: two\r\rdata: three\n\n"),
+        "/events/again" => send(stream, 200, EVENTS, b"retry: 10\nid: 1\ndata: once\n\n"),
         "/silent" => until_gone(stream),
         "/stalled" => {
             stream.write_all(b"HTTP/1.1 200 Origin\r\nContent-Length: 100\r\n\r\nbegin")?;
@@ -45,6 +52,16 @@ fn answer(received: &Received, stream: &mut TcpStream) -> std::io::Result<()> {
             None => send(stream, 404, "", b"nothing here"),
         },
     }
+}
+
+const EVENTS: &str = "Content-Type: text/event-stream\r\n";
+
+/// Sends events, and nothing more until the client has gone.
+fn events(stream: &mut TcpStream, events: &str) -> std::io::Result<()> {
+    let head = format!("HTTP/1.1 200 Origin\r\n{EVENTS}Connection: close\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(events.as_bytes())?;
+    until_gone(stream)
 }
 
 /// `headers` are whole lines. Statuses that have no body get none.
