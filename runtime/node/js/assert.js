@@ -5,5 +5,8 @@
 
 const { assert } = require("packages/assert");
 
+// The name that the package's bundler has changed.
+Object.defineProperty(assert.AssertionError, "name", { value: "AssertionError", configurable: true });
+
 return assert;
 })

@@ -300,7 +300,7 @@ const PROMISIFY = Symbol.for("nodejs.util.promisify.custom");
 const PAIRS = {
   "internal/crypto_pairs": ["createPrivateKey", "createPublicKey"],
   "internal/crypto_signing": [
-    "createECDH", "createSign", "createVerify", "generateKeyPair", "generateKeyPairSync", "privateDecrypt",
+    "createECDH", "createSign", "createVerify", "diffieHellman", "generateKeyPair", "generateKeyPairSync", "privateDecrypt",
     "publicEncrypt", "sign", "verify",
   ],
 };

@@ -8,7 +8,9 @@ const { Buffer } = require("buffer");
 const { nodeError, validate } = require("internal/errors");
 const { bytesOf, KeyObject } = require("internal/crypto_keys");
 
-const { keyCheck, keyFromSec1, keyPublic, keySec1 } = internals.crypto;
+const { element, elements, sequence, unsigned, unsupported } = require("internal/crypto_der");
+
+const { ecdhGenerate, ecdhPublic, keyCheck, keyFromSec1, keyGenerate, keyPublic, keySec1 } = internals.crypto;
 
 const INTEGER = 0x02;
 const BITS = 0x03;
@@ -19,6 +21,13 @@ const SEQUENCE = 0x30;
 const RSA = "2a864886f70d010101";
 const EC = "2a8648ce3d0201";
 const ED25519 = "2b6570";
+const X25519 = "2b656e";
+// The curves of RFC 8410, in which a key is 32 bytes and no point.
+const OKP = {
+  __proto__: null,
+  ed25519: { oid: ED25519, crv: "Ed25519" },
+  x25519: { oid: X25519, crv: "X25519" },
+};
 // Object identifiers of curves, their names in OpenSSL and in JWK, and the length of a coordinate.
 const CURVES = {
   __proto__: null,
@@ -32,45 +41,6 @@ const curveOf = (test) => {
   return oid === undefined ? undefined : { oid, ...CURVES[oid] };
 };
 
-function unsupported() {
-  const error = new Error("error:1E08010C:DECODER routines::unsupported");
-  return Object.assign(error, { library: "DECODER routines", reason: "unsupported", code: "ERR_OSSL_UNSUPPORTED" });
-}
-
-// The elements of DER (X.690) one after another.
-function elements(bytes) {
-  const list = [];
-  for (let at = 0; at < bytes.length;) {
-    const start = at;
-    const tag = bytes[at++];
-    let length = bytes[at++];
-    if (length > 0x80) {
-      let count = length - 0x80;
-      if (count > 4) throw unsupported();
-      for (length = 0; count > 0; count--) length = length * 256 + bytes[at++];
-    }
-    if (!(at + length <= bytes.length)) throw unsupported();
-    list.push({ tag, content: bytes.subarray(at, at + length), raw: bytes.subarray(start, at + length) });
-    at += length;
-  }
-  return list;
-}
-
-// The elements within the first one, which has to be a sequence of at least so many.
-function sequence(bytes, least) {
-  const [first] = elements(bytes);
-  const list = first?.tag === SEQUENCE ? elements(first.content) : [];
-  if (list.length < least) throw unsupported();
-  return list;
-}
-
-function element(tag, ...parts) {
-  const content = Buffer.concat(parts.map((part) => typeof part === "string" ? Buffer.from(part, "hex") : part));
-  const { length } = content;
-  const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 255];
-  return Buffer.concat([Buffer.from([tag, ...size]), content]);
-}
-
 function integer(bytes) {
   let start = 0;
   while (start < bytes.length - 1 && bytes[start] === 0) start++;
@@ -78,7 +48,6 @@ function integer(bytes) {
   return bytes[0] & 0x80 ? element(INTEGER, "00", bytes) : element(INTEGER, bytes);
 }
 
-const unsigned = (bytes) => bytes[0] === 0 && bytes.length > 1 ? bytes.subarray(1) : bytes;
 const algorithm = (oid, parameters) => element(SEQUENCE, element(OID, oid), parameters);
 const spkiOf = (algorithm, key) => element(SEQUENCE, algorithm, element(BITS, "00", key));
 const pkcs8Of = (algorithm, key) => element(SEQUENCE, "020100", algorithm, element(OCTETS, key));
@@ -92,6 +61,8 @@ function kindOf({ content }) {
       return "rsa";
     case ED25519:
       return "ed25519";
+    case X25519:
+      return "x25519";
     case EC: {
       const curve = CURVES[Buffer.from(parameters?.content ?? []).toString("hex")];
       if (curve !== undefined) return curve.name;
@@ -115,12 +86,29 @@ function privatePair(der, type) {
   return { kind, ...complete(kind, pkcs8) };
 }
 
-const complete = (kind, pkcs8) => ({ private: Uint8Array.from(pkcs8), public: keyPublic(kind, pkcs8) });
+function complete(kind, pkcs8) {
+  const own = { private: Uint8Array.from(pkcs8) };
+  if (kind !== "x25519") return { ...own, public: keyPublic(kind, pkcs8) };
+  return { ...own, public: spkiOf(algorithm(X25519, ""), ecdhPublic(kind, scalarOf({ kind, ...own }))) };
+}
+
+// The number that a private key of a curve is, of RFC 8410 or of RFC 5915.
+const scalarOf = ({ kind, private: pkcs8 }) => {
+  const part = privatePart({ private: pkcs8 });
+  return OKP[kind] === undefined ? sequence(part, 2)[1].content : elements(part)[0].content;
+};
+
+// A new pair of keys.
+function makePair(kind, bits) {
+  if (kind !== "x25519") return privatePair(keyGenerate(kind, bits), "pkcs8");
+  return privatePair(pkcs8Of(algorithm(X25519, ""), element(OCTETS, ecdhGenerate(kind))), "pkcs8");
+}
 
 function publicPair(der, type) {
   const spki = type === "pkcs1" ? spkiOf(RSA_ALGORITHM, der) : der;
   const kind = kindOf(sequence(spki, 2)[0]);
-  keyCheck(kind, spki);
+  if (kind !== "x25519") keyCheck(kind, spki);
+  else if (sequence(spki, 2)[1].content.length !== 33) throw unsupported();
   return { kind, private: null, public: Uint8Array.from(spki) };
 }
 
@@ -142,15 +130,18 @@ const LABELS = {
   "RSA PUBLIC KEY": (der) => publicPair(der, "pkcs1"),
 };
 
-function fromPem(text) {
-  for (const [, label, body] of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)) {
-    if (label.startsWith("ENCRYPTED") || body.includes("Proc-Type")) {
-      throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", "reading keys that are encrypted");
+function fromPem(text, passphrase) {
+  for (const [, label, body] of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^]*?)-----END \1-----/g)) {
+    if (label === "ENCRYPTED PRIVATE KEY") return unsealed(Buffer.from(body, "base64"), passphrase);
+    if (LABELS[label] !== undefined && body.includes("Proc-Type")) {
+      return LABELS[label](require("internal/crypto_sealed").openLegacy(body, passphrase));
     }
     if (LABELS[label] !== undefined) return LABELS[label](Buffer.from(body, "base64"));
   }
   throw unsupported();
 }
+
+const unsealed = (der, passphrase) => privatePair(require("internal/crypto_sealed").open(der, passphrase), "pkcs8");
 
 function fromJwk(jwk) {
   validate.object(jwk, "key.key");
@@ -174,8 +165,9 @@ function fromJwk(jwk) {
     const sec1 = element(SEQUENCE, "020101", element(OCTETS, fixed("d")), named, element(0xa1, element(BITS, "00", point)));
     return privatePair(sec1, "sec1");
   }
-  if (jwk.kty === "OKP" && jwk.crv === "Ed25519") {
-    const named = element(SEQUENCE, element(OID, ED25519));
+  const okp = jwk.kty === "OKP" ? Object.values(OKP).find(({ crv }) => crv === jwk.crv) : undefined;
+  if (okp !== undefined) {
+    const named = element(SEQUENCE, element(OID, okp.oid));
     return isPrivate
       ? privatePair(pkcs8Of(named, element(OCTETS, part("d"))), "pkcs8")
       : publicPair(spkiOf(named, part("x")), "spki");
@@ -199,10 +191,10 @@ function toJwk(pair) {
     return { kty: "RSA", n, e, d, p, q, dp, dq, qi };
   }
   const point = publicPart(pair);
-  if (pair.kind === "ed25519") {
-    const jwk = { crv: "Ed25519", x: exact(point), kty: "OKP" };
-    if (pair.private !== null) return { crv: jwk.crv, d: exact(elements(privatePart(pair))[0].content), x: jwk.x, kty: "OKP" };
-    return jwk;
+  if (OKP[pair.kind] !== undefined) {
+    const { crv } = OKP[pair.kind];
+    const jwk = { crv, x: exact(point), kty: "OKP" };
+    return pair.private === null ? jwk : { crv, d: exact(scalarOf(pair)), x: jwk.x, kty: "OKP" };
   }
   const { crv, size } = curveOf(({ name }) => name === pair.kind);
   const jwk = { kty: "EC", x: exact(point.subarray(1, 1 + size)), y: exact(point.subarray(1 + size)), crv };
@@ -221,12 +213,12 @@ class AsymmetricKeyObject extends KeyObject {
 
   get asymmetricKeyType() {
     const { kind } = pairs.get(this);
-    return kind === "rsa" || kind === "ed25519" ? kind : "ec";
+    return kind === "rsa" || OKP[kind] !== undefined ? kind : "ec";
   }
 
   get asymmetricKeyDetails() {
     const pair = pairs.get(this);
-    if (pair.kind === "ed25519") return {};
+    if (OKP[pair.kind] !== undefined) return {};
     if (pair.kind !== "rsa") return { namedCurve: pair.kind };
     const [n, e] = sequence(publicPart(pair), 2).map(({ content }) => unsigned(content));
     return {
@@ -246,13 +238,10 @@ class AsymmetricKeyObject extends KeyObject {
     const pair = pairs.get(this);
     const isPublic = this.type === "public";
     if (options.format === "jwk") return toJwk(pair);
-    if (options.cipher !== undefined || options.passphrase !== undefined) {
-      throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", "writing keys that are encrypted");
-    }
     validate.oneOf(options.format, "options.format", ["pem", "der"]);
     const types = isPublic ? ["spki"] : ["pkcs8"];
     if (pair.kind === "rsa") types.push("pkcs1");
-    else if (!isPublic && pair.kind !== "ed25519") types.push("sec1");
+    else if (!isPublic && OKP[pair.kind] === undefined) types.push("sec1");
     const { type } = options;
     if (!types.includes(type)) {
       throw nodeError("ERR_CRYPTO_INCOMPATIBLE_KEY_OPTIONS", `${type}`, `a key of the kind ${this.asymmetricKeyType}`);
@@ -260,8 +249,13 @@ class AsymmetricKeyObject extends KeyObject {
     let der = isPublic ? pair.public : pair.private;
     if (type === "pkcs1") der = isPublic ? publicPart(pair) : privatePart(pair);
     else if (type === "sec1") der = keySec1(pair.kind, pair.private);
+    let word = type === "pkcs1" ? "RSA " : type === "sec1" ? "EC " : "";
+    if (!isPublic && options.cipher !== undefined && options.cipher !== null) {
+      if (type !== "pkcs8") throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", `writing encrypted keys of the type ${type}`);
+      der = require("internal/crypto_sealed").seal(der, options.cipher, options.passphrase);
+      word = "ENCRYPTED ";
+    }
     if (options.format === "der") return Buffer.from(der);
-    const word = type === "pkcs1" ? "RSA " : type === "sec1" ? "EC " : "";
     const label = `${word}${isPublic ? "PUBLIC" : "PRIVATE"} KEY`;
     const lines = Buffer.from(der).toString("base64").match(/.{1,64}/g).join("\n");
     return `-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`;
@@ -278,7 +272,7 @@ const privateKey = (pair) => new PrivateKeyObject("private", pair);
 function pairFrom(input, name = "key") {
   if (pairs.has(input)) return pairs.get(input);
   const isData = (value) => typeof value === "string" || ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
-  const { key, format = "pem", type } = isData(input) || input === null || typeof input !== "object" ? { key: input } : input;
+  const { key, format = "pem", passphrase, type } = isData(input) || input === null || typeof input !== "object" ? { key: input } : input;
   if (pairs.has(key)) return pairs.get(key);
   const secret = [input, key].find((value) => value instanceof KeyObject);
   if (secret !== undefined) throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", secret.type, "private");
@@ -288,9 +282,11 @@ function pairFrom(input, name = "key") {
     throw nodeError("ERR_INVALID_ARG_TYPE", name, kinds, key);
   }
   const bytes = bytesOf(key, name);
-  if (format === "pem") return fromPem(Buffer.from(bytes).toString("latin1"));
+  if (format === "pem") return fromPem(Buffer.from(bytes).toString("latin1"), passphrase);
   validate.oneOf(type, `${name}.type`, ["pkcs1", "pkcs8", "sec1", "spki"]);
   if (type === "spki") return publicPair(bytes, type);
+  // Of an encrypted key the first element is a sequence, not a version.
+  if (type === "pkcs8" && sequence(bytes, 2)[0].tag === SEQUENCE) return unsealed(bytes, passphrase);
   if (type !== "pkcs1") return privatePair(bytes, type);
   return sequence(bytes, 2).length > 2 ? privatePair(bytes, type) : publicPair(bytes, type);
 }
@@ -318,5 +314,5 @@ function createPublicKey(input) {
   return publicKey(pairFrom(input));
 }
 
-return { createPrivateKey, createPublicKey, pairFrom, pairOf, privateFrom, privateKey, privatePair, publicKey };
+return { createPrivateKey, createPublicKey, makePair, pairFrom, pairOf, privateFrom, privateKey, publicKey, publicPart, scalarOf };
 })

@@ -6,11 +6,10 @@
 const { Buffer } = require("buffer");
 const { nodeError, validate } = require("internal/errors");
 const { bytesOf, output } = require("internal/crypto_keys");
-const { pairFrom, privateFrom, privateKey, privatePair, publicKey } = require("internal/crypto_pairs");
+const { makePair, pairFrom, pairOf, privateFrom, privateKey, publicKey, publicPart, scalarOf } = require("internal/crypto_pairs");
 const { Writable } = require("stream");
 
-const { ecdhGenerate, ecdhPublic, ecdhSecret, keyGenerate, rsaDecrypt, rsaEncrypt, sign: signBytes, verify: verifyBytes } =
-  internals.crypto;
+const { ecdhGenerate, ecdhPublic, ecdhSecret, rsaDecrypt, rsaEncrypt, sign: signBytes, verify: verifyBytes } = internals.crypto;
 
 const PSS = 6;
 const OAEP = 4;
@@ -174,10 +173,10 @@ function generate(type, options) {
     validate.string(options.namedCurve, "options.namedCurve");
     kind = CURVES[options.namedCurve];
     if (kind === undefined) throw nodeError("ERR_CRYPTO_INVALID_CURVE");
-  } else if (type !== "ed25519") {
+  } else if (type !== "ed25519" && type !== "x25519") {
     throw nodeError("ERR_INVALID_ARG_VALUE", "type", type, "must be a supported key type");
   }
-  const pair = privatePair(keyGenerate(kind, bits), "pkcs8");
+  const pair = makePair(kind, bits);
   const encoded = (key, encoding) => encoding === undefined ? key : key.export(encoding);
   return {
     publicKey: encoded(publicKey(pair), options?.publicKeyEncoding),
@@ -198,6 +197,22 @@ Object.defineProperty(generateKeyPair, PROMISIFY, {
         error ? reject(error) : resolve({ publicKey, privateKey }));
     }),
 });
+
+// What two keys have in common (ECDH, X25519).
+function diffieHellman(options) {
+  validate.object(options, "options");
+  const { privateKey: mine, publicKey: theirs } = options;
+  const own = pairOf(mine);
+  if (own === undefined) throw nodeError("ERR_INVALID_ARG_VALUE", "options.privateKey", mine);
+  const other = pairOf(theirs);
+  if (other === undefined) throw nodeError("ERR_INVALID_ARG_VALUE", "options.publicKey", theirs);
+  if (mine.type !== "private") throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", mine.type, "private");
+  if (theirs.type === "secret") throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", theirs.type, "private or public");
+  if (own.kind !== other.kind || own.kind === "rsa" || own.kind === "ed25519") {
+    throw nodeError("ERR_CRYPTO_INCOMPATIBLE_KEY", "key types for Diffie-Hellman", `${own.kind} and ${other.kind}`);
+  }
+  return output(ecdhSecret(own.kind, scalarOf(own), publicPart(other)));
+}
 
 class ECDH {
   #curve;
@@ -260,6 +275,7 @@ return {
   createECDH: (curve) => new ECDH(curve),
   createSign: (algorithm, options) => new Sign(algorithm, options),
   createVerify: (algorithm, options) => new Verify(algorithm, options),
+  diffieHellman,
   curves: ["prime256v1", "secp256k1", "secp384r1", "secp521r1"],
   generateKeyPair,
   generateKeyPairSync: generate,

@@ -2,7 +2,9 @@
 //! SubjectPublicKeyInfo (RFC 5280 §4.1); reading other forms is the script's business.
 
 use aws_lc_rs::agreement;
-use aws_lc_rs::encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, EcPrivateKeyRfc5915Der, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::encoding::{
+    AsBigEndian, AsDer, Curve25519SeedBin, EcPrivateKeyBin, EcPrivateKeyRfc5915Der, Pkcs8V1Der, PublicKeyX509Der,
+};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{
     KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
@@ -289,10 +291,20 @@ pub(crate) fn op_node_rsa_decrypt(
     Ok(out.into())
 }
 
+/// How a curve, or X25519 (RFC 7748), agrees.
+fn agreement_of(curve: &str) -> Result<&'static agreement::Algorithm, JsErrorBox> {
+    if curve == "x25519" { Ok(&agreement::X25519) } else { Curve::parse(curve)?.agreement() }
+}
+
 /// The number that is a new private key of ECDH.
 #[op2]
 pub(crate) fn op_node_ecdh_generate(#[string] curve: &str) -> Result<Uint8Array, JsErrorBox> {
-    let key = agreement::PrivateKey::generate(Curve::parse(curve)?.agreement()?).map_err(failed)?;
+    let algorithm = agreement_of(curve)?;
+    let key = agreement::PrivateKey::generate(algorithm).map_err(failed)?;
+    if curve == "x25519" {
+        let number: Curve25519SeedBin<'_> = key.as_be_bytes().map_err(failed)?;
+        return Ok(number.as_ref().to_vec().into());
+    }
     let number: EcPrivateKeyBin = key.as_be_bytes().map_err(failed)?;
     Ok(number.as_ref().to_vec().into())
 }
@@ -300,7 +312,7 @@ pub(crate) fn op_node_ecdh_generate(#[string] curve: &str) -> Result<Uint8Array,
 /// The point that belongs to a private key of ECDH, uncompressed. Throws when there is none.
 #[op2]
 pub(crate) fn op_node_ecdh_public(#[string] curve: &str, #[buffer] private: &[u8]) -> Result<Uint8Array, JsErrorBox> {
-    let key = agreement::PrivateKey::from_private_key(Curve::parse(curve)?.agreement()?, private).map_err(invalid)?;
+    let key = agreement::PrivateKey::from_private_key(agreement_of(curve)?, private).map_err(invalid)?;
     Ok(key.compute_public_key().map_err(failed)?.as_ref().to_vec().into())
 }
 
@@ -311,7 +323,7 @@ pub(crate) fn op_node_ecdh_secret(
     #[buffer] private: &[u8],
     #[buffer] public: &[u8],
 ) -> Result<Uint8Array, JsErrorBox> {
-    let algorithm = Curve::parse(curve)?.agreement()?;
+    let algorithm = agreement_of(curve)?;
     let key = agreement::PrivateKey::from_private_key(algorithm, private).map_err(invalid)?;
     let public = agreement::UnparsedPublicKey::new(algorithm, public);
     let secret = agreement::agree(&key, public, invalid(()), |secret| Ok(secret.to_vec()))?;

@@ -70,6 +70,39 @@ const outcome = (call) => {
   }
 };
 
+const SEALED = {
+  "aes-128-cbc": `-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAg0IjhrfcjCQAICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEAQIEEOXcYGqztfmdwVKPWzDw8GMEgZC2
+UogG3Dbp5y5nyyVJrCWfQIBrOmp58c5Gx68c95QXCDJClk04r5NpXAhV0wG/Id6k
+I6anf3mWUt7kv6FVSs4SxjYvwlnYnCwWrDXmhezbqMjlTFeyJft3a/bTj0Z23zdM
+f76ZoihgmiuAmniAyjaLl9nKu3hCowJ4x3YPEw6el7cf64ePpkNG7D3aPz76+wY=
+-----END ENCRYPTED PRIVATE KEY-----`,
+  "aes-256-cbc": `-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAiXsWBWtNhjCAICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEENcS+X2+3ZBxPMaGGAgGoSgEgZAG
++Ul0m9RtknyPHHF8cT1xfphZ5ge4jrqpZzP3zP8CLnhRVMvInmoSRBIDIaLtnrRe
+BlWxeoF/Z51e93OMsfEeZ3eFrNGeoK3OmgfilDpc0N7ZJ5txUDmSn6uYVCUj6VXA
+Yb55OplKJp3jDTtRn5KZQZgacew1yQeKQgj9C7C76Lrwi+8wruxQrMyKXQ7ilIM=
+-----END ENCRYPTED PRIVATE KEY-----`,
+  "legacy": `-----BEGIN EC PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-192-CBC,6FC1D45C69BC2528B5EE15BCDACDB706
+
+3YusAyPd7BA8UQqHgnqTKMMZm7N5wCx2IozAV05uvbTj/E0kqLRrkeOfquOgZ0q8
+5zWt0XuyPPL02wLxsFk8klDVxqOVCBWhU/TOTnn3ETUOTklltMoEn662eHix1nx0
+bEHHhQHDJyS/4+n3R8WrHt9YHsM/jImYESksPu0ilX4=
+-----END EC PRIVATE KEY-----`,
+};
+const X25519 = {
+  private: `-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VuBCIEIBhQ463DUFswSjxWa1aCi3qwnB4SGJs5BWHIi88EGp5T
+-----END PRIVATE KEY-----`,
+  public: `-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VuAyEAXjLLnRG73TqJ2zN1OZ4yjTAAHjoGhMoXlmnnS4kWlnI=
+-----END PUBLIC KEY-----`,
+};
+
 export const cases = [
   ({ createPrivateKey, createPublicKey, KeyObject }) =>
     ALL.map((name) => {
@@ -188,4 +221,39 @@ export const cases = [
     () => createPrivateKey(PEM.rsa).export(),
     () => createSecretKey("x").equals(createPublicKey(PEM.rsa)),
   ].map(outcome),
+  ({ createPrivateKey }) =>
+    Object.values(SEALED).map((key) => createPrivateKey({ key, passphrase: "open sesame" }).export({ type: "sec1", format: "der" })),
+  ({ createPrivateKey }) => [
+    () => createPrivateKey({ key: SEALED["aes-256-cbc"], passphrase: "wrong" }),
+    () => createPrivateKey({ key: SEALED["aes-256-cbc"] }),
+    () => createPrivateKey(SEALED.legacy),
+    () => createPrivateKey({ key: SEALED.legacy, passphrase: "wrong" }),
+  ].map((call) => outcome(call) === undefined),
+  ({ createPrivateKey, sign, createPublicKey, verify }) =>
+    ["aes-128-cbc", "aes-192-cbc", "AES-256-CBC"].map((cipher) => {
+      const options = { type: "pkcs8", format: "pem", cipher, passphrase: "p" };
+      const sealed = createPrivateKey(PEM.p256).export(options);
+      const der = createPrivateKey(PEM.p256).export({ ...options, format: "der" });
+      const opened = createPrivateKey({ key: der, format: "der", type: "pkcs8", passphrase: Buffer.from("p") });
+      const signature = sign("sha256", text, { key: sealed, passphrase: "p" });
+      return [sealed.split("\n")[0], verify("sha256", text, PEM.p256, signature), opened.equals(createPrivateKey(PEM.p256))];
+    }),
+  ({ createPrivateKey, createPublicKey, diffieHellman }) => {
+    const privateKey = createPrivateKey(X25519.private);
+    const publicKey = createPublicKey(X25519.public);
+    return [privateKey.asymmetricKeyType, privateKey.asymmetricKeyDetails, privateKey.export({ format: "jwk" }), publicKey.export({ format: "jwk" }),
+      createPublicKey(privateKey).export({ type: "spki", format: "der" }), diffieHellman({ privateKey, publicKey }),
+      createPrivateKey({ key: privateKey.export({ format: "jwk" }), format: "jwk" }).equals(privateKey)];
+  },
+  ({ diffieHellman, generateKeyPairSync }) =>
+    [["x25519"], ["ec", { namedCurve: "P-256" }], ["ec", { namedCurve: "P-521" }]].map(([type, options]) => {
+      const [one, two] = [generateKeyPairSync(type, options), generateKeyPairSync(type, options)];
+      const secret = diffieHellman({ privateKey: one.privateKey, publicKey: two.publicKey });
+      return [one.publicKey.asymmetricKeyType, secret.length, secret.equals(diffieHellman({ privateKey: two.privateKey, publicKey: one.publicKey }))];
+    }),
+  ({ createPrivateKey, createPublicKey, diffieHellman }) => [
+    () => diffieHellman({ privateKey: createPrivateKey(X25519.private), publicKey: createPublicKey(PEM.p256) }),
+    () => diffieHellman({ privateKey: createPublicKey(PEM.p256), publicKey: createPublicKey(PEM.p256) }),
+    () => diffieHellman(),
+  ].map((call) => outcome(call) === undefined),
 ];
