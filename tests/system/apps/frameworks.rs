@@ -1,4 +1,4 @@
-//! itty-router, h3, GraphQL Yoga, tRPC.
+//! itty-router, h3, GraphQL Yoga, Apollo Server, tRPC.
 
 use serde_json::json;
 
@@ -153,5 +153,37 @@ fn trpc() {
         has_header(&ticks, "content-type", "text/event-stream");
         let ticks = ticks.text();
         assert!(ticks.contains("data: {\"tick\":\"a\"}\nid: a\n") && ticks.contains("id: b\n"), "{ticks}");
+    }
+}
+
+#[test]
+fn apollo_server() {
+    let up = Up::start();
+    for bundler in Bundler::BOTH {
+        let app = App::deploy(&up, "apollo", bundler);
+        let ask = |query: &str| app.post_json("/", &json!({ "query": query }).to_string());
+        let answer = ask("{ owner books { id title(upper: true) } }");
+        assert_eq!(
+            answer.json()["data"],
+            json!({ "owner": "the library", "books": [{ "id": "1", "title": "EREWHON" }] })
+        );
+        has_header(&answer, "content-type", "application/json; charset=utf-8");
+        let added = app.post_json(
+            "/",
+            &json!({ "query": "mutation($t: String!) { add(title: $t) { title } }", "variables": { "t": "Nowhere" } })
+                .to_string(),
+        );
+        added.expect(200, "{\"data\":{\"add\":{\"title\":\"Nowhere\"}}}\n");
+        let refused = ask("{ fails }");
+        assert_eq!((refused.status, &refused.json()["errors"][0]["extensions"]["code"]), (418, &json!("REFUSED")));
+        let invalid = ask("{ nothing }");
+        assert_eq!(
+            (invalid.status, &invalid.json()["errors"][0]["extensions"]["code"]),
+            (400, &json!("GRAPHQL_VALIDATION_FAILED"))
+        );
+        let own = [("apollo-require-preflight", "1")];
+        assert_eq!(app.get_with("/?query=%7B__typename%7D", &own).json()["data"]["__typename"], "Query");
+        assert_eq!(app.get("/?query=%7B__typename%7D").status, 400, "a request that a form could make");
+        assert!(ask("{ __schema { queryType { name } } }").text().contains("\"name\":\"Query\""));
     }
 }
