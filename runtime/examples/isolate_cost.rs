@@ -1,0 +1,184 @@
+//! Measures what each group of scripts costs an isolate when the snapshot has it evaluated, and what its first use costs
+//! when it is loaded then: size of the snapshot, time to restore (p50 of 100), memory of an isolate (of 100 that live).
+//!
+//! `cargo run --release -p atoll-runtime --example isolate_cost` prints a table in Markdown.
+
+#![expect(unsafe_code, reason = "isolates that live on one thread have to be entered and left")]
+#![expect(clippy::print_stdout, reason = "it is a command")]
+#![expect(clippy::disallowed_methods, reason = "it starts itself anew for each snapshot, so that none shares pages")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
+use deno_core::{JsRuntime, RuntimeOptions};
+
+/// Isolates that are restored, and live together.
+const ISOLATES: usize = 100;
+
+/// Groups of scripts, and code that uses each.
+const GROUPS: &[(&str, &[&str], &str)] = &[
+    ("nothing more", &[], "0"),
+    ("`crypto`", &["ext:atoll_web/crypto.js", "ext:atoll_web/crypto_guard.js"], "crypto.subtle"),
+    ("compression", &["ext:atoll_web/compression.js", "ext:atoll_web/decompression.js"], "DecompressionStream"),
+    ("`performance`", &["ext:deno_web/15_performance.js"], "performance.now()"),
+    ("`URLPattern`", &["ext:deno_web/01_urlpattern.js"], "URLPattern"),
+    ("`FormData`", &["ext:atoll_web/form_data.js"], "FormData"),
+    ("`MessageChannel`, `structuredClone`", &["ext:deno_web/13_message_port.js"], "structuredClone(1)"),
+    ("`caches`", &["ext:atoll_web/cache.js"], "caches.default"),
+    ("`HTMLRewriter`", &["ext:atoll_web/html_rewriter.js"], "HTMLRewriter"),
+    ("`WebSocket`", &["ext:atoll_web/websocket.js"], "WebSocketPair"),
+    ("`EventSource`", &["ext:atoll_web/event_source.js"], "EventSource"),
+    ("`FixedLengthStream`", &["ext:atoll_web/identity_streams.js"], "FixedLengthStream"),
+    ("calls of other workers", &["ext:atoll_web/service.js"], "0"),
+    ("modules of Node.js (none used)", &["ext:atoll_node/registry.js"], "0"),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["build", group, file] => build(group, Path::new(file)),
+        ["measure", group, file] => measure(group, Path::new(file)),
+        _ => table(),
+    }
+}
+
+/// Every group in processes of its own.
+fn table() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    println!(
+        "| In the snapshot besides S0 | Snapshot, KiB | Restore p50, ms | Memory per isolate, KiB | First use when it is not there, ms |"
+    );
+    println!("|---|--:|--:|--:|--:|");
+    let bare = folder.path().join("0.bin");
+    for (index, (name, _, _)) in GROUPS.iter().enumerate() {
+        let file = folder.path().join(format!("{index}.bin"));
+        run(&["build", &index.to_string(), &file.to_string_lossy()]);
+        let size = std::fs::metadata(&file).expect("the snapshot").len() >> 10;
+        let with = run(&["measure", &index.to_string(), &file.to_string_lossy()]);
+        let without = run(&["measure", &index.to_string(), &bare.to_string_lossy()]);
+        let cell = |line: &str, at: usize| line.split_whitespace().nth(at).unwrap_or("?").to_owned();
+        println!("| {name} | {size} | {} | {} | {} |", cell(&with, 0), cell(&with, 1), cell(&without, 2));
+    }
+}
+
+fn run(arguments: &[&str]) -> String {
+    let program = std::env::current_exe().expect("this program");
+    let output = Command::new(program).args(arguments).output().expect("it starts");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned()
+}
+
+fn extensions() -> Vec<deno_core::Extension> {
+    let mut extensions = atoll_web::extensions();
+    extensions.extend(atoll_node::extensions());
+    extensions
+}
+
+/// Makes a snapshot as the build does, with one group's scripts evaluated too.
+fn build(group: &str, file: &Path) {
+    let (_, scripts, _) = GROUPS[group.parse::<usize>().expect("a number")];
+    let output = create_snapshot(
+        CreateSnapshotOptions {
+            cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
+            startup_snapshot: None,
+            skip_op_registration: false,
+            extensions: extensions(),
+            extension_transpiler: None,
+            with_runtime_cb: Some(Box::new(move |runtime| {
+                for script in scripts {
+                    let code = format!("__bootstrap.core.loadExtScript({script:?})");
+                    runtime.execute_script("ext:atoll_web/warm_up", code).expect("the script evaluates");
+                }
+                atoll_web::warm_up(runtime);
+            })),
+        },
+        None,
+    )
+    .expect("a snapshot");
+    std::fs::write(file, &output.output).expect("the snapshot can be written");
+    std::fs::write(file.with_extension("has"), output.consumed_lazy_specifiers.join("\n")).expect("and what it has");
+}
+
+/// Prints the time to restore in ms, the memory of an isolate in KiB, and the time of the group's first use in ms.
+fn measure(group: &str, file: &Path) {
+    let (_, _, code) = GROUPS[group.parse::<usize>().expect("a number")];
+    JsRuntime::init_platform(None);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let _entered = runtime.enter();
+    let blob: &'static [u8] = Box::leak(std::fs::read(file).expect("the snapshot").into_boxed_slice());
+    let has = std::fs::read_to_string(file.with_extension("has")).expect("what it has");
+    let mut sources: Vec<(&str, &str)> = Vec::new();
+    for (specifier, path) in residual(&has) {
+        sources.push((specifier, Box::leak(std::fs::read_to_string(path).expect("a script").into_boxed_str())));
+    }
+    let sources: &'static [(&'static str, &'static str)] = Box::leak(sources.into_boxed_slice());
+    let restore = || {
+        let mut runtime = JsRuntime::new(RuntimeOptions {
+            startup_snapshot: Some(blob),
+            residual_lazy_js_sources: sources,
+            skip_op_registration: true,
+            extensions: extensions(),
+            ..Default::default()
+        });
+        runtime.execute_script("finish", "__atoll__.finish()").expect("the global is finished");
+        // SAFETY: the isolate was entered when it was made; isolates that live together have to be left.
+        unsafe { runtime.v8_isolate().exit() };
+        runtime
+    };
+    // The first pays for what all share.
+    let mut live = vec![restore()];
+    let (before, mut times) = (resident(), Vec::new());
+    for _ in 0..ISOLATES {
+        let begun = Instant::now();
+        live.push(restore());
+        times.push(begun.elapsed());
+    }
+    let memory = resident().saturating_sub(before) / ISOLATES;
+    let mut uses: Vec<Duration> = live
+        .iter_mut()
+        .take(ISOLATES)
+        .map(|runtime| {
+            // SAFETY: entered and left in pairs.
+            unsafe { runtime.v8_isolate().enter() };
+            let begun = Instant::now();
+            runtime.execute_script("use", code.to_owned()).expect("the group can be used");
+            let took = begun.elapsed();
+            // SAFETY: as above.
+            unsafe { runtime.v8_isolate().exit() };
+            took
+        })
+        .collect();
+    let median = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e3
+    };
+    println!("{:.2} {} {:.2}", median(&mut times), memory >> 10, median(&mut uses));
+    // Disposing of a hundred isolates proves nothing.
+    std::process::exit(0);
+}
+
+/// The scripts that are loaded on first use and not in a snapshot that `has` others.
+fn residual(has: &str) -> Vec<(&'static str, PathBuf)> {
+    let has: Vec<&str> = has.lines().collect();
+    let mut scripts = atoll_web::residual_scripts(&has);
+    for extension in atoll_node::extensions() {
+        for file in extension.lazy_loaded_js_files.iter() {
+            if let deno_core::ExtensionFileSourceCode::LoadedFromFsDuringSnapshot(path) = &file.code
+                && !has.contains(&file.specifier)
+            {
+                scripts.push((file.specifier, PathBuf::from(path)));
+            }
+        }
+    }
+    scripts.sort_unstable_by_key(|(specifier, _)| *specifier);
+    scripts
+}
+
+/// Bytes of this process in memory.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+    let pages: usize = status.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+    pages * 4096
+}
