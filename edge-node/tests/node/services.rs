@@ -52,7 +52,7 @@ export class Named extends WorkerEntrypoint {
   add(a, b) { return a + b + this.#count - 1; }
   async echo(...args) { return args; }
   throws() { throw new TypeError("not this"); }
-  gives() { return () => 1; }
+  gives() { return Symbol("x"); }
   many() { return new Uint8Array(33 << 20); }
 }
 
@@ -83,7 +83,7 @@ export default {
         return Response.json([
           await env.NAMED.add(40, 2), back.map.get(1).has(2n), back.date.getTime(), [...back.bytes], back.text === "\ud800", "gone" in back, undef === undefined,
           await result(env.NAMED.throws()), await result(env.NAMED.own()), await result(env.NAMED.hasOwnProperty("x")), await result((async () => env.NAMED.constructor("x"))()),
-          await result(env.NAMED.gives()), await result(env.NAMED.echo(() => 1)), await result(env.NAMED.echo(new Response("x"))), await result(env.NAMED.echo({ r: new Request("http://x/") })),
+          await result(env.NAMED.gives()), await result(env.NAMED.echo(Symbol())), await result(env.NAMED.echo(new WeakSet())), await result(env.NAMED.echo({ r: env.BACK })),
           await result(env.NAMED.many()), await result(env.BACK.add(1, 2)), await result(env.MISSING.add(1)),
         ]);
       }

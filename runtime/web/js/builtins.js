@@ -4,10 +4,8 @@
 const { core, primordials } = __bootstrap;
 const { TypeError } = primordials;
 const { environment, WorkerEntrypoint } = core.loadExtScript("ext:atoll_web/entrypoint.js");
+const { RpcTarget } = core.loadExtScript("ext:atoll_web/rpc_target.js");
 const { waitUntil } = core.loadExtScript("ext:atoll_web/execution.js");
-
-// Marks objects whose methods another worker may call. Workers of other apps cannot be called here, so it marks only.
-class RpcTarget {}
 
 function builtin(specifier) {
   if (specifier === "atoll:wasi") {

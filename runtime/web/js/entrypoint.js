@@ -168,6 +168,9 @@ function ofClass(Entry) {
   const call = (name, args, env, ctx) => {
     const instance = new Entry(ctx, env);
     const value = isCallable(Entry, name) ? instance[name] : undefined;
+    if (args === null && value !== undefined) {
+      return typeof value === "function" ? (...given) => ReflectApply(value, instance, given) : value;
+    }
     if (typeof value !== "function") {
       throw new TypeError(`The entrypoint ${JSONStringify(Entry.name)} has no method ${JSONStringify(name)}`);
     }

@@ -1,5 +1,6 @@
 // Other workers of the platform: `env.NAME.fetch(request)`, calls of their methods as `await env.NAME.method()`, and the
-// answers to such calls here. Arguments and results cross as structured clones (HTML standard, section 2.7).
+// answers to such calls here. Arguments and results cross as structured clones (HTML standard, section 2.7); what cannot
+// crosses as a stub, in a session.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -15,33 +16,49 @@ const {
   ReflectGet,
   ReflectHas,
   RegExpPrototypeExec,
+  SafeArrayIterator,
   SafeRegExp,
   SyntaxError,
   TypeError,
   URIError,
+  Uint8Array,
 } = primordials;
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { run } = core.loadExtScript("ext:atoll_web/fetch.js");
 const { createFetcher, Fetcher } = core.loadExtScript("ext:atoll_web/fetcher.js");
+const { disposable, pending, property } = core.loadExtScript("ext:atoll_web/rpc_stubs.js");
 const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
 
-// `String(error)` of an error of the language.
-const THROWN = new SafeRegExp(/^(Error|EvalError|RangeError|ReferenceError|SyntaxError|TypeError|URIError): ([^]*)$/);
+// `String(error)` of an error of the language, or of a value that cannot cross.
+const THROWN = new SafeRegExp(/^(DataCloneError|Error|EvalError|RangeError|ReferenceError|SyntaxError|TypeError|URIError): ([^]*)$/);
 const ERRORS = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
 const STORAGE = { __proto__: null, forStorage: true };
 
-function refuse(message) {
-  throw new DOMException(message, "DataCloneError");
+class Refused {}
+
+function refuse() {
+  throw new Refused();
 }
 
-const serialise = (value) => core.serialize(value, STORAGE, refuse);
+// The value's structured clone; null when something in it has none.
+function serialise(value) {
+  try {
+    return core.serialize(value, STORAGE, refuse);
+  } catch (error) {
+    if (error instanceof Refused) return null;
+    throw error;
+  }
+}
+
+const rpc = () => core.loadExtScript("ext:atoll_web/rpc.js");
 
 // What the other worker threw, as far as its text says.
 function remote(error) {
   if (error?.name !== "Error") return error;
   const match = RegExpPrototypeExec(THROWN, error.message);
-  return match === null ? error : new ERRORS[match[1]](match[2]);
+  if (match === null) return error;
+  return match[1] === "DataCloneError" ? new DOMException(match[2], match[1]) : new ERRORS[match[1]](match[2]);
 }
 
 async function send(request, service) {
@@ -52,14 +69,46 @@ async function send(request, service) {
   }
 }
 
+// A call in which everything can be cloned needs no session. With `args` null a property is read. Gives `{ value }`.
 async function call(service, method, args) {
-  let result;
+  const slot = currentSlot();
+  let bytes = args === null ? new Uint8Array(0) : serialise(args);
+  let session = null;
+  let handle = 0;
+  if (bytes === null) {
+    ({ 0: session, 1: handle } = rpc().open(false, remote));
+    try {
+      bytes = core.serialize(session.pack(args), STORAGE);
+    } catch (error) {
+      session.abandon(handle);
+      throw error;
+    }
+  }
+  const answer = op_atoll_service_call(slot, service, method, bytes, handle);
+  session?.start();
+  let reply;
   try {
-    result = await op_atoll_service_call(currentSlot(), service, method, serialise(args));
+    reply = await answer;
   } catch (error) {
+    session?.abandon(handle);
     throw remote(error);
   }
-  return core.deserialize(result, STORAGE);
+  const { 0: result, 1: theirs } = reply;
+  if (theirs === 0) {
+    return { __proto__: null, value: disposable(core.deserialize(result, STORAGE)) };
+  }
+  const other = new (rpc().Session)(theirs, true, remote);
+  const value = disposable(other.unpack(await other.first()));
+  other.start();
+  return { __proto__: null, value };
+}
+
+// Calls a method of the other worker's, or of what one of its properties is.
+async function along(service, path, args) {
+  if (path.length === 1) return await call(service, path[0], args);
+  let value = pending(call(service, path[0], null));
+  for (let i = 1; i < path.length; i++) value = value[path[i]];
+  return { __proto__: null, value: await (args === null ? value : value(...new SafeArrayIterator(args))) };
 }
 
 // What `env` has for the worker that is bound at the place `service`, from 1: a Fetcher, any other property of which is a
@@ -72,7 +121,7 @@ function createService(service) {
       if (typeof name !== "string" || name === "then" || ReflectHas(target, name)) {
         return ReflectGet(target, name, receiver);
       }
-      return (...args) => call(service, name, args);
+      return property((path, args) => along(service, path, args), [name]);
     },
   });
   return ObjectSetPrototypeOf(createFetcher((request) => send(request, service)), members);
@@ -80,10 +129,38 @@ function createService(service) {
 
 // Runs the method that the event `slot` calls.
 async function answer(slot, target, env, ctx) {
-  const { 0: method, 1: args } = op_atoll_call(slot);
-  const result = await target.call(method, core.deserialize(args, STORAGE), env, ctx);
-  op_atoll_respond_call(slot, serialise(result));
+  const { 0: method, 1: bytes, 2: theirs } = op_atoll_call(slot);
+  const received = [];
+  let args = null;
+  if (theirs !== 0) {
+    const session = new (rpc().Session)(theirs, true, remote);
+    args = session.unpack(core.deserialize(bytes, STORAGE), received);
+    session.start();
+  } else if (bytes.length !== 0) {
+    args = core.deserialize(bytes, STORAGE);
+  }
+  try {
+    const result = await target.call(method, args, env, ctx);
+    const plain = serialise(result);
+    if (plain === null) respond(slot, result);
+    else op_atoll_respond_call(slot, plain, 0);
+  } finally {
+    if (received.length > 0) rpc().releaseAll(received);
+  }
 }
 
-return { answer, createService };
+// Answers with a session, in which the result is the first message.
+function respond(slot, result) {
+  const { 0: session, 1: handle } = rpc().open(false, remote);
+  try {
+    session.send(session.pack(result));
+    if (!op_atoll_respond_call(slot, new Uint8Array(0), handle)) throw new Error("The call was answered before");
+    session.start();
+  } catch (error) {
+    session.abandon(handle);
+    throw error;
+  }
+}
+
+return { answer, createService, remote };
 })();

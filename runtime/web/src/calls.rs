@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 
 use crate::event::FetchEvent;
+use crate::socket::Socket;
 
 /// The longest list of arguments, or result, of a call, bytes as they are serialised.
 pub const LONGEST_CALL: usize = 32 << 20;
@@ -58,7 +59,8 @@ impl ServiceEvent {
 pub enum Work {
     /// To answer a request.
     Fetch(FetchEvent),
-    /// To run a method. The answer has the status 200, and the result as its body.
+    /// To run a method. The answer has the status 200 and the result as its body, or 101 and an end of the session in which
+    /// the result is the first message.
     Call(Call),
 }
 
@@ -66,8 +68,10 @@ pub enum Work {
 pub struct Call {
     /// Its name.
     pub method: String,
-    /// The arguments: an array as V8 serialises it.
+    /// The arguments: an array as V8 serialises it. Empty when a property is read.
     pub arguments: Bytes,
+    /// An end of the session in which the caller answers what is asked of things in the arguments that stay with it.
+    pub session: Option<Socket>,
     /// Identifies in logs the request that led to it.
     pub request_id: String,
 }

@@ -32,8 +32,10 @@ pub(crate) struct End {
     accepted: bool,
     /// The request it belongs to: the one it was the answer to, or the one it was opened in. 0 for none.
     slot: u32,
-    /// It leads to another host.
+    /// It leads to another host, or to another worker.
     is_outbound: bool,
+    /// What comes in gives its request no more CPU time.
+    quiet: bool,
     _counted: Counted,
 }
 
@@ -74,7 +76,15 @@ impl Sockets {
     fn insert(&mut self, socket: Socket, slot: u32, is_outbound: bool, meter: &Meter) -> Option<u32> {
         let mut counted = meter.start();
         counted.add(SIZE);
-        let end = End { socket: Rc::new(socket), partner: 0, accepted: false, slot, is_outbound, _counted: counted };
+        let end = End {
+            socket: Rc::new(socket),
+            partner: 0,
+            accepted: false,
+            slot,
+            is_outbound,
+            quiet: false,
+            _counted: counted,
+        };
         self.table.insert(end).ok()
     }
 
@@ -93,6 +103,28 @@ impl Sockets {
         let kept = if self.table.get(end.partner).is_some() { end.partner } else { 0 };
         // Only an accepted end is shared.
         Rc::try_unwrap(end.socket).ok().map(|socket| (socket, kept))
+    }
+
+    /// As [`take`](Self::take), and the other end is one that leads out of the request `slot`, and ends with it.
+    pub(crate) fn lend(&mut self, handle: u32, slot: u32) -> Option<(Socket, u32)> {
+        let (socket, kept) = self.take(handle, slot)?;
+        if let Some(end) = self.table.get_mut(kept) {
+            end.is_outbound = true;
+            self.outbound += 1;
+        }
+        Some((socket, kept))
+    }
+
+    /// What comes in at an end gives its request no more CPU time.
+    pub(crate) fn quiet(&mut self, handle: u32) {
+        if let Some(end) = self.table.get_mut(handle) {
+            end.quiet = true;
+        }
+    }
+
+    /// The request whose CPU time begins anew when something comes in at an end; 0 for none.
+    pub(crate) fn refreshed(&self, handle: u32) -> u32 {
+        self.table.get(handle).filter(|end| !end.quiet).map_or(0, |end| end.slot)
     }
 
     /// Counts the bytes that wait to be sent.

@@ -10,8 +10,11 @@ use crate::IsolateContext;
 use crate::event::{
     Binding, Body, Call, Calls, FetchEvent, LONGEST_CALL, OutboundRequest, ServiceEvent, ServiceRequest, Work,
 };
+use crate::memory::Meter;
 use crate::ops::fetch::FetchError;
 use crate::requests::{self, Requests};
+use crate::socket::Socket;
+use crate::sockets::Sockets;
 
 /// The app and entrypoint that are bound in `env` at the place `service`, from 1; `None` for 0.
 pub(crate) fn target(context: &IsolateContext, service: u32) -> Result<Option<(String, String)>, FetchError> {
@@ -36,7 +39,8 @@ pub(crate) fn fetch_event(state: &OpState, slot: u32, request: OutboundRequest) 
     FetchEvent { method, url: url.into(), headers, body, request_id, cf }
 }
 
-/// Calls a method of another worker with arguments that are serialised; so is the result.
+/// Calls a method of another worker with arguments that are serialised; so is the result. `session` is an end that goes with
+/// the arguments, 0 for none. The second of what is returned is an end that came with the result, which is its first message.
 #[op2]
 #[serde]
 pub(crate) async fn op_atoll_service_call(
@@ -45,7 +49,8 @@ pub(crate) async fn op_atoll_service_call(
     #[smi] service: u32,
     #[string] method: String,
     #[buffer] arguments: JsBuffer,
-) -> Result<ToJsBuffer, FetchError> {
+    #[smi] session: u32,
+) -> Result<(ToJsBuffer, u32), FetchError> {
     if arguments.len() > LONGEST_CALL {
         return Err(FetchError::TooLong("the list of arguments", arguments.len()));
     }
@@ -59,15 +64,44 @@ pub(crate) async fn op_atoll_service_call(
         }
         let calls = begin(&mut state, slot)?;
         let request_id = requests::request_id(&state, slot).unwrap_or_default();
-        let call = Call { method, arguments: Bytes::copy_from_slice(&arguments), request_id };
+        let session = lend(&mut state, session, slot);
+        let call = Call { method, arguments: Bytes::copy_from_slice(&arguments), session, request_id };
         let event = ServiceEvent { entrypoint, work: Work::Call(call), calls };
         (host, ServiceRequest { service, event })
     };
     drop(arguments);
     match host.call(request).await?.body {
-        Body::Full(result) => Ok(Vec::from(result).into()),
+        Body::Full(result) => Ok((Vec::from(result).into(), 0)),
+        Body::Socket(socket) => {
+            let handle = adopt(&mut state.borrow_mut(), socket, slot).ok_or(FetchError::Unavailable)?;
+            Ok((Vec::<u8>::new().into(), handle))
+        }
         _ => Err(FetchError::Unavailable),
     }
+}
+
+/// Takes an end out for another worker. The end that stays ends with the request `slot`.
+fn lend(state: &mut OpState, handle: u32, slot: u32) -> Option<Socket> {
+    let (socket, kept) = state.borrow_mut::<Sockets>().lend(handle, slot)?;
+    if kept != 0 && !state.borrow_mut::<Requests>().own_outbound(slot, kept) {
+        state.borrow_mut::<Sockets>().abandon([kept]);
+    }
+    Some(socket)
+}
+
+/// Takes an end in that another worker has handed over. It ends with the request `slot`.
+fn adopt(state: &mut OpState, socket: Socket, slot: u32) -> Option<u32> {
+    let meter = state.borrow::<Meter>().clone();
+    let sockets = state.borrow_mut::<Sockets>();
+    if !sockets.has_room() {
+        return None;
+    }
+    let handle = sockets.adopt(socket, slot, &meter)?;
+    if !state.borrow_mut::<Requests>().own_outbound(slot, handle) {
+        state.borrow_mut::<Sockets>().abandon([handle]);
+        return None;
+    }
+    Some(handle)
 }
 
 /// The entrypoint that an event is for.
@@ -78,26 +112,35 @@ pub(crate) fn op_atoll_entrypoint(state: &mut OpState, #[smi] slot: u32) -> Stri
     request.and_then(|request| request.entrypoint.clone()).unwrap_or_default()
 }
 
-/// The method that an event calls, and its arguments.
+/// The method that an event calls, its arguments, and the end that came with them, 0 for none.
 #[op2]
 #[serde]
-pub(crate) fn op_atoll_call(state: &mut OpState, #[smi] slot: u32) -> (String, ToJsBuffer) {
-    let call = state.borrow_mut::<Requests>().take_call(slot);
-    let (method, arguments) = call.map(|call| (call.method, Vec::from(call.arguments))).unwrap_or_default();
-    (method, arguments.into())
+pub(crate) fn op_atoll_call(state: &mut OpState, #[smi] slot: u32) -> (String, ToJsBuffer, u32) {
+    let Some(call) = state.borrow_mut::<Requests>().take_call(slot) else {
+        return (String::new(), Vec::<u8>::new().into(), 0);
+    };
+    let session = call.session.and_then(|socket| adopt(state, socket, slot)).unwrap_or(0);
+    (call.method, Vec::from(call.arguments).into(), session)
 }
 
-/// Answers a call with its result.
+/// Answers a call with its result, or with an end (not 0) into which the result was sent. False when the end is in use or
+/// the call was answered before.
 #[op2(fast)]
 pub(crate) fn op_atoll_respond_call(
     state: &mut OpState,
     #[smi] slot: u32,
     #[buffer] result: &[u8],
-) -> Result<(), FetchError> {
+    #[smi] session: u32,
+) -> Result<bool, FetchError> {
     if result.len() > LONGEST_CALL {
         return Err(FetchError::TooLong("the result", result.len()));
     }
+    if session != 0 {
+        let taken = state.borrow_mut::<Sockets>().take(session, slot);
+        let Some((socket, kept)) = taken else { return Ok(false) };
+        return Ok(state.borrow_mut::<Requests>().respond_socket(slot, http::HeaderMap::new(), socket, kept));
+    }
     let result = Bytes::copy_from_slice(result);
     state.borrow_mut::<Requests>().respond(slot, 200, http::HeaderMap::new(), Some(result));
-    Ok(())
+    Ok(true)
 }

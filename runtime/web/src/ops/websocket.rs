@@ -119,6 +119,12 @@ pub(crate) fn op_atoll_socket_keep(state: &mut OpState, #[smi] handle: u32) {
     state.borrow_mut::<Sockets>().accept(handle);
 }
 
+/// What comes in at an end gives its request no more CPU time.
+#[op2(fast)]
+pub(crate) fn op_atoll_socket_quiet(state: &mut OpState, #[smi] handle: u32) {
+    state.borrow_mut::<Sockets>().quiet(handle);
+}
+
 /// The next thing that comes from the other end.
 #[op2]
 pub(crate) async fn op_atoll_socket_next(state: Rc<RefCell<OpState>>, #[smi] handle: u32) -> Incoming {
@@ -130,8 +136,8 @@ pub(crate) async fn op_atoll_socket_next(state: Rc<RefCell<OpState>>, #[smi] han
     let received = socket.receive().await;
     drop(socket);
     let mut state = state.borrow_mut();
-    let slot = state.borrow::<Sockets>().get(handle).map(|(_, slot)| slot);
-    if let Some(slot) = slot.filter(|slot| *slot != 0) {
+    let slot = state.borrow::<Sockets>().refreshed(handle);
+    if slot != 0 {
         state.borrow_mut::<Requests>().message_came(slot);
     }
     Incoming(received)
