@@ -5,7 +5,6 @@
 
 #![expect(unsafe_code, reason = "isolates that live on one thread have to be entered and left")]
 #![expect(clippy::print_stdout, reason = "it is a command")]
-#![expect(clippy::disallowed_methods, reason = "it starts itself anew for each snapshot, so that none shares pages")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

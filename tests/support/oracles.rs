@@ -109,7 +109,6 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = (
   modules = [MODULES],
   compatibilityDate = "DATE",
-  compatibilityFlags = ["nodejs_compat"],
   cacheApiOutbound = "store",
   bindings = [
     (name = "TEXT", text = "text"),
