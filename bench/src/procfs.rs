@@ -16,15 +16,23 @@ pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
 /// CPU time that the process and all its descendants that still run have used, user and system.
 pub fn cpu_time_of_all(pid: u32) -> anyhow::Result<Duration> {
     let mut sum = cpu_time(pid)?;
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).context("the server has gone")?;
-    for thread in threads {
+    for child in children(pid)? {
+        sum += cpu_time_of_all(child)?;
+    }
+    Ok(sum)
+}
+
+/// The processes that a process has started and that still run.
+fn children(pid: u32) -> anyhow::Result<Vec<u32>> {
+    let mut all = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).context("the server has gone")? {
         // A thread that ends in between has no children any more.
         let children = std::fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
         for child in children.split_whitespace() {
-            sum += cpu_time_of_all(child.parse()?)?;
+            all.push(child.parse()?);
         }
     }
-    Ok(sum)
+    Ok(all)
 }
 
 fn parse_cpu_time(stat: &str) -> Option<Duration> {
@@ -38,6 +46,15 @@ fn parse_cpu_time(stat: &str) -> Option<Duration> {
 pub fn resident(pid: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the server has gone")?;
     parse_kib(&status, "VmRSS:").with_context(|| format!("no VmRSS in /proc/{pid}/status"))
+}
+
+/// Resident memory of the process and all its descendants in bytes. What they share counts for each of them.
+pub fn resident_of_all(pid: u32) -> anyhow::Result<u64> {
+    let mut sum = resident(pid)?;
+    for child in children(pid)? {
+        sum += resident_of_all(child)?;
+    }
+    Ok(sum)
 }
 
 fn parse_kib(text: &str, key: &str) -> Option<u64> {

@@ -1,12 +1,13 @@
 //! Atoll as a cache: an edge node in a process of its own, so that it alone is measured, with a disk for what is too large
 //! for memory.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
 
+use super::over::certificate;
 use super::{Cache, Hit, Running, object};
 use crate::peers::atoll::{Api, Atoll};
 use crate::peers::{Peer, Process};
@@ -56,8 +57,12 @@ impl Cache for Edge {
         let mut api = Api::open(api, &data)?;
         let config = directory.path().join("edge-node.toml");
         let follow = api.node_table()?;
+        let [cert, key] = certificate();
+        // The node says only the first listener's address, so a free port is chosen for the second.
+        let secure = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let text = format!(
-            "name = \"cache\"\ndata_dir = {:?}\nlisten = \"127.0.0.1:0\"\n{follow}[front_cache]\ndisk_mb = {DISK_MB}\n",
+            "name = \"cache\"\ndata_dir = {:?}\nlisten = \"127.0.0.1:0\"\n{follow}[front_cache]\ndisk_mb = {DISK_MB}\n\
+             [[listeners]]\naddress = \"{secure}\"\ntls = {{ certificates = [{{ cert = {cert:?}, key = {key:?} }}] }}\n",
             directory.path().join("edge")
         );
         std::fs::write(&config, text).with_context(|| config.display().to_string())?;
@@ -66,7 +71,7 @@ impl Cache for Edge {
         let revision = api.deploy("objects", object::app_source())?;
         api.settle(revision)?;
         let host = "objects.localhost".into();
-        Ok(Running { address, host, process, _rest: (vec![control_plane], directory) })
+        Ok(Running { address, secure: Some(secure), host, process, _rest: (vec![control_plane], directory) })
     }
 }
 

@@ -1,10 +1,13 @@
-//! Cache hits: CPU time of the server per request, against nginx (`proxy_cache`) and Varnish, over HTTP/1.1.
+//! Cache hits: CPU time of the server per request, against nginx (`proxy_cache`) and Varnish, over HTTP/1.1, and with TLS
+//! over HTTP/1.1 and HTTP/2; and memory for each object that is kept.
 //!
-//! All keep the same objects. Every answer under load is checked: its bytes, and that it says it is a hit.
+//! All keep the same objects. Without TLS every answer under load is checked: its bytes, and that it says it is a hit.
+//! With TLS the first ones are checked so, and those under load by their status and `h2load`'s reading of the protocol.
 
 mod atoll;
 mod object;
 mod origin;
+mod over;
 mod proxies;
 mod report;
 
@@ -17,11 +20,12 @@ use serde::Serialize;
 
 pub use self::object::Object;
 use self::origin::Origin;
+use self::over::Over;
 use self::report::Report;
 use crate::http::{Connection, header};
 use crate::load::{self, Target};
 use crate::peers::{Process, SERVER_CORE};
-use crate::warm::{Warm, rest};
+use crate::warm::rest;
 use crate::{procfs, report as whole};
 
 /// How much is measured.
@@ -33,18 +37,20 @@ pub struct Plan {
     connections: usize,
     load_ms: u64,
     warmup_ms: u64,
+    /// Objects whose memory is measured.
+    objects: usize,
 }
 
 impl Plan {
     /// For figures.
     fn full() -> Self {
         let sizes = vec![1 << 10, 100 << 10, 10 << 20];
-        Self { rounds: 3, sizes, connections: 32, load_ms: 10_000, warmup_ms: 2_000 }
+        Self { rounds: 3, sizes, connections: 32, load_ms: 10_000, warmup_ms: 2_000, objects: 50_000 }
     }
 
     /// To see that it works.
     fn quick() -> Self {
-        Self { rounds: 1, load_ms: 1_000, warmup_ms: 300, ..Self::full() }
+        Self { rounds: 1, load_ms: 1_000, warmup_ms: 300, objects: 10_000, ..Self::full() }
     }
 }
 
@@ -72,6 +78,8 @@ trait Cache {
 /// A cache that runs.
 struct Running {
     address: SocketAddr,
+    /// Where it speaks TLS, if it does.
+    secure: Option<SocketAddr>,
     host: String,
     /// The process, whose CPU time is read with that of its children.
     process: Process,
@@ -82,7 +90,7 @@ struct Running {
 /// Measures all that are on this machine, in turns.
 pub fn measure(atoll: PathBuf, quick: bool, out: &Path, markdown: Option<&Path>) -> anyhow::Result<()> {
     let plan = if quick { Plan::quick() } else { Plan::full() };
-    let origin = Origin::start(&plan.sizes)?;
+    let origin = Origin::start(&[plan.sizes.as_slice(), &[SMALL]].concat())?;
     let mut caches: Vec<Box<dyn Cache>> = vec![Box::new(atoll::Edge::new(atoll)?)];
     let mut missing = Vec::new();
     for found in [proxies::nginx(origin.address)?, proxies::varnish(origin.address)?] {
@@ -91,13 +99,16 @@ pub fn measure(atoll: PathBuf, quick: bool, out: &Path, markdown: Option<&Path>)
             Err(line) => missing.push(line),
         }
     }
+    let no_tls = over::missing();
+    missing.extend(no_tls.clone());
     missing.iter().for_each(|line| whole::progress(line));
     let versions = caches.iter().map(|cache| cache.version()).collect();
     let mut report = Report::new(&plan, versions, missing);
     for round in 1..=plan.rounds {
         for cache in &caches {
             whole::progress(&format!("round {round} of {}: {}", plan.rounds, cache.name()));
-            let turn = turn(cache.as_ref(), &plan).with_context(|| format!("{}, round {round}", cache.name()))?;
+            let turn = turn(cache.as_ref(), &plan, no_tls.is_none())
+                .with_context(|| format!("{}, round {round}", cache.name()))?;
             report.add(cache.name(), turn);
         }
     }
@@ -112,22 +123,98 @@ pub fn measure(atoll: PathBuf, quick: bool, out: &Path, markdown: Option<&Path>)
     Ok(())
 }
 
-/// One turn of one cache with a fresh process: each object in turn. The figures in the order of [`Plan::sizes`].
-fn turn(cache: &dyn Cache, plan: &Plan) -> anyhow::Result<Vec<Warm>> {
+/// What one turn of a cache measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Turn {
+    hits: Vec<Hits>,
+    /// Growth of resident memory for each further object of [`SMALL`] bytes.
+    bytes_per_object: f64,
+}
+
+/// Hits under load, the server on one core.
+#[derive(Clone, Debug, Serialize)]
+pub struct Hits {
+    over: Over,
+    /// Bytes of the object.
+    bytes: usize,
+    requests_per_second: f64,
+    /// CPU time of the server per request, microseconds.
+    cpu_us: f64,
+}
+
+/// Bytes of the objects whose memory is measured.
+const SMALL: usize = 1 << 10;
+
+/// One turn of one cache with fresh processes.
+fn turn(cache: &dyn Cache, plan: &Plan, tls: bool) -> anyhow::Result<Turn> {
     let running = cache.start(SERVER_CORE)?;
-    let figures = plan.sizes.iter().map(|&size| {
-        let object = Object::new(size);
-        fill(&running, &object, cache.hit()).with_context(|| format!("{size} bytes"))?;
-        let target = Target { address: running.address, host: &running.host, connections: plan.connections };
-        let run = |milliseconds| load::run_object(&target, Duration::from_millis(milliseconds), size, cache.hit());
-        run(plan.warmup_ms).with_context(|| format!("{size} bytes"))?;
-        let before = procfs::cpu_time_of_all(running.process.id())?;
-        let outcome = run(plan.load_ms).with_context(|| format!("{size} bytes"))?;
-        let used = procfs::cpu_time_of_all(running.process.id())?.saturating_sub(before);
-        ensure!(!used.is_zero(), "{size} bytes: the server used no CPU time, so another process must have answered");
-        Ok(Warm::new(&outcome, used))
-    });
-    figures.collect()
+    let mut hits = Vec::new();
+    for over in Over::ALL {
+        let address = match (over, running.secure) {
+            (Over::Http1, _) => running.address,
+            (_, Some(secure)) if tls => secure,
+            _ => continue,
+        };
+        for &size in &plan.sizes {
+            let measured = under_load(cache, &running, over, address, size, plan);
+            hits.push(measured.with_context(|| format!("{}, {size} bytes", over.as_str()))?);
+        }
+    }
+    drop(running);
+    Ok(Turn { hits, bytes_per_object: memory(&cache.start(SERVER_CORE)?, plan.objects)? })
+}
+
+/// Loads a server that runs with requests for one object.
+fn under_load(
+    cache: &dyn Cache,
+    running: &Running,
+    over: Over,
+    address: SocketAddr,
+    size: usize,
+    plan: &Plan,
+) -> anyhow::Result<Hits> {
+    let object = Object::new(size);
+    if over == Over::Http1 {
+        fill(running, &object, cache.hit())?;
+    } else {
+        over::fill(over, address, &running.host, &object, cache.hit())?;
+    }
+    let run = |milliseconds| -> anyhow::Result<(u64, f64)> {
+        let time = Duration::from_millis(milliseconds);
+        if over == Over::Http1 {
+            let target = Target { address, host: &running.host, connections: plan.connections };
+            let outcome = load::run_object(&target, time, size, cache.hit())?;
+            return Ok((outcome.requests, outcome.seconds));
+        }
+        let outcome = over::run(over, address, &running.host, &object, plan.connections, time)?;
+        Ok((outcome.requests, outcome.seconds))
+    };
+    run(plan.warmup_ms)?;
+    let before = procfs::cpu_time_of_all(running.process.id())?;
+    let (requests, seconds) = run(plan.load_ms)?;
+    let used = procfs::cpu_time_of_all(running.process.id())?.saturating_sub(before);
+    ensure!(!used.is_zero(), "the server used no CPU time, so another process must have answered");
+    let requests = requests as f64;
+    Ok(Hits { over, bytes: size, requests_per_second: requests / seconds, cpu_us: used.as_secs_f64() * 1e6 / requests })
+}
+
+/// Bytes of resident memory that each of many small objects takes, once a tenth as many are there, so that what grows but
+/// once has grown.
+fn memory(running: &Running, objects: usize) -> anyhow::Result<f64> {
+    let mut connection = Connection::open(running.address)?;
+    let mut ask = |numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            let path = format!("{}?{number}", object::path(SMALL));
+            let answer = connection.request("GET", &running.host, &path, &[], b"")?;
+            ensure!(answer.status == 200 && answer.body.len() == SMALL, "object {number}: {}", answer.head);
+        }
+        // What is stored beside the answer is stored.
+        rest(Duration::from_millis(500));
+        procfs::resident_of_all(running.process.id())
+    };
+    let before = ask(0..objects / 10)?;
+    let after = ask(objects / 10..objects / 10 + objects)?;
+    Ok(after.saturating_sub(before) as f64 / objects as f64)
 }
 
 /// Asks for the object until the answer is a hit: storing may take longer than answering.

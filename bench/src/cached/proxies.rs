@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
+use super::over::certificate;
 use super::{Cache, Hit, Running};
 use crate::peers::Process;
 use crate::warm::rest;
@@ -20,8 +21,10 @@ struct Proxy {
     version: String,
     binary: PathBuf,
     hit: Hit,
-    /// Its configuration, where `PORT`, `ORIGIN_PORT` and `DIRECTORY` stand for what they say, as in the arguments.
+    /// Its configuration, where words in capitals stand for what they say, as in the arguments.
     config: &'static str,
+    /// Whether it speaks TLS.
+    secure: bool,
     arguments: &'static [&'static str],
     origin: SocketAddr,
 }
@@ -47,6 +50,9 @@ http {
   proxy_cache_path DIRECTORY/cache levels=1:2 keys_zone=objects:10m max_size=1g inactive=1h use_temp_path=off;
   server {
     listen 127.0.0.1:PORT;
+    listen 127.0.0.1:SECURE_PORT ssl http2;
+    ssl_certificate CERTIFICATE;
+    ssl_certificate_key KEY;
     location / {
       proxy_pass http://127.0.0.1:ORIGIN_PORT;
       proxy_http_version 1.1;
@@ -73,6 +79,7 @@ pub fn nginx(origin: SocketAddr) -> anyhow::Result<Found> {
         binary,
         hit: Hit { header: "x-cache", part: "HIT" },
         config: NGINX,
+        secure: true,
         arguments: &["-e", "stderr", "-p", "DIRECTORY", "-c", "DIRECTORY/config"],
         origin,
     })))
@@ -92,6 +99,7 @@ pub fn varnish(origin: SocketAddr) -> anyhow::Result<Found> {
         // The transaction's number, then that of the one that fetched the object, which only hits have.
         hit: Hit { header: "x-varnish", part: " " },
         config: VARNISH,
+        secure: false,
         arguments: &[
             "-F",
             "-j",
@@ -129,10 +137,15 @@ impl Cache for Proxy {
     fn start(&self, core: usize) -> anyhow::Result<Running> {
         let directory = tempfile::tempdir().context("cannot make a directory for the configuration")?;
         // Neither of them can say which port it got, so a free one is chosen for it.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let free = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+        let [port, secure_port] = free.map(|listener| anyhow::Ok(listener?.local_addr()?.port()));
+        let (port, secure_port) = (port?, secure_port?);
+        let [certificate, key] = certificate().map(|path| path.display().to_string());
         let origin_port = self.origin.port().to_string();
         let filled = |text: &str| {
-            let text = text.replace("ORIGIN_PORT", &origin_port).replace("PORT", &port.to_string());
+            let text = text.replace("ORIGIN_PORT", &origin_port).replace("SECURE_PORT", &secure_port.to_string());
+            let text =
+                text.replace("PORT", &port.to_string()).replace("CERTIFICATE", &certificate).replace("KEY", &key);
             text.replace("DIRECTORY", &directory.path().display().to_string())
         };
         std::fs::write(directory.path().join("config"), filled(self.config)).context("the configuration")?;
@@ -141,7 +154,8 @@ impl Cache for Proxy {
         let mut process = Process::spawn(command, Some(core))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         await_listener(&mut process, address)?;
-        Ok(Running { address, host: "objects.localhost".into(), process, _rest: (Vec::new(), directory) })
+        let secure = self.secure.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, secure_port)));
+        Ok(Running { address, secure, host: "objects.localhost".into(), process, _rest: (Vec::new(), directory) })
     }
 }
 
