@@ -108,8 +108,8 @@ impl Bracket {
     }
 
     /// Runs `work` with the isolate entered. Returns what it returned and how much CPU time it took, to about a tenth of a
-    /// millisecond. When it takes more than `budget` of CPU time, the watchdog terminates it, up to
-    /// [`READING_LASTS`] late and never early.
+    /// millisecond. When it takes more than `budget` of CPU time, the watchdog terminates it, never early; it is late by
+    /// [`READING_LASTS`] at most and by what passes until the watchdog looks.
     pub(crate) fn turn<R>(&self, budget: Duration, work: impl FnOnce() -> R) -> (R, Duration) {
         let start = self.meter.wall();
         let mut reading = self.reading.get();
