@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 use atoll_bundle::Bundle;
 use atoll_node::Compatibility;
 use atoll_web::event::{Event, HandlerError};
-use atoll_web::{IsolateContext, requests};
+use atoll_web::{IsolateContext, rehearsal, requests};
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::v8;
-use deno_core::{JsRuntime, ModuleId, OpState, PollEventLoopOptions, RuntimeOptions};
+use deno_core::{FastString, JsRuntime, ModuleId, ModuleSpecifier, OpState, PollEventLoopOptions, RuntimeOptions};
+use futures::FutureExt;
+use tokio::sync::oneshot;
 
 use crate::builtins::Builtins;
 use crate::code_cache::{Code, CodeCache};
@@ -95,12 +97,12 @@ impl Core {
             })),
             ..Default::default()
         });
-        let functions = take_functions(&mut runtime, &builtins, &platform_modules);
+        let (functions, reset) = take_functions(&mut runtime, &builtins, &platform_modules);
         let state = runtime.op_state();
         let meter = Meter::of_this_thread();
         // SAFETY: `Core` keeps the runtime until its own drop, which is the bracket's last use; neither is `Send`.
         let bracket = unsafe { Bracket::leave(runtime.v8_isolate(), meter.clone(), watchdog.clone()) };
-        Self {
+        let mut core = Self {
             runtime: ManuallyDrop::new(runtime),
             functions,
             loader,
@@ -115,7 +117,35 @@ impl Core {
             shared: None,
             verdict: Arc::new(Mutex::new(HandlerError::Hung)),
             measured: Instant::now(),
+        };
+        if let Err(error) = core.rehearse(&reset) {
+            tracing::error!(%error, "an isolate's rehearsal failed");
         }
+        core
+    }
+
+    /// Starts a worker of the platform's own and has it answer one request, so that what happens only once in an isolate
+    /// happens before an app is waited for. One request and no more: the heap does not grow by what an app that runs once
+    /// would never need.
+    fn rehearse(&mut self, reset: &v8::Global<v8::Function>) -> Result<(), HandlerError> {
+        let mut budget = Limits::default().startup_cpu;
+        atoll_web::install(&mut self.state.borrow_mut(), rehearsal::context());
+        let Self { runtime, bracket, .. } = self;
+        let url = ModuleSpecifier::parse("atoll:rehearsal").expect("a constant");
+        let (loaded, _) = bracket.turn(budget, || {
+            let load = runtime.load_side_es_module_from_code(&url, FastString::from_static(rehearsal::WORKER));
+            load.now_or_never().ok_or(HandlerError::Hung)
+        });
+        let id = loaded?.map_err(|error| startup_error(&error))?;
+        self.evaluate(id, &mut budget).now_or_never().ok_or(HandlerError::Hung)??;
+        self.start(id, budget)?;
+        let (responder, mut answer) = oneshot::channel();
+        self.dispatch(Event::Fetch(rehearsal::request()), responder, budget);
+        self.call(budget, |_| reset, |_| Some([]));
+        let mut state = self.state.borrow_mut();
+        requests::take_finished(&mut state);
+        state.try_take::<IsolateContext>();
+        answer.try_recv().unwrap_or(Err(HandlerError::Hung)).map(drop)
     }
 
     /// Makes the isolate this worker's. Its code is not loaded yet.
@@ -291,10 +321,10 @@ impl Core {
     }
 
     /// Calls a driving function, which never throws, and runs the microtasks it leaves.
-    fn call<const N: usize>(
-        &mut self,
+    fn call<'a, const N: usize>(
+        &'a mut self,
         budget: Duration,
-        function: impl FnOnce(&Functions) -> &v8::Global<v8::Function>,
+        function: impl FnOnce(&'a Functions) -> &'a v8::Global<v8::Function>,
         arguments: impl for<'s> FnOnce(&mut v8::PinScope<'s, '_>) -> Option<[v8::Local<'s, v8::Value>; N]>,
     ) -> Duration {
         let Self { runtime, bracket, functions, .. } = self;
@@ -349,8 +379,12 @@ fn key<'s>(scope: &mut v8::PinScope<'s, '_>, name: &str) -> v8::Local<'s, v8::Va
     v8::String::new(scope, name).expect("a short string").into()
 }
 
-/// Takes the driving functions from the global object and leaves nothing of the engine's internals on it.
-fn take_functions(runtime: &mut JsRuntime, builtins: &Builtins, platform_modules: &PlatformModules) -> Functions {
+/// Takes the driving functions and `reset` from the global object and leaves nothing of the engine's internals on it.
+fn take_functions(
+    runtime: &mut JsRuntime,
+    builtins: &Builtins,
+    platform_modules: &PlatformModules,
+) -> (Functions, v8::Global<v8::Function>) {
     deno_core::scope!(scope, runtime);
     let global = scope.get_current_context().global(scope);
     let internal_key = key(scope, "__atoll__");
@@ -373,12 +407,13 @@ fn take_functions(runtime: &mut JsRuntime, builtins: &Builtins, platform_modules
         dispatch: function(scope, "dispatch"),
         abort: function(scope, "abort"),
     };
+    let reset = function(scope, "reset");
     builtins.set(function(scope, "node"), function(scope, "nodeGlobals"));
     for name in ["__atoll__", "Deno", "__bootstrap"] {
         let name = key(scope, name);
         global.delete(scope, name);
     }
-    functions
+    (functions, reset)
 }
 
 fn startup_error(error: &CoreError) -> HandlerError {

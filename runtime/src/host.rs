@@ -20,6 +20,7 @@ use crate::compile;
 use crate::core::{Core, millis};
 use crate::isolate::{Fetch, Message, Phase, Shared, Ticket};
 use crate::jobs::{Rest, Rests};
+use crate::pool::Refill;
 
 /// How many events are dispatched before the event loop is driven again.
 const BATCH: usize = 64;
@@ -83,17 +84,17 @@ struct Hosted {
 }
 
 /// Runs a claimed isolate to its end. Returns a note of its second thread when there is one.
-pub(crate) async fn run(core: Core, claim: Claim) -> Option<Rest> {
+pub(crate) async fn run(core: Core, claim: Claim, refill: Refill<'_>) -> Option<Rest> {
     let (jobs, rests) = (core.jobs().clone(), claim.rests.clone());
     let (app, shared) = (claim.worker.app.clone(), claim.shared.clone());
-    host(core, claim).await;
+    host(core, claim, refill).await;
     jobs.demote();
     let rest = jobs.has_thread().then(|| rests.note(&app));
     shared.set_phase(Phase::Ended);
     rest
 }
 
-async fn host(mut core: Core, claim: Claim) {
+async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
     let Claim { worker, shared, mut receiver, cache, rests, purpose, made } = claim;
     let mut phases = Phases { claimed: made.elapsed(), ..Phases::default() };
     let adopting = Instant::now();
@@ -111,6 +112,7 @@ async fn host(mut core: Core, claim: Claim) {
     let failure = shared.death().cloned().map_or(started, Err);
     if let Err(error) = failure {
         worker.host.log(LogRecord { level: LogLevel::Error, message: describe(&error), request_id: None });
+        drop(refill);
         shared.set_phase(Phase::Failed(error.clone()));
         receiver.close();
         while let Some(message) = receiver.recv().await {
@@ -148,9 +150,11 @@ async fn host(mut core: Core, claim: Claim) {
         deadline: None,
     };
     requests::hold_answers(&mut hosted.core.state().borrow_mut());
+    let mut refill = Some(refill);
     std::future::poll_fn(|cx| {
         let polled = hosted.poll(cx);
         hosted.send_answers();
+        refill.take();
         polled
     })
     .await;

@@ -184,6 +184,10 @@ fn source_of(
 
 impl ModuleLoader for BundleLoader {
     fn resolve(&self, specifier: &str, referrer: &str, _kind: ResolutionKind) -> ModuleResolveResponse {
+        if self.loaded.get().is_none() {
+            // The rehearsal, which no worker can import.
+            return ModuleSpecifier::parse(specifier).map_err(JsErrorBox::from_err);
+        }
         let relative = specifier.starts_with("./") || specifier.starts_with("../") || specifier.starts_with('/');
         if relative {
             let base = ModuleSpecifier::parse(referrer).unwrap_or_else(|_| module_url(""));

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use atoll_bundle::BundleHash;
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use crate::abort::Contained;
@@ -23,7 +22,7 @@ use crate::host::{self, Claim, Purpose};
 use crate::isolate::{Isolate, Phase, Shared};
 use crate::jobs::{Jobs, KEEP_ALIVE, Rest, Rests};
 use crate::watchdog::Watchdog;
-use crate::{Engine, FetchFailure, HandlerError, Host, LogRecord, OutboundRequest, OutboundResponse, Worker};
+use crate::{Engine, HandlerError, Worker};
 
 /// Stack of an isolate's thread: V8 uses up to 984 KiB of it, the rest is for Rust beneath and above.
 const STACK: usize = 4 << 20;
@@ -51,18 +50,6 @@ impl Default for PoolOptions {
     fn default() -> Self {
         Self { warm: 8, code: None }
     }
-}
-
-/// The world of a worker that is started only for its compiled code.
-struct Nowhere;
-
-impl Host for Nowhere {
-    fn fetch(&self, _request: OutboundRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> {
-        let failure = FetchFailure { code: "closed", message: "there is no network before the first request".into() };
-        Box::pin(std::future::ready(Err(failure)))
-    }
-
-    fn log(&self, _record: LogRecord) {}
 }
 
 #[derive(Default)]
@@ -103,6 +90,22 @@ impl Drop for CloseOnDrop {
 impl Inner {
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fewer than half of the isolates wait.
+    fn is_low(&self, queue: &Queue) -> bool {
+        queue.waiting.len() * 2 < self.warm
+    }
+}
+
+/// Has the pool refilled when it is dropped: after the first answer of an isolate that was claimed.
+pub(crate) struct Refill<'a>(&'a Inner);
+
+impl Drop for Refill<'_> {
+    fn drop(&mut self) {
+        // A filler that is about to wait holds the lock; without it, it would miss this.
+        drop(self.0.lock());
+        self.0.refill.notify_all();
     }
 }
 
@@ -151,7 +154,7 @@ impl Pool {
         if !compile::is_worthwhile(&worker.bundle) || self.inner.cache.has(&worker.hash) {
             return None;
         }
-        let worker = Worker { host: Arc::new(Nowhere), ..worker };
+        let worker = Worker { host: Arc::new(atoll_web::Nowhere), ..worker };
         Some(self.claim(worker, Purpose::Compile))
     }
 
@@ -175,7 +178,10 @@ impl Pool {
         while let Some(waiting) = queue.waiting.pop() {
             match waiting.send(claim) {
                 Ok(()) => {
-                    self.inner.refill.notify_all();
+                    // As long as there are others, the isolate itself has the pool refilled, when it has answered.
+                    if self.inner.is_low(&queue) {
+                        self.inner.refill.notify_all();
+                    }
                     return isolate;
                 }
                 // The thread is gone; the next one may be there.
@@ -196,8 +202,7 @@ fn fill(inner: &Arc<Inner>) {
             let enough =
                 |queue: &mut Queue| !queue.closed && queue.claims.is_empty() && queue.waiting.len() >= inner.warm;
             let queue = inner.refill.wait_while(queue, enough).unwrap_or_else(PoisonError::into_inner);
-            let plenty =
-                |queue: &mut Queue| !queue.closed && queue.claims.is_empty() && queue.waiting.len() * 2 >= inner.warm;
+            let plenty = |queue: &mut Queue| !queue.closed && queue.claims.is_empty() && !inner.is_low(queue);
             let waited = inner.refill.wait_timeout_while(queue, REST, plenty);
             let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if queue.closed && queue.claims.is_empty() {
@@ -276,7 +281,7 @@ async fn serve(pool: &Inner, restored: &std::sync::mpsc::SyncSender<()>, jobs: A
     let shared: Arc<Shared> = claim.shared.clone();
     let _contained = Contained::new(shared.clone());
     // A panic here is a bug of the platform, not of the tenant; it must not reach beyond this isolate.
-    AssertUnwindSafe(host::run(core, claim)).catch_unwind().await.unwrap_or_else(|_| {
+    AssertUnwindSafe(host::run(core, claim, Refill(pool))).catch_unwind().await.unwrap_or_else(|_| {
         shared.kill(HandlerError::Stopped("an internal error of the runtime".into()));
         shared.set_phase(Phase::Ended);
         None

@@ -15,6 +15,7 @@
 //! the isolate belongs to. Then:
 //!
 //! - `finish()` does to the global what a snapshot cannot hold. To be called once, at once.
+//! - `reset()` forgets the worker and `env`: when the snapshot is made, and after the [rehearsal].
 //! - `prepare(namespace)` takes the namespace of the entry module before it is evaluated: a script without exports finds
 //!   its bindings on the global. A module with a default export does not need it.
 //! - `builtin(specifier)` returns the exports of a module that the platform has built in ([`BUILTINS`]).
@@ -42,6 +43,7 @@ mod headers;
 mod memory;
 mod ops;
 mod pipes;
+pub mod rehearsal;
 pub mod requests;
 mod rewriter;
 pub mod socket;
@@ -54,6 +56,7 @@ use deno_core::OpState;
 
 pub use extension::{extensions, residual_scripts};
 pub use memory::off_heap;
+pub use rehearsal::Nowhere;
 pub use warm_up::warm_up;
 
 use crate::connections::Connections;

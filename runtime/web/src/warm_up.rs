@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deno_core::JsRuntime;
-use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::oneshot;
 
-use crate::event::{Binding, Body, FetchEvent, FetchFailure, Host, LogRecord, OutboundRequest, OutboundResponse};
-use crate::{IsolateContext, install, requests};
+use crate::event::{Binding, Body, FetchEvent};
+use crate::{IsolateContext, Nowhere, install, requests};
 
 /// The handlers of typical workers. Nothing here may leave an operation, a timer or an engine object behind that a
 /// snapshot cannot hold: no streams that are pumped or teed, no decoders of streams, no `crypto` (its random numbers would
@@ -73,17 +72,6 @@ const WORKERS: &[&str] = &[
         await again.text(); await copy.text(); response.ok; request.signal; \
         return Response.redirect('http://example.com/', 302) } }",
 ];
-
-struct Nowhere;
-
-impl Host for Nowhere {
-    fn fetch(&self, _request: OutboundRequest) -> BoxFuture<'static, Result<OutboundResponse, FetchFailure>> {
-        let failure = FetchFailure { code: "closed", message: "there is no network while a snapshot is made".into() };
-        Box::pin(std::future::ready(Err(failure)))
-    }
-
-    fn log(&self, _record: LogRecord) {}
-}
 
 /// Warms `runtime` up. To be called when the snapshot is built, after the extensions were evaluated.
 ///
