@@ -88,9 +88,34 @@ pub fn plan(views: &[View], room: &Room) -> Vec<(u64, Reason)> {
     out
 }
 
+/// The isolates to stop, busy or not, so that all together use no more than `ceiling` bytes: the largest first.
+pub fn excess(views: &[View], ceiling: u64) -> Vec<u64> {
+    let mut living: Vec<&View> = views.iter().filter(|view| !view.stopped).collect();
+    let mut memory = living.iter().fold(0_u64, |sum, view| sum.saturating_add(view.memory));
+    living.sort_by_key(|view| std::cmp::Reverse(view.memory));
+    let mut out = Vec::new();
+    for view in living {
+        if memory <= ceiling {
+            break;
+        }
+        out.push(view.id);
+        memory -= view.memory;
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_stop_when_all_together_are_too_large() {
+        let views = [view(1, None, 40), view(2, None, 60), view(3, Some(1), 50), view(4, None, 1)];
+        assert!(excess(&views, 151).is_empty());
+        assert_eq!(excess(&views, 150), [2]);
+        assert_eq!(excess(&views, 90), [2, 3]);
+        assert!(excess(&[View { stopped: true, ..view(1, None, 99) }], 10).is_empty());
+    }
 
     fn view(id: u64, idle_s: Option<u64>, memory: u64) -> View {
         View { id, idle: idle_s.map(Duration::from_secs), memory, stopped: false }

@@ -142,6 +142,15 @@ impl Register {
         drop(released);
     }
 
+    /// Stops an isolate now, with the requests that it has.
+    pub fn stop(&self, id: u64, reason: &str) {
+        let instance = lock(&self.all).get(&id).and_then(Weak::upgrade);
+        if let Some(instance) = instance {
+            instance.isolate.stop(reason);
+        }
+        self.release(id);
+    }
+
     /// Stops all isolates at once, and waits until they are gone.
     pub async fn stop_all(&self, reason: &str) {
         let mut isolates = Vec::new();

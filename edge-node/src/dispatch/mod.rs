@@ -28,6 +28,10 @@ use crate::state::VersionEntry;
 /// How long the next compilation waits for one.
 const COMPILATION: Duration = Duration::from_secs(10);
 
+/// What all isolates may use together whether they are idle or not, bytes. Their heaps share V8's pointer-compression cage of 4
+/// GiB, and when that is full the engine ends the process.
+const CEILING: u64 = 3 << 30;
+
 /// How an isolate came to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -228,6 +232,10 @@ impl Dispatcher {
     /// Ends what is idle too long or too large. To be called about once a second.
     pub fn tidy(&self) {
         self.evict(&self.room);
+        for id in evict::excess(&self.register.views(), CEILING) {
+            tracing::warn!(id, "an isolate is stopped: all isolates together use too much memory");
+            self.register.stop(id, "the node's isolates use too much memory together");
+        }
         let Some(ceiling) = self.rss else { return };
         let resident = resident_memory();
         if resident > ceiling {
