@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use deno_core::JsRuntime;
+use deno_core::{JsRuntime, v8};
 
 /// How V8 is set up.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,10 @@ const FLAGS: &[&str] = &[
     // The baseline compiler would compile a good part of the platform's functions during an isolate's first request, on
     // its own thread or on one that has to be woken; code that stays hot is optimised soon anyway.
     "--no-sparkplug",
+    // Machine code of all isolates of a process shares a range of 128 MiB, of which each isolate that has any takes 256 KiB at
+    // least. Optimised functions do without when it is full; a regular expression ends the process, so none is compiled to
+    // machine code.
+    "--regexp-interpret-all",
     // V8 aborts by `abort()` and not by an illegal instruction, so that `crate::abort` can contain it.
     "--no-hard-abort",
 ];
@@ -47,9 +51,18 @@ impl Engine {
             for flag in unknown.iter().skip(1) {
                 tracing::warn!(%flag, "V8 does not know this flag");
             }
+            v8::V8::set_entropy_source(entropy);
             JsRuntime::init_platform(None);
             crate::abort::install();
         });
         Self(())
     }
+}
+
+/// Fills a seed from the kernel. Left to itself V8 opens and reads `/dev/urandom`, 4 KiB at a time, several times for each
+/// isolate.
+fn entropy(seed: &mut [u8]) -> bool {
+    // SAFETY: the kernel writes into the slice and no further.
+    let filled = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0) };
+    usize::try_from(filled) == Ok(seed.len())
 }

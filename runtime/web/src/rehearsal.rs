@@ -27,8 +27,8 @@ pub const WORKER: &str = r#"
 export default {
   async fetch(request) {
     const { pathname } = new URL(request.url);
-    const accepted = request.headers.get("accept");
-    return new Response(pathname, { headers: { "content-type": "text/plain", "x-accept": accepted } });
+    const type = request.headers.get("accept") ?? "text/plain";
+    return new Response(pathname, { headers: { "content-type": type } });
   },
 };
 "#;
