@@ -133,6 +133,11 @@ impl Pool {
         self.inner.lock().waiting.len()
     }
 
+    /// Whether as many wait as are meant to.
+    pub fn is_full(&self) -> bool {
+        self.ready() >= self.inner.warm
+    }
+
     /// How many WebAssembly modules were compiled so far. A module is compiled for the first isolate that runs its bundle;
     /// later ones share the code.
     pub fn wasm_compilations(&self) -> u64 {
@@ -156,6 +161,14 @@ impl Pool {
         }
         let worker = Worker { host: Arc::new(atoll_web::Nowhere), ..worker };
         Some(self.claim(worker, Purpose::Compile))
+    }
+
+    /// Reads the compiled code of bundles from disk into memory, as far as there is any and memory is set aside for it (64
+    /// MiB). Blocks.
+    pub fn recall(&self, bundles: &[BundleHash]) {
+        for hash in bundles {
+            self.inner.cache.has(hash);
+        }
     }
 
     /// Deletes the files of compiled code of bundles that are not `needed`. Blocks.

@@ -204,6 +204,11 @@ impl Dispatcher {
         })
     }
 
+    /// Whether as many isolates wait to be claimed as are meant to.
+    pub fn is_pool_full(&self) -> bool {
+        self.pool.is_full()
+    }
+
     /// Sees to it that there is compiled code for a version, before a request needs it. What does not compile, the first
     /// request is told.
     pub async fn compile(&self, version: &VersionEntry) {
@@ -211,6 +216,12 @@ impl Dispatcher {
         if let Some(isolate) = self.pool.compile(worker) {
             let _ = tokio::time::timeout(COMPILATION, isolate.lost()).await;
         }
+    }
+
+    /// Reads compiled code of bundles from disk, before a request needs it.
+    pub async fn recall(&self, bundles: Vec<BundleHash>) {
+        let pool = self.pool.clone();
+        let _ = tokio::task::spawn_blocking(move || pool.recall(&bundles)).await;
     }
 
     /// Deletes compiled code of bundles that are not `needed`.
