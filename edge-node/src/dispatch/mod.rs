@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use atoll_bundle::BundleHash;
 use atoll_runtime::{
-    Body, FetchEvent, FetchResponse, HandlerError, Pool, ScheduledEvent, ScheduledOutcome, ServiceEvent, Worker,
+    Body, FetchEvent, FetchResponse, HandlerError, Isolate, Pool, ScheduledEvent, ScheduledOutcome, ServiceEvent,
+    Worker,
 };
 use http::Method;
 
@@ -137,23 +138,24 @@ impl Dispatcher {
 
     /// Sends a scheduled event to an isolate of `version`, once.
     pub async fn schedule(&self, version: &Arc<VersionEntry>, event: ScheduledEvent) -> Dispatched<ScheduledOutcome> {
-        let (instance, start) = match self.acquire(version).await {
-            Ok(acquired) => acquired,
-            Err(error) => return Dispatched { result: Err(error), start: None, instance: None },
-        };
-        let result = instance.isolate.scheduled(event).await;
-        version.instances.backoff().record(result.as_ref().err(), Instant::now());
-        let result = result.map_err(DispatchError::Handler);
-        Dispatched { result, start: Some(start), instance: Some(instance) }
+        self.once(version, async |isolate| isolate.scheduled(event).await).await
     }
 
     /// Sends work of another app to an isolate of `version`, once.
     pub async fn service(&self, version: &Arc<VersionEntry>, event: ServiceEvent) -> Dispatched {
+        self.once(version, async |isolate| isolate.service(event).await).await
+    }
+
+    async fn once<T>(
+        &self,
+        version: &Arc<VersionEntry>,
+        send: impl AsyncFnOnce(&Isolate) -> Result<T, HandlerError>,
+    ) -> Dispatched<T> {
         let (instance, start) = match self.acquire(version).await {
             Ok(acquired) => acquired,
             Err(error) => return Dispatched { result: Err(error), start: None, instance: None },
         };
-        let result = instance.isolate.service(event).await;
+        let result = send(&instance.isolate).await;
         version.instances.backoff().record(result.as_ref().err(), Instant::now());
         let result = result.map_err(DispatchError::Handler);
         Dispatched { result, start: Some(start), instance: Some(instance) }
