@@ -20,7 +20,7 @@ const KINDS: [(&str, &str, f64); 2] = [("hono", "Hono, 100 KB", 1.0), ("ssr", "R
 /// Those that host many apps. The apps have never run; then, for ours, the same once more after each has answered requests
 /// and the node was started anew.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let (rounds, apps) = (bench.count(3, 1), bench.count(40, 8));
+    let (rounds, apps) = (bench.count(3, 1), bench.count(30, 8));
     let mut fleets = vec![Fleet::one("hello", hello_source())];
     for (fleet, ..) in KINDS {
         fleets.push(Fleet::many(fleet, apps::bundle(&bench.out, fleet)?, apps));

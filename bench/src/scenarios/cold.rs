@@ -14,7 +14,7 @@ const PACE: Duration = Duration::from_millis(20);
 
 /// Those that host many apps.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let (rounds, apps) = (bench.count(3, 1), bench.count(200, 30));
+    let (rounds, apps) = (bench.count(3, 1), bench.count(150, 30));
     let figures = vec![
         Figure::lower("first byte, p50", "ms").at_most(0.5).times_as_good_as("workerd", 10.0),
         Figure::lower("first byte, p99", "ms").at_most(1.0).times_as_good_as("workerd", 10.0),

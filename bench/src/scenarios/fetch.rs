@@ -21,7 +21,7 @@ const SOURCE: &str = "export default {
 
 /// Those that run JavaScript.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let length = bench.length(Length { rounds: 3, load_ms: 3_000, warmup_ms: 1_000 });
+    let length = bench.length(Length { rounds: 3, load_ms: 2_000, warmup_ms: 700 });
     let origin = BareHyper.prepare(&Site::one("origin", String::new()))?.start(Some(LOAD_CORE))?;
     let site = Site::one("fetch", SOURCE.replace("ORIGIN", &origin.address.to_string()));
     let figures = ["read and answered anew", "passed on"].into_iter().flat_map(|what| {

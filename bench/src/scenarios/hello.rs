@@ -16,7 +16,7 @@ const NODE: &str = "import http from 'node:http';\nconst server = http.createSer
 
 /// Everybody.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let length = bench.length(Length { rounds: 3, load_ms: 6_000, warmup_ms: 2_000 });
+    let length = bench.length(Length { rounds: 3, load_ms: 4_000, warmup_ms: 1_500 });
     let site = Site { node_program: Some(NODE), ..Site::one("hello", hello_source()) };
     let cpu = Figure::lower("CPU time", "µs/request").times_as_good_as("bare hyper", 1.0 / 1.3);
     let figures = vec![

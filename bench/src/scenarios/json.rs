@@ -12,7 +12,7 @@ const CONNECTIONS: usize = 32;
 
 /// Those that run JavaScript.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let length = bench.length(Length { rounds: 3, load_ms: 4_000, warmup_ms: 2_000 });
+    let length = bench.length(Length { rounds: 3, load_ms: 2_500, warmup_ms: 1_500 });
     let source = apps::bundle(&bench.out, "json")?;
     let cpu = Figure::lower("CPU time", "µs/request").times_as_good_as("workerd", 3.0).times_as_good_as("node", 1.5);
     let figures = vec![

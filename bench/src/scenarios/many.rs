@@ -20,7 +20,7 @@ const FEW: usize = 10;
 
 /// Ours alone: with many apps against with few.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let length = bench.length(Length { rounds: 3, load_ms: 3_000, warmup_ms: 1_500 });
+    let length = bench.length(Length { rounds: 2, load_ms: 3_000, warmup_ms: 1_500 });
     let (lots, live) = (bench.count(10_000, 1_000), bench.count(1_000, 100));
     let few_name = format!("{OURS} with {FEW} apps");
     let live_name = format!("{OURS} with {live} of them live");

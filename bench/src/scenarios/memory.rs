@@ -11,7 +11,7 @@ use crate::warm::rest;
 
 /// Those that host many apps.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let (rounds, apps) = (bench.count(3, 1), bench.count(300, 60));
+    let (rounds, apps) = (bench.count(3, 1), bench.count(200, 60));
     let figures = vec![
         Figure::lower("growth by an idle app", "MiB").times_as_good_as("workerd", 1.0).times_as_good_as("workerd", 2.0),
         Figure::lower("before any app ran", "MiB"),

@@ -25,7 +25,7 @@ const BUSY_PER_CORE: usize = 4;
 /// Those that host many apps.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     let rounds = bench.count(3, 1);
-    let time = Duration::from_millis(if bench.quick { 1_500 } else { 5_000 });
+    let time = Duration::from_millis(if bench.quick { 1_500 } else { 4_000 });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let figures = vec![
         Figure::lower("p99 beside a busy app as a multiple of the quiet p99", "times").at_most(2.0),

@@ -18,7 +18,7 @@ use crate::stats::percentile_of;
 use crate::warm::rest;
 
 /// Between two saves: longer than any watcher gathers changes for.
-const PAUSE: Duration = Duration::from_millis(400);
+const PAUSE: Duration = Duration::from_millis(250);
 
 const PLAIN: &str = "export default { fetch() { return new Response('SAVE'); } };\n";
 const HONO: &str = "import { Hono } from 'hono';\nconst app = new Hono();\napp.get('/', (c) => c.text('SAVE'));\n\
@@ -34,7 +34,7 @@ struct Project {
 
 /// Ours with a module and with Hono through the project's esbuild; Deno and Bun with a module.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let (rounds, saves) = (bench.count(3, 1), bench.count(20, 4));
+    let (rounds, saves) = (bench.count(3, 1), bench.count(15, 4));
     let mut figures = vec![
         Figure::lower("one module, p50", "ms").at_most(100.0),
         Figure::lower("one module, slowest", "ms").at_most(100.0),

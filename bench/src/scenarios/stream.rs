@@ -26,7 +26,7 @@ export default {
 
 /// Everybody.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let length = bench.length(Length { rounds: 3, load_ms: 2_500, warmup_ms: 800 });
+    let length = bench.length(Length { rounds: 3, load_ms: 1_500, warmup_ms: 500 });
     let figures = vec![
         Figure::lower("`new Response(req.body)`, CPU time", "ms/request").times_as_good_as("deno", 1.0),
         Figure::higher("`new Response(req.body)`, rate", "MB/s"),

@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 2;
 
 /// Those that host many apps.
 pub fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let (rounds, apps) = (bench.count(3, 1), bench.count(300, 60));
+    let (rounds, apps) = (bench.count(3, 1), bench.count(200, 60));
     let figures = vec![
         Figure::higher("starts per second of CPU time", "starts/CPU s").times_as_good_as("workerd", 3.0),
         Figure::higher("starts per second", "starts/s"),
