@@ -81,7 +81,11 @@ impl Connection {
             let mut chunk = [0; 16 << 10];
             let read = self.stream.read(&mut chunk).context("no answer")?;
             first_byte.get_or_insert_with(|| sent.elapsed());
-            ensure!(read > 0, "the server closed the connection within an answer to {method} {path}");
+            let before = String::from_utf8_lossy(&received[..received.len().min(300)]);
+            ensure!(
+                read > 0,
+                "the server closed the connection to {host} within an answer to {method} {path}: {before:?}"
+            );
             received.extend_from_slice(&chunk[..read]);
             if let Some((head, body)) = parse(&received)? {
                 let first_byte = first_byte.unwrap_or_default();
