@@ -107,18 +107,27 @@ fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let json = report.with_file_name("results.json");
     let mut results = Results::read(&json)?;
     let bench = Bench::new(quick, out, atoll, arguments.workerd)?;
+    let mut failed = Vec::new();
     for scenario in scenarios {
         progress(scenario.as_str());
         let (start, since) = (Instant::now(), procfs::Since::now());
-        let outcome = scenario.measure(&bench).with_context(|| format!("{}: no figures", scenario.as_str()))?;
+        let outcome = match scenario.measure(&bench) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                progress(&format!("  no figures: {error:#}"));
+                failed.push(scenario.as_str());
+                continue;
+            }
+        };
         results.put(scenario, &bench, since.share_of_others(), outcome);
         report::print(scenario, &results.scenarios[scenario.as_str()]);
-        // A later scenario may fail; what was measured until then is kept.
+        // A later scenario may not come to its end; what was measured until then is kept.
         results.write(&json)?;
         report::write(&results, &report)?;
         progress(&format!("  {} took {:.0} s", scenario.as_str(), start.elapsed().as_secs_f64()));
     }
     progress(&format!("wrote {}", report.display()));
+    ensure!(failed.is_empty(), "no figures of {}; what they measured before stays in the report", failed.join(", "));
     Ok(())
 }
 
