@@ -32,6 +32,22 @@ async fn isolates_share_no_randomness_and_no_clock() {
 }
 
 #[tokio::test]
+async fn what_is_taken_from_the_classes_of_crypto_does_not_come_back_with_lazy_scripts() {
+    let (isolate, _) = start(
+        "
+        const names = () => [Crypto, CryptoKey, SubtleCrypto].flatMap((of) => Object.getOwnPropertyNames(of)).sort().join();
+        const before = names();
+        export default { fetch() {
+            new WebSocketPair();
+            new HTMLRewriter();
+            return new Response(`${before === names()} ${crypto.getRandomValues(new Uint8Array(2)).length} ${before}`);
+        } };",
+    );
+    let standard = "length,length,length,name,name,name,prototype,prototype,prototype,supports";
+    assert_eq!(ask(&isolate, "/").await, format!("true 2 {standard}"));
+}
+
+#[tokio::test]
 async fn the_platform_works_in_a_poisoned_realm() {
     let (isolate, host) = start(
         "
