@@ -2,11 +2,14 @@
 //! run, and the second answer of the same isolate.
 //!
 //! `cargo run --release -p atoll-runtime --example cold -- [--bundle FILE] [--path /] [--starts 200] [--every MS]
-//! [--ahead] [--code DIR] [V8 flags]`. `--ahead` compiles as a deployment does and lets the first isolate answer a few
-//! requests, so that their functions are in the compiled code; `--every 0` starts as fast as isolates become ready.
+//! [--warm 64] [--ahead] [--code DIR] [--keep] [V8 flags]`. `--ahead` compiles as a deployment does and lets the first
+//! isolate answer a few requests, so that their functions are in the compiled code; `--every 0` starts as fast as isolates
+//! become ready; `--keep` keeps every isolate that has answered, prints what each adds to the resident set, and how the
+//! pages of the process are spread over kinds of mappings.
 
 #![expect(clippy::print_stdout, reason = "it is a command")]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,8 +22,9 @@ use atoll_runtime::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-/// Isolates that wait.
-const WARM: usize = 64;
+/// As in the node: what an isolate takes depends on it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const HELLO: &str = "export default { async fetch(request, env, ctx) { \
     const url = new URL(request.url); \
@@ -44,7 +48,9 @@ struct Options {
     path: String,
     starts: usize,
     every: u64,
+    warm: usize,
     ahead: bool,
+    keep: bool,
     code: Option<PathBuf>,
     flags: Vec<String>,
 }
@@ -56,7 +62,9 @@ impl Options {
             path: "/".into(),
             starts: 200,
             every: 12,
+            warm: 64,
             ahead: false,
+            keep: false,
             code: None,
             flags: Vec::new(),
         };
@@ -68,6 +76,8 @@ impl Options {
                 "--path" => options.path = value(),
                 "--starts" => options.starts = value().parse().expect("--starts is a number"),
                 "--every" => options.every = value().parse().expect("--every is a number of milliseconds"),
+                "--warm" => options.warm = value().parse().expect("--warm is a number"),
+                "--keep" => options.keep = true,
                 "--ahead" => options.ahead = true,
                 "--code" => options.code = Some(value().into()),
                 _ => options.flags.push(argument),
@@ -136,9 +146,13 @@ async fn run(options: &Options, pool: &Pool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    let (mut first, mut second) = (Vec::new(), Vec::new());
+    let (mut first, mut second, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    let mut before = resident();
     for version in 1..=options.starts {
-        ready(pool, WARM / 2).await;
+        ready(pool, if options.keep { options.warm } else { options.warm / 2 }).await;
+        if version == 2 {
+            before = resident();
+        }
         let at = Instant::now();
         let isolate = pool.start(worker(&bundle, hash, version));
         let answer = isolate.fetch(options.event()).await.expect("the worker answers");
@@ -148,26 +162,65 @@ async fn run(options: &Options, pool: &Pool) {
         let at = Instant::now();
         drop(isolate.fetch(options.event()).await.expect("the worker answers"));
         second.push(at.elapsed().as_micros());
-        drop(isolate);
+        if options.keep {
+            kept.push(isolate);
+        }
         if options.every > 0 {
             tokio::time::sleep(Duration::from_millis(options.every)).await;
         }
     }
     percentiles("first answer", first);
     percentiles("second answer", second);
+    if options.keep {
+        ready(pool, options.warm).await;
+        let each = (resident() - before) as f64 / (options.starts as f64 - 1.0) / f64::from(1 << 20);
+        println!("an isolate that has answered adds {each:.2} MiB");
+        mappings(options.starts + options.warm);
+    }
+}
+
+/// Prints the kinds of mappings that most of the resident set is in, and what each makes per isolate.
+fn mappings(isolates: usize) {
+    let smaps = std::fs::read_to_string("/proc/self/smaps").expect("Linux has it");
+    let mut kinds: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let (mut kind, mut size) = (String::new(), String::new());
+    for line in smaps.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["Size:", kib, _] => size = (*kib).to_owned(),
+            ["Rss:", kib, _] => {
+                let kind = if kind.starts_with('-') || !kind.contains('/') {
+                    format!("{kind} of {size} KiB")
+                } else {
+                    kind.clone()
+                };
+                let entry = kinds.entry(kind).or_default();
+                entry.0 += 1;
+                entry.1 += kib.parse::<usize>().unwrap_or(0);
+            }
+            [range, access, _, _, _, name @ ..] if range.contains('-') => kind = format!("{access} {}", name.join(" ")),
+            _ => {}
+        }
+    }
+    let mut kinds: Vec<_> = kinds.into_iter().collect();
+    kinds.sort_unstable_by_key(|(_, (_, kib))| std::cmp::Reverse(*kib));
+    for (kind, (count, kib)) in kinds.iter().take(16) {
+        let each = *kib as f64 / isolates as f64;
+        println!("{each:8.1} KiB per isolate, {:.2} mappings: {kind}", *count as f64 / isolates as f64);
+    }
 }
 
 fn main() {
     let options = Options::read();
     let engine = Engine::init(EngineOptions { flags: options.flags.clone() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let pool = Pool::new(&engine, PoolOptions { warm: WARM, code: options.code.clone() });
+    let pool = Pool::new(&engine, PoolOptions { warm: options.warm, code: options.code.clone() });
     runtime.block_on(async {
         // The first isolate initialises what all share.
         ready(&pool, 1).await;
         let (at, before) = (Instant::now(), resident());
-        ready(&pool, WARM).await;
-        let isolates = WARM as f64 - 1.0;
+        ready(&pool, options.warm).await;
+        let isolates = options.warm as f64 - 1.0;
         println!(
             "restored: {:.2} ms and {:.2} MiB each",
             at.elapsed().as_secs_f64() * 1e3 / isolates,

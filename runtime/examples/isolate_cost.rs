@@ -135,6 +135,7 @@ fn measure(group: &str, file: &Path) {
         times.push(begun.elapsed());
     }
     let memory = resident().saturating_sub(before) / ISOLATES;
+    spaces(&mut live[ISOLATES]);
     let mut uses: Vec<Duration> = live
         .iter_mut()
         .take(ISOLATES)
@@ -156,6 +157,19 @@ fn measure(group: &str, file: &Path) {
     println!("{:.2} {} {:.2}", median(&mut times), memory >> 10, median(&mut uses));
     // Disposing of a hundred isolates proves nothing.
     std::process::exit(0);
+}
+
+/// Prints what V8 has of each space, in KiB.
+fn spaces(runtime: &mut JsRuntime) {
+    let isolate = runtime.v8_isolate();
+    let kib = |bytes: usize| bytes >> 10;
+    for index in 0..isolate.number_of_heap_spaces() {
+        let Some(space) = isolate.get_heap_space_statistics(index) else { continue };
+        let (used, committed) = (kib(space.space_used_size()), kib(space.physical_space_size()));
+        println!("{}: {used} KiB used of {committed}", space.space_name().to_string_lossy());
+    }
+    let heap = isolate.get_heap_statistics();
+    println!("malloced {} KiB, external {} KiB", kib(heap.malloced_memory()), kib(heap.external_memory()));
 }
 
 /// The scripts that are loaded on first use and not in a snapshot that `has` others.

@@ -13,6 +13,7 @@ use crate::ops::{app, body, cache, decode, fetch, form, gcm, request, service, w
 use crate::pipes::Pipes;
 use crate::requests::Requests;
 use crate::sockets::Sockets;
+use crate::unused;
 
 deno_core::extension!(
     atoll_web,
@@ -165,12 +166,12 @@ pub fn extensions() -> Vec<Extension> {
     let meter = Meter::default();
     vec![
         deno_webidl::deno_webidl::init(),
-        deno_web::deno_web::init(
+        unused::left_out(deno_web::deno_web::init(
             MeteredBlobs::store(meter.clone()),
             None,
             false,
-            deno_web::InMemoryBroadcastChannel::default(),
-        ),
+            unused::broadcasts(),
+        )),
         deno_crypto::deno_crypto::init(None),
         atoll_web::init(meter),
     ]

@@ -48,6 +48,7 @@ pub mod requests;
 mod rewriter;
 pub mod socket;
 mod sockets;
+mod unused;
 mod warm_up;
 
 use std::sync::Arc;
