@@ -5,6 +5,8 @@ mod constructors;
 #[path = "isolate/jobs.rs"]
 mod jobs;
 mod node;
+#[path = "isolate/poisoned.rs"]
+mod poisoned;
 #[path = "isolate/starts.rs"]
 mod starts;
 #[path = "isolate/wasi.rs"]

@@ -48,6 +48,46 @@ async fn what_is_taken_from_the_classes_of_crypto_does_not_come_back_with_lazy_s
 }
 
 #[tokio::test]
+async fn what_code_puts_on_classes_stays_when_lazy_scripts_are_loaded() {
+    let (isolate, _) = start(
+        "
+        const classes = [Crypto, CryptoKey, SubtleCrypto];
+        const given = [];
+        // The engine looks for classes by these names; it must not find one here.
+        for (const name of ['Crypto', 'CryptoKey', 'SubtleCrypto', 'DOMPoint', 'DOMMatrix', 'Console', 'ImageData']) {
+            class Decoy {}
+            given.push([name, Decoy]);
+            Object.defineProperty(Object.prototype, name, { value: Decoy, configurable: true });
+        }
+        const mine = function () { return 'mine'; };
+        for (const kind of Object.getOwnPropertyNames(globalThis).filter((name) => /^[A-Z]/.test(name)).sort()) {
+            const descriptor = Object.getOwnPropertyDescriptor(globalThis, kind);
+            if ('value' in descriptor && descriptor.value?.prototype) classes.push(descriptor.value);
+        }
+        for (const { prototype } of classes) {
+            for (const key of Reflect.ownKeys(prototype)) {
+                const { configurable, value } = Object.getOwnPropertyDescriptor(prototype, key);
+                if (configurable && key !== 'constructor' && typeof value === 'function') given.push([prototype, key, value]);
+            }
+        }
+        const native = given.filter((entry) => entry.length === 3);
+        for (const [prototype, key] of native) if (prototype.constructor.name.includes('rypto')) prototype[key] = mine;
+        export default { fetch() {
+            new WebSocketPair();
+            new HTMLRewriter();
+            new FileReader();
+            const back = native.filter(([prototype, key, value]) => prototype.constructor.name.includes('rypto')
+                ? prototype[key] !== mine
+                : prototype[key] !== value);
+            const decoys = given.filter(([, Decoy, ...rest]) => rest.length === 0
+                && (Reflect.ownKeys(Decoy).length !== 3 || Reflect.ownKeys(Decoy.prototype).length !== 1));
+            return Response.json([native.length > 300, back.map(([, key]) => String(key)), decoys.map(([name]) => name)]);
+        } };",
+    );
+    assert_eq!(ask(&isolate, "/").await, "[true,[],[]]");
+}
+
+#[tokio::test]
 async fn the_platform_works_in_a_poisoned_realm() {
     let (isolate, host) = start(
         "

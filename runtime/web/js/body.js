@@ -25,18 +25,19 @@ const {
   ObjectDefineProperties,
   ObjectGetOwnPropertyDescriptor,
   ObjectPrototypeIsPrototypeOf,
+  SafeArrayIterator,
   SafeFinalizationRegistry,
   SafeWeakMap,
   StringPrototypeCharCodeAt,
   StringPrototypeSlice,
   StringPrototypeToWellFormed,
   SymbolAsyncIterator,
+  TypeError,
   TypedArrayPrototypeGetBuffer,
   TypedArrayPrototypeGetByteLength,
   TypedArrayPrototypeGetByteOffset,
   TypedArrayPrototypeGetSymbolToStringTag,
   TypedArrayPrototypeSlice,
-  TypeError,
   Uint8Array,
   WeakMapPrototypeGet,
   WeakMapPrototypeSet,
@@ -352,7 +353,7 @@ function mixinBody(Interface, name, partsOf) {
       const bytes = await consumeBytes(payload, `${name}.blob`);
       const { parseMimeType, serializeMimeType } = core.loadExtScript("ext:deno_web/01_mimesniff.js");
       const mime = parseMimeType(contentType(headers) ?? "");
-      return new Blob([bytes], { type: mime === null ? "" : serializeMimeType(mime) });
+      return new Blob(new SafeArrayIterator([bytes]), { type: mime === null ? "" : serializeMimeType(mime) });
     },
     async bytes() {
       return await consumeBytes(partsOf(this).payload, `${name}.bytes`);

@@ -12,7 +12,6 @@ const {
   ObjectHasOwn,
   ReflectApply,
   ReflectDeleteProperty,
-  SafeArrayIterator,
   String,
   StringPrototypeStartsWith,
   StringPrototypeToUpperCase,
@@ -135,10 +134,6 @@ let subtle;
 
 // Once, for the snapshot.
 function prepare({ Crypto, CryptoKey, SubtleCrypto }) {
-  // When the first lazy script is loaded the engine puts its methods once more on the classes it finds here, those that are
-  // taken away too.
-  const { ops } = globalThis.Deno.core;
-  for (const name of new SafeArrayIterator(["Crypto", "CryptoKey", "SubtleCrypto"])) ReflectDeleteProperty(ops, name);
   const { exportNodeMaterial, fromCloneData } = CryptoKey;
   core.getCloneableDeserializers().CryptoKey = (data) => FunctionPrototypeCall(fromCloneData, CryptoKey, data);
   ReflectDeleteProperty(CryptoKey, "exportNodeMaterial");

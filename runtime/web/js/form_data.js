@@ -8,12 +8,13 @@ const {
   MathRandom,
   NumberPrototypeToString,
   ObjectPrototypeIsPrototypeOf,
+  RegExpPrototypeSymbolReplace,
+  SafeArrayIterator,
   SafeRegExp,
   StringPrototypePadStart,
   StringPrototypeReplaceAll,
   SymbolFor,
   TypeError,
-  RegExpPrototypeSymbolReplace,
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { Blob, BlobPrototype, File, FilePrototype } = core.loadExtScript("ext:deno_web/09_file.js");
@@ -30,7 +31,8 @@ function createValue(value, filename, prefix) {
     const isFile = ObjectPrototypeIsPrototypeOf(FilePrototype, value);
     if (isFile && filename === undefined) return value;
     const name = filename === undefined ? "blob" : webidl.converters.USVString(filename, prefix, "the file name");
-    return new File([value], name, { type: value.type, lastModified: isFile ? value.lastModified : undefined });
+    const lastModified = isFile ? value.lastModified : undefined;
+    return new File(new SafeArrayIterator([value]), name, { type: value.type, lastModified });
   }
   if (filename !== undefined) {
     throw new TypeError(`${prefix}: a value with a file name must be a Blob`);
@@ -150,7 +152,7 @@ function encode(form) {
   const type = `multipart/form-data; boundary=${boundary}`;
   if (parts.length === 0) return { source: text, type };
   ArrayPrototypePush(parts, text);
-  return { source: new Blob(parts), type };
+  return { source: new Blob(new SafeArrayIterator(parts)), type };
 }
 
 // The form that bytes of a content type stand for.
@@ -169,7 +171,7 @@ function decode(bytes, contentType) {
         const field = fields[i];
         const value = typeof field.text === "string"
           ? field.text
-          : new File([field.data], field.filename, { type: field.contentType ?? "text/plain" });
+          : new File(new SafeArrayIterator([field.data]), field.filename, { type: field.contentType ?? "text/plain" });
         ArrayPrototypePush(entries, [field.name, value]);
       }
       return form;

@@ -2,6 +2,8 @@
 
 ((globalThis) => {
   const { core } = globalThis.__bootstrap;
+  const engineOps = core.loadExtScript("ext:atoll_web/engine_ops.js");
+  engineOps.install();
   core.loadExtScript("ext:atoll_web/guards.js").install();
   core.loadExtScript("ext:atoll_web/errors.js").install();
   const globals = core.loadExtScript("ext:atoll_web/globals.js");
@@ -23,4 +25,5 @@
     reset,
     start,
   };
+  engineOps.finish();
 })(globalThis);

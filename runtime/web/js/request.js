@@ -7,6 +7,7 @@ const {
   JSONParse,
   ObjectPrototypeIsPrototypeOf,
   RegExpPrototypeExec,
+  SafeArrayIterator,
   SafeRegExp,
   StringPrototypeToUpperCase,
   Symbol,
@@ -208,7 +209,7 @@ class Request {
         }
       } else {
         const source = #method in aborts ? aborts.signal : aborts;
-        this.#signal = abortSignals.createDependentAbortSignal([source], "Request");
+        this.#signal = abortSignals.createDependentAbortSignal(new SafeArrayIterator([source]), "Request");
       }
     }
     return this.#signal;

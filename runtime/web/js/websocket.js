@@ -286,7 +286,7 @@ class WebSocket extends events.EventTarget {
       }
       // A message that comes after close() is dropped (WebSockets standard, section 4).
       if (this.#state !== OPEN) continue;
-      const data = typeof item === "string" || this.#binaryType === "arraybuffer" ? item : new Blob([item]);
+      const data = typeof item === "string" || this.#binaryType === "arraybuffer" ? item : new Blob(new SafeArrayIterator([item]));
       this.#dispatch(new events.MessageEvent("message", { data, origin: origin(this.#url) }));
     }
   }

@@ -118,6 +118,7 @@ deno_core::extension!(
         "crypto_guard.js",
         "data_url.js",
         "decompression.js",
+        "engine_ops.js",
         "entrypoint.js",
         "errors.js",
         "event_source.js",
