@@ -113,5 +113,5 @@ pub struct Sealed {
 pub struct SealFailed(pub String);
 
 /// Seals a secret's value. Called within the transaction, with the app's sealed data key if it has one, and with the
-/// secret's new version.
-pub type Sealer = Box<dyn FnOnce(Option<&[u8]>, u64) -> Result<Sealed, SealFailed> + Send>;
+/// secret's new version; called again when that transaction is.
+pub type Sealer = Box<dyn Fn(Option<&[u8]>, u64) -> Result<Sealed, SealFailed> + Send>;

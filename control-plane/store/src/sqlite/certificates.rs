@@ -77,7 +77,7 @@ fn find(tx: &Transaction<'_>, name: &str) -> Result<Option<CertificateRecord>, S
 pub(super) fn put(
     tx: &Transaction<'_>,
     name: &str,
-    source: CertificateSource,
+    source: &CertificateSource,
     issued: &StoredCertificate,
     now: UnixMillis,
 ) -> Result<u64, StoreError> {
@@ -87,15 +87,7 @@ pub(super) fn put(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (name) DO UPDATE SET revision = ?2, source = ?3, chain = ?4, key = ?5, facts = ?6, \
          updated_at = ?7, challenges = '[]', deleted = 0",
-        params![
-            name,
-            revision,
-            to_json(&source)?,
-            issued.chain,
-            issued.key,
-            to_json(&issued.facts)?,
-            issued.updated_at
-        ],
+        params![name, revision, to_json(source)?, issued.chain, issued.key, to_json(&issued.facts)?, issued.updated_at],
     )?;
     Ok(revision)
 }

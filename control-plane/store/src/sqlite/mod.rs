@@ -5,6 +5,7 @@ mod apps;
 mod certificates;
 mod changes;
 mod crons;
+mod group;
 mod purges;
 mod schema;
 mod secrets;
@@ -20,21 +21,18 @@ use atoll_bundle::BundleHash;
 use atoll_protocol::api::{CronClaim, Deployment, SecretInfo, Target, UnixMillis, Version};
 use atoll_protocol::certificates::{CertificateSource, Challenge};
 use atoll_protocol::sync::PurgeScope;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
-use tokio::sync::{Semaphore, oneshot, watch};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     AppRecord, CertificateRecord, Changes, Deployed, NewDeploy, NewVersion, OpenError, Sealer, Store, StoreError,
     StoreFuture, StoredCertificate, StoredToken,
 };
+use group::Job;
 use schema::Found;
 
 /// How many connections read at the same time.
 const READERS: usize = 4;
-
-/// A change to make; what it gives back tells whoever asked.
-type Job = Box<dyn FnOnce(&mut Connection) -> Reply + Send>;
-type Reply = Box<dyn FnOnce() + Send>;
 
 /// Settings of a [`SqliteStore`].
 #[derive(Clone, Debug, Default)]
@@ -49,7 +47,7 @@ pub struct SqliteStore {
     history: String,
     revision: watch::Receiver<u64>,
     readers: Arc<Readers>,
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -90,7 +88,7 @@ impl SqliteStore {
         }
         let history = meta(&connection, "history").map_err(failed)?.unwrap_or_default();
         let (revision_sender, revision) = watch::channel(changes::revision(&connection).map_err(failed)?);
-        let (jobs, queue) = mpsc::channel::<Job>();
+        let (jobs, queue) = mpsc::channel::<Box<dyn Job>>();
         let writer = std::thread::Builder::new()
             .name("atoll-store".into())
             .spawn(move || write_all(connection, &queue, &revision_sender))
@@ -109,18 +107,14 @@ impl SqliteStore {
         })
     }
 
-    /// Runs `change` in a transaction on the writer thread and commits if it gives `Ok`.
+    /// Runs `change` in a transaction on the writer thread and commits if it gives `Ok`. It may run more than once, and only
+    /// the last time counts: changes that wait together share a commit, and when that fails each is made alone.
     fn write<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        change: impl Fn(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'_, T> {
-        let (done, answer) = oneshot::channel();
-        let job = move |connection: &mut Connection| -> Reply {
-            let result = commit(connection, change);
-            // Whoever asked may be gone; the change stands all the same.
-            Box::new(move || drop(done.send(result)))
-        };
-        let sent = self.jobs.as_ref().map(|jobs| jobs.send(Box::new(job)));
+        let (job, answer) = group::job(change);
+        let sent = self.jobs.as_ref().map(|jobs| jobs.send(job));
         Box::pin(async move {
             let stopped = || StoreError::Storage("the writer thread has stopped".into());
             sent.and_then(Result::ok).ok_or_else(stopped)?;
@@ -169,25 +163,17 @@ impl Readers {
     }
 }
 
-fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, revision: &watch::Sender<u64>) {
-    while let Ok(job) = queue.recv() {
-        let reply = job(&mut connection);
+fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Box<dyn Job>>, revision: &watch::Sender<u64>) {
+    while let Ok(first) = queue.recv() {
+        // Whoever came while the disk was waited for shares the next wait.
+        let mut jobs: Vec<_> = std::iter::once(first).chain(queue.try_iter()).take(group::MOST).collect();
+        group::run(&mut connection, &mut jobs);
         if let Ok(now) = changes::revision(&connection) {
             revision.send_if_modified(|known| std::mem::replace(known, now) != now);
         }
         // Whoever has the answer finds the revision at its place.
-        reply();
+        jobs.into_iter().for_each(|job| job.reply());
     }
-}
-
-fn commit<T>(
-    connection: &mut Connection,
-    change: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let value = change(&transaction)?;
-    transaction.commit()?;
-    Ok(value)
 }
 
 fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
@@ -310,7 +296,7 @@ impl Store for SqliteStore {
     }
 
     fn set_secret(&self, app: String, name: String, seal: Sealer, now: UnixMillis) -> StoreFuture<'_, u64> {
-        self.write(move |tx| secrets::set(tx, &app, &name, seal, now))
+        self.write(move |tx| secrets::set(tx, &app, &name, &seal, now))
     }
 
     fn delete_secret(&self, app: String, name: String, now: UnixMillis) -> StoreFuture<'_, u64> {
@@ -328,7 +314,7 @@ impl Store for SqliteStore {
         issued: StoredCertificate,
         now: UnixMillis,
     ) -> StoreFuture<'_, u64> {
-        self.write(move |tx| certificates::put(tx, &name, source, &issued, now))
+        self.write(move |tx| certificates::put(tx, &name, &source, &issued, now))
     }
 
     fn set_challenges(&self, name: String, challenges: Vec<Challenge>, now: UnixMillis) -> StoreFuture<'_, u64> {

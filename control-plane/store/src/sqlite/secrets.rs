@@ -29,7 +29,7 @@ pub(super) fn set(
     tx: &Transaction<'_>,
     app: &str,
     name: &str,
-    seal: Sealer,
+    seal: &Sealer,
     now: UnixMillis,
 ) -> Result<u64, StoreError> {
     let row = apps::find(tx, app)?;
