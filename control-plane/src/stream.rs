@@ -10,8 +10,11 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How many lines wait for the connection.
+/// How many lines, or pieces of several, wait for the connection.
 const QUEUE: usize = 16;
+
+/// Lines that are sent at once are handed to the connection in pieces of this size, bytes.
+const CHUNK: usize = 32 << 10;
 
 /// How long a client may read nothing at all while lines wait for it.
 const STALL: Duration = Duration::from_secs(60);
@@ -45,6 +48,19 @@ impl Lines {
         let mut line = serde_json::to_vec(value).map_err(|_| Ended)?;
         line.push(b'\n');
         self.send_bytes(line.into()).await
+    }
+
+    /// Sends values as one line of JSON each, many of them at once.
+    pub(crate) async fn send_all(&self, values: &[impl serde::Serialize]) -> Result<(), Ended> {
+        let mut lines = Vec::new();
+        for value in values {
+            serde_json::to_writer(&mut lines, value).map_err(|_| Ended)?;
+            lines.push(b'\n');
+            if lines.len() >= CHUNK {
+                self.send_bytes(std::mem::take(&mut lines).into()).await?;
+            }
+        }
+        if lines.is_empty() { Ok(()) } else { self.send_bytes(lines.into()).await }
     }
 
     /// Sends an empty line, which says only that the stream is there.

@@ -149,10 +149,7 @@ async fn send(
     let frames = tokio::task::spawn_blocking(move || frames(&plane, &key, changes, whole))
         .await
         .map_err(|error| StoreError::Storage(format!("frames could not be made: {error}")))?;
-    for frame in frames {
-        lines.send(&frame).await?;
-    }
-    Ok(())
+    Ok(lines.send_all(&frames).await?)
 }
 
 fn frames(plane: &Plane, key: &NodePublicKey, changes: Changes, whole: bool) -> Vec<SignedFrame> {
