@@ -2,10 +2,11 @@
 //!
 //! Whatever the source, a bundle is used only when its content has the hash it was asked for by.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -57,12 +58,15 @@ pub struct BundleStore {
     dir: Option<PathBuf>,
     origin: Option<Arc<ControlPlaneClient>>,
     memory: Mutex<Memory>,
+    /// Files have been written whose directory is not on disk yet.
+    unsynced: AtomicBool,
 }
 
 impl BundleStore {
     /// A store that keeps archives under `dir`, at most `memory` bytes of decoded bundles, and asks `origin` for others.
     pub fn new(dir: Option<PathBuf>, origin: Option<Arc<ControlPlaneClient>>, memory: u64) -> Self {
-        Self { dir, origin, memory: Mutex::new(Memory { limit: memory, ..Memory::default() }) }
+        let memory = Mutex::new(Memory { limit: memory, ..Memory::default() });
+        Self { dir, origin, memory, unsynced: AtomicBool::new(false) }
     }
 
     /// The bundle, from the nearest place that has it. Afterwards it is on disk and in memory.
@@ -70,25 +74,64 @@ impl BundleStore {
         if let Some(bundle) = self.memory().get(hash) {
             return Ok(bundle);
         }
+        let (bundle, size) = self.obtain(hash, true).await?;
+        Ok(self.memory().put(hash, bundle, size))
+    }
+
+    /// Sees to it that the bundle is on disk: for good after [`keep_fetched`](Self::keep_fetched). Many are fetched faster
+    /// so than if each waited until its directory is on disk too.
+    pub async fn fetch(&self, hash: BundleHash, in_memory: bool) -> Result<(), BundleUnavailable> {
+        if self.memory().get(hash).is_some() {
+            return Ok(());
+        }
+        let (bundle, size) = self.obtain(hash, false).await?;
+        if in_memory || self.dir.is_none() {
+            self.memory().put(hash, bundle, size);
+        }
+        Ok(())
+    }
+
+    /// Makes what was [fetched](Self::fetch) durable.
+    pub async fn keep_fetched(&self) -> io::Result<()> {
+        let Some(dir) = self.dir.clone() else { return Ok(()) };
+        if !self.unsynced.swap(false, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let synced = off_thread(move || fs::File::open(dir)?.sync_all()).await;
+        if synced.is_err() {
+            self.unsynced.store(true, Ordering::SeqCst);
+        }
+        synced
+    }
+
+    /// Which of these are not on disk.
+    pub async fn missing(&self, hashes: HashSet<BundleHash>) -> Vec<BundleHash> {
+        let Some(dir) = self.dir.clone() else { return Vec::new() };
+        off_thread(move || hashes.into_iter().filter(|hash| !dir.join(hash.to_string()).exists()).collect()).await
+    }
+
+    async fn obtain(&self, hash: BundleHash, durably: bool) -> Result<(Arc<Bundle>, u64), BundleUnavailable> {
         if let Some(path) = self.path(hash)
-            && let Some((bundle, size)) = off_thread(move || read(&path, hash)).await
+            && let Some(found) = off_thread(move || read(&path, hash)).await
         {
-            return Ok(self.memory().put(hash, bundle, size));
+            return Ok(found);
         }
         let origin = self.origin.as_ref().ok_or(BundleUnavailable::Missing(hash))?;
         let archive = origin.bundle(hash).await.map_err(|source| BundleUnavailable::Fetch { hash, source })?;
         let path = self.path(hash);
-        let (bundle, size) = off_thread(move || {
+        // Before it is written: who is about to sync the directory may have to do so once more.
+        self.unsynced.fetch_or(!durably && path.is_some(), Ordering::SeqCst);
+        off_thread(move || {
             let (bundle, _) = Bundle::unpack(&archive, Some(hash), &BundleLimits::default())
                 .map_err(|source| BundleUnavailable::Refused { hash, source })?;
             if let Some(path) = path {
-                write_durably(&path, &archive).map_err(|source| BundleUnavailable::Write { hash, path, source })?;
+                let written = write_whole(&path, &archive, durably);
+                written.map_err(|source| BundleUnavailable::Write { hash, path, source })?;
             }
             let size = size_of(&bundle);
             Ok((Arc::new(bundle), size))
         })
-        .await?;
-        Ok(self.memory().put(hash, bundle, size))
+        .await
     }
 
     /// Deletes archives that are not in `needed`, except young ones.
@@ -130,14 +173,20 @@ fn read(path: &Path, hash: BundleHash) -> Option<(Arc<Bundle>, u64)> {
     }
 }
 
-fn size_of(bundle: &Bundle) -> u64 {
+/// What a bundle takes in memory, bytes.
+pub fn size_of(bundle: &Bundle) -> u64 {
     bundle.modules.iter().map(|module| (module.content.len() + module.name.len()) as u64).sum()
 }
 
 /// Writes a file so that it is whole on disk, or not there, whatever happens.
 pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let unique = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    write_whole(path, content, true)
+}
+
+/// The same; unless `durably`, it may be gone after a crash, as long as its directory is not on disk.
+fn write_whole(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let unique = NEXT.fetch_add(1, Ordering::Relaxed);
     let temporary = path.with_extension(format!("{}.{unique}.tmp", std::process::id()));
     let written = (|| {
         let mut file = fs::File::create(&temporary)?;
@@ -145,8 +194,8 @@ pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         match path.parent() {
-            Some(parent) => fs::File::open(parent)?.sync_all(),
-            None => Ok(()),
+            Some(parent) if durably => fs::File::open(parent)?.sync_all(),
+            _ => Ok(()),
         }
     })();
     if written.is_err() {
@@ -176,6 +225,8 @@ struct Memory {
     used: u64,
     clock: u64,
     bundles: HashMap<BundleHash, Kept>,
+    /// Those of `bundles` by their last use.
+    by_use: BTreeMap<u64, BundleHash>,
 }
 
 struct Kept {
@@ -186,8 +237,10 @@ struct Kept {
 
 impl Memory {
     fn get(&mut self, hash: BundleHash) -> Option<Arc<Bundle>> {
-        self.clock += 1;
         let kept = self.bundles.get_mut(&hash)?;
+        self.clock += 1;
+        self.by_use.remove(&kept.last_use);
+        self.by_use.insert(self.clock, hash);
         kept.last_use = self.clock;
         Some(kept.bundle.clone())
     }
@@ -197,10 +250,12 @@ impl Memory {
         if let Some(bundle) = self.get(hash) {
             return bundle;
         }
+        self.clock += 1;
+        self.by_use.insert(self.clock, hash);
         self.bundles.insert(hash, Kept { bundle: bundle.clone(), size, last_use: self.clock });
         self.used += size;
         while self.used > self.limit
-            && let Some((&oldest, _)) = self.bundles.iter().min_by_key(|(_, kept)| kept.last_use)
+            && let Some((_, oldest)) = self.by_use.pop_first()
             && let Some(kept) = self.bundles.remove(&oldest)
         {
             self.used -= kept.size;
@@ -275,6 +330,6 @@ mod tests {
         assert!(memory.get(hash("b")).is_none());
         assert!(memory.get(hash("a")).is_some() && memory.get(hash("c")).is_some());
         memory.put(hash("d"), Arc::new(bundle("d")), 1000);
-        assert_eq!(memory.used, 0);
+        assert_eq!((memory.used, memory.bundles.len(), memory.by_use.len()), (0, 0, 0));
     }
 }

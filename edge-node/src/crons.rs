@@ -105,9 +105,9 @@ impl Crons {
         let snapshot = self.serving.current();
         let mut due = Vec::new();
         for minute in minutes {
-            for (name, app) in &snapshot.apps {
+            for (name, app) in snapshot.apps.iter() {
                 for cron in app.due(minute) {
-                    due.push(CronClaim { app: name.clone(), cron: cron.to_owned(), due: minute * MINUTE_MS });
+                    due.push(CronClaim { app: name.to_owned(), cron: cron.to_owned(), due: minute * MINUTE_MS });
                 }
             }
         }

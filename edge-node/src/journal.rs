@@ -9,20 +9,21 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
 use crate::bundles::write_durably;
 use crate::saved::{Change, SavedState};
 
 /// A log may have this size, bytes, before its base is written anew, however small the base is.
 const SMALLEST_LIMIT: u64 = 256 << 10;
 
-/// What `state.json` holds beside the state's own fields.
-#[derive(Deserialize)]
-struct Base {
-    /// Which log belongs to it; files of earlier versions have none and no log.
-    #[serde(default)]
-    generation: u64,
+/// What a base begins with, before its generation.
+const GENERATION: &str = "{\"generation\":";
+
+/// Which log belongs to a base: a field that is written before the state's own. Files of earlier versions have none and no
+/// log.
+fn generation(base: &[u8]) -> Option<u64> {
+    let rest = base.strip_prefix(GENERATION.as_bytes())?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }
 
 /// The files of a state.
@@ -81,7 +82,7 @@ impl Journal {
         };
         let damaged = |path: &Path, error: serde_json::Error| Damaged { path: path.into(), problem: error.to_string() };
         let mut state: SavedState = serde_json::from_slice(&text).map_err(|error| damaged(&path, error))?;
-        let Base { generation } = serde_json::from_slice(&text).map_err(|error| damaged(&path, error))?;
+        let generation = generation(&text).unwrap_or_default();
         let path = self.log_path(generation);
         let log = match File::options().read(true).append(true).open(&path) {
             Ok(log) => Some(log),
@@ -131,7 +132,7 @@ impl Journal {
         let generation =
             self.base.map(|(generation, _)| generation).or_else(|| self.newest_log()).map_or(1, |old| old + 1);
         let fields = serde_json::to_string(state).expect("a state has string keys only");
-        let text = fields.replacen('{', &format!("{{\"generation\":{generation},"), 1).into_bytes();
+        let text = fields.replacen('{', &format!("{GENERATION}{generation},"), 1).into_bytes();
         write_durably(&self.base_path(), &text)?;
         (self.base, self.log) = (Some((generation, text.len() as u64)), None);
         for (path, _) in self.logs().into_iter().filter(|(_, number)| *number != generation) {

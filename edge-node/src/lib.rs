@@ -39,6 +39,7 @@ mod saved;
 mod scheduled;
 mod service;
 mod services;
+mod sharded;
 mod state;
 mod upgrade;
 mod websocket;

@@ -1,6 +1,6 @@
 //! An edge node, assembled.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use atoll_bundle::{Bundle, BundleHash};
 use atoll_protocol::api::LogLine;
 use atoll_protocol::sync::AppState;
-use atoll_runtime::{Engine, Pool, PoolOptions};
+use atoll_runtime::{CodeStarts, Engine, Pool, PoolOptions};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,6 @@ use crate::logs::Logs;
 use crate::precompile;
 use crate::private::{self, Private};
 use crate::request::RequestIds;
-use crate::saved::SavedState;
 use crate::service::{Options, Service};
 use crate::services::Services;
 use crate::state::Serving;
@@ -293,7 +292,7 @@ impl EdgeNode {
         tasks.spawn(forward_logs(client, self.logs.clone(), log_queue, cancel.clone()));
         let precompile = precompile::run(self.serving.clone(), self.dispatcher.clone());
         let stores = (follower.bundles.clone(), follower.assets.clone(), self.dispatcher.clone());
-        let warm_up = warm_up(stores, follower.disk.clone(), saved.clone(), tasks.clone());
+        let warm_up = warm_up(stores, follower.disk.clone(), saved.bundles(), tasks.clone());
         let cancelled = cancel.clone();
         tasks.spawn(async move {
             tokio::select! {
@@ -381,6 +380,16 @@ impl EdgeNode {
     /// Isolates that live now.
     pub fn live_isolates(&self) -> usize {
         self.dispatcher.live()
+    }
+
+    /// Where the compiled code of the isolates that were started came from.
+    pub fn code_starts(&self) -> CodeStarts {
+        self.dispatcher.code_starts()
+    }
+
+    /// How many bytes of compiled code are in memory.
+    pub fn code_bytes(&self) -> usize {
+        self.dispatcher.code_bytes()
     }
 
     /// Serves an app from memory in place of what it was, for `atoll dev`: all its versions run `bundle` with these
@@ -472,20 +481,19 @@ async fn tidy(dispatcher: Arc<Dispatcher>, load: Arc<Load>, cancel: Cancellation
     }
 }
 
-/// Reads the bundles of the last good state into memory, so that first requests need not wait for the disk; then deletes
+/// Fetches what is missing of the bundles of the last good state, so that first requests need not wait for it; then deletes
 /// unused ones from time to time.
 async fn warm_up(
     (bundles, assets, dispatcher): (Arc<BundleStore>, Arc<AssetStore>, Arc<Dispatcher>),
     disk: Arc<DataDir>,
-    saved: SavedState,
+    needed: HashSet<BundleHash>,
     tasks: TaskTracker,
 ) {
-    for hash in saved.bundles() {
+    for hash in bundles.missing(needed).await {
         if let Err(error) = bundles.load(hash).await {
             tracing::warn!(%error, "a bundle of the last good state is not there");
         }
     }
-    drop(saved);
     let mut every = interval(SWEEP);
     loop {
         every.tick().await;

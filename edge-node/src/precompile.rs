@@ -9,13 +9,11 @@ use atoll_bundle::BundleHash;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::dispatch::Dispatcher;
-use crate::state::{Serving, Snapshot, VersionEntry};
+use crate::state::Serving;
 
-/// More new versions at once, as a node is told that is new itself, are compiled when they are asked for.
-const MOST: usize = 256;
-
-/// So many bundles' compiled code is read from disk when a node starts; that of others when it is asked for.
-const AT_HAND: usize = 4096;
+/// So many bytes of compiled code, and of the bundles it is of, are read from disk when a node starts; others when they are
+/// asked for.
+const AT_HAND: usize = 16 << 20;
 
 /// How long the pool has to have been full before each, so that requests come first.
 const CALM: Duration = Duration::from_millis(5);
@@ -24,22 +22,19 @@ const CALM: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Goes on until it is dropped. What is served already counts as compiled: a node that is started again finds its compiled
-/// code on disk.
+/// code on disk. Of too many new versions at once, as a node is told that is new itself, each is compiled when it is asked for.
 pub fn run(serving: Arc<Serving>, dispatcher: Arc<Dispatcher>) -> impl Future<Output = ()> {
     let mut applied = serving.applied();
-    let mut known: HashSet<BundleHash> = in_service(&serving.current()).map(|version| version.hash).collect();
+    drop(serving.take_new());
+    let snapshot = serving.current().clone();
     async move {
-        dispatcher.recall(known.iter().copied().take(AT_HAND).collect()).await;
+        let versions = snapshot.apps.values().flat_map(|app| app.in_service());
+        let known: HashSet<BundleHash> =
+            versions.filter(|version| version.has_code()).map(|version| version.hash).collect();
+        drop(snapshot);
+        dispatcher.recall(known.into_iter().collect(), AT_HAND).await;
         while applied.changed().await.is_ok() {
-            let snapshot = serving.current().clone();
-            let new: Vec<Arc<VersionEntry>> =
-                in_service(&snapshot).filter(|version| !known.contains(&version.hash)).cloned().collect();
-            known = in_service(&snapshot).map(|version| version.hash).collect();
-            drop(snapshot);
-            if new.len() > MOST {
-                continue;
-            }
-            for version in new {
+            for version in serving.take_new() {
                 let _ = timeout(PATIENCE, calm(&dispatcher)).await;
                 dispatcher.compile(&version).await;
             }
@@ -57,10 +52,4 @@ async fn calm(dispatcher: &Dispatcher) {
         }
         sleep(CALM).await;
     }
-}
-
-/// Versions with code.
-fn in_service(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<VersionEntry>> {
-    let versions = snapshot.apps.values().flat_map(|app| app.in_service());
-    versions.filter(|version| version.has_code())
 }

@@ -2,11 +2,14 @@
 //!
 //! Patterns are those of `wrangler.toml`: a host with an optional leading `*.` (all subdomains) or `*` (the host itself
 //! and all subdomains), and a path with an optional trailing `*`. The most specific pattern wins: an exact host before a
-//! wildcard, a longer wildcard before a shorter, then the longer path. Pure; an index is built once per revision and a
-//! lookup costs one hash per label of the host, whatever the number of apps.
+//! wildcard, a longer wildcard before a shorter, then the longer path. Pure. A lookup costs one hash per label of the host,
+//! whatever the number of apps, and the index of the next revision shares with that of this one all hosts whose routes stay.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use crate::sharded::Sharded;
 
 /// A parsed route pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,34 +101,86 @@ pub fn normalize_host(host: &str) -> Cow<'_, str> {
     }
 }
 
-/// All routes of a revision. `T` is what a route leads to.
-#[derive(Debug)]
+/// Which of two routes goes first when their patterns are equal: the lesser.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// It is the name that an app has by default; routes that are written down go before those.
+    pub by_default: bool,
+    /// Whose it is.
+    pub owner: Arc<str>,
+    /// Its place among the owner's.
+    pub position: usize,
+}
+
+/// A route of an index.
+#[derive(Clone, Debug)]
+struct Rule<T> {
+    pattern: Arc<RoutePattern>,
+    rank: Rank,
+    target: T,
+}
+
+impl<T> Rule<T> {
+    fn order(&self) -> impl Ord + '_ {
+        (Reverse(self.pattern.path.len()), self.pattern.prefix, self.pattern.apex_only(), &self.rank)
+    }
+}
+
+/// All routes of a revision. `T` is what a route leads to. Clones share what they have in common.
+#[derive(Clone, Debug)]
 pub struct RouteIndex<T> {
-    exact: HashMap<String, Vec<(RoutePattern, T)>>,
-    below: HashMap<String, Vec<(RoutePattern, T)>>,
+    exact: Sharded<Vec<Rule<T>>>,
+    below: Sharded<Vec<Rule<T>>>,
+    /// How many routes have a wildcard for their host.
+    wildcards: usize,
 }
 
 impl<T> Default for RouteIndex<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), below: HashMap::new() }
+        Self { exact: Sharded::default(), below: Sharded::default(), wildcards: 0 }
     }
 }
 
-impl<T> FromIterator<(RoutePattern, T)> for RouteIndex<T> {
+impl<T: Clone> RouteIndex<T> {
+    /// Adds a route.
+    pub fn insert(&mut self, pattern: Arc<RoutePattern>, rank: Rank, target: T) {
+        let rules = match &pattern.host {
+            HostPattern::Exact(host) => self.exact.entry(host),
+            HostPattern::Below { domain, .. } => {
+                self.wildcards += 1;
+                self.below.entry(domain)
+            }
+        };
+        let rule = Rule { pattern: pattern.clone(), rank, target };
+        let at = rules.partition_point(|other| other.order() < rule.order());
+        rules.insert(at, rule);
+    }
+
+    /// Takes a route out.
+    pub fn remove(&mut self, pattern: &RoutePattern, rank: &Rank) {
+        let (map, host) = match &pattern.host {
+            HostPattern::Exact(host) => (&mut self.exact, host),
+            HostPattern::Below { domain, .. } => (&mut self.below, domain),
+        };
+        let rules = map.entry(host);
+        let before = rules.len();
+        rules.retain(|rule| rule.rank != *rank || *rule.pattern != *pattern);
+        let removed = before - rules.len();
+        if rules.is_empty() {
+            map.remove(host);
+        }
+        if matches!(pattern.host, HostPattern::Below { .. }) {
+            self.wildcards -= removed;
+        }
+    }
+}
+
+impl<T: Clone> FromIterator<(RoutePattern, T)> for RouteIndex<T> {
     /// Of equal patterns the first one wins.
     fn from_iter<I: IntoIterator<Item = (RoutePattern, T)>>(routes: I) -> Self {
         let mut index = Self::default();
-        for (pattern, target) in routes {
-            let rules = match &pattern.host {
-                HostPattern::Exact(host) => index.exact.entry(host.clone()),
-                HostPattern::Below { domain, .. } => index.below.entry(domain.clone()),
-            };
-            rules.or_default().push((pattern, target));
-        }
-        for rules in index.exact.values_mut().chain(index.below.values_mut()) {
-            rules.sort_by_key(|(pattern, _)| {
-                (std::cmp::Reverse(pattern.path.len()), pattern.prefix, pattern.apex_only())
-            });
+        for (position, (pattern, target)) in routes.into_iter().enumerate() {
+            index.insert(pattern.into(), Rank { by_default: false, owner: "".into(), position }, target);
         }
         index
     }
@@ -134,24 +189,25 @@ impl<T> FromIterator<(RoutePattern, T)> for RouteIndex<T> {
 impl<T> RouteIndex<T> {
     /// What answers at `host` ([normalized](normalize_host)) and `path` (without the query).
     pub fn find(&self, host: &str, path: &str) -> Option<&T> {
-        let first = |rules: &'_ [(RoutePattern, T)], at_apex: bool| -> Option<usize> {
-            rules.iter().position(|(pattern, _)| pattern.matches_path(path) && (!at_apex || pattern.apex_only()))
-        };
-        if let Some(rules) = self.exact.get(host)
-            && let Some(at) = first(rules, false)
-        {
-            return Some(&rules[at].1);
+        fn first<'a, T>(rules: &'a [Rule<T>], path: &str, at_apex: bool) -> Option<&'a T> {
+            let fits = |rule: &&Rule<T>| rule.pattern.matches_path(path) && (!at_apex || rule.pattern.apex_only());
+            rules.iter().find(fits).map(|rule| &rule.target)
         }
-        if self.below.is_empty() {
+        if let Some(rules) = self.exact.get(host)
+            && let Some(target) = first(rules, path, false)
+        {
+            return Some(target);
+        }
+        if self.wildcards == 0 {
             return None;
         }
         let mut domain = host;
         let mut at_apex = true;
         loop {
             if let Some(rules) = self.below.get(domain)
-                && let Some(at) = first(rules, at_apex)
+                && let Some(target) = first(rules, path, at_apex)
             {
-                return Some(&rules[at].1);
+                return Some(target);
             }
             if domain.is_empty() {
                 return None;

@@ -2,8 +2,30 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn rank(owner: &str, position: usize) -> Rank {
+    Rank { by_default: false, owner: owner.into(), position }
+}
+
 fn index(patterns: &[&'static str]) -> RouteIndex<&'static str> {
     patterns.iter().map(|pattern| (RoutePattern::parse(pattern).unwrap(), *pattern)).collect()
+}
+
+#[test]
+fn of_equal_patterns_the_lesser_rank_wins_whatever_came_first_and_goes_alone() {
+    let pattern = Arc::new(RoutePattern::parse("a.com/*").unwrap());
+    let by_default = Rank { by_default: true, ..rank("a", 0) };
+    let ranks = [by_default, rank("c", 0), rank("b", 1), rank("b", 0)];
+    let mut index = RouteIndex::default();
+    for rank in &ranks {
+        index.insert(pattern.clone(), rank.clone(), rank.clone());
+    }
+    let before = index.clone();
+    for rank in [&ranks[3], &ranks[2], &ranks[1], &ranks[0]] {
+        assert_eq!(index.find("a.com", "/"), Some(rank));
+        index.remove(&pattern, rank);
+    }
+    assert!(index.find("a.com", "/").is_none() && index.exact.is_empty());
+    assert_eq!(before.find("a.com", "/"), Some(&ranks[3]), "the one before stays as it was");
 }
 
 fn find<'a>(index: &'a RouteIndex<&'static str>, url: &str) -> Option<&'a str> {

@@ -3,6 +3,7 @@
 //! Pure: frames go in, and what is to be done comes out.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use atoll_bundle::BundleHash;
 use atoll_protocol::certificates::CertificateState;
@@ -17,9 +18,11 @@ pub struct SavedState {
     /// The revision that the control plane's frames have brought the node to.
     pub revision: u64,
     /// The apps as they are served.
-    pub apps: BTreeMap<String, AppState>,
+    #[serde(with = "shared")]
+    pub apps: BTreeMap<String, Arc<AppState>>,
     /// Newer states of apps whose bundles or secrets are not there yet; their older state is served meanwhile.
-    pub pending: BTreeMap<String, AppState>,
+    #[serde(with = "shared")]
+    pub pending: BTreeMap<String, Arc<AppState>>,
     /// The certificates as they are served, with the challenges that are answered.
     #[serde(default)]
     pub certificates: BTreeMap<String, CertificateState>,
@@ -48,8 +51,10 @@ struct Unkept {
 #[serde(deny_unknown_fields)]
 pub struct Change {
     revision: u64,
-    apps: BTreeMap<String, Option<AppState>>,
-    pending: BTreeMap<String, Option<AppState>>,
+    #[serde(with = "shared")]
+    apps: BTreeMap<String, Option<Arc<AppState>>>,
+    #[serde(with = "shared")]
+    pending: BTreeMap<String, Option<Arc<AppState>>>,
     #[serde(default)]
     certificates: BTreeMap<String, Option<CertificateState>>,
 }
@@ -77,7 +82,7 @@ impl SavedState {
                         self.end_predecessor(app);
                     }
                 }
-                self.pending = apps.into_iter().map(|app| (app.name.clone(), app)).collect();
+                self.pending = apps.into_iter().map(|app| (app.name.clone(), Arc::new(app))).collect();
                 self.arrived = self.certificates.keys().map(|name| (name.clone(), None)).collect();
                 self.arrived.extend(certificates.into_iter().map(|state| (state.name.clone(), Some(state))));
                 self.history = history;
@@ -92,7 +97,7 @@ impl SavedState {
                 match state {
                     Some(state) => {
                         self.end_predecessor(&state);
-                        self.pending.insert(app, *state);
+                        self.pending.insert(app, Arc::new(*state));
                     }
                     None => {
                         self.apps.remove(&app);
@@ -115,18 +120,35 @@ impl SavedState {
 
     /// An app whose name has become another app's was deleted: it is not served until that one can be.
     fn end_predecessor(&mut self, app: &AppState) {
-        let other = |old: &AppState| !old.incarnation.is_empty() && old.incarnation != app.incarnation;
+        let other = |old: &Arc<AppState>| !old.incarnation.is_empty() && old.incarnation != app.incarnation;
         if self.apps.get(&app.name).is_some_and(other) {
             self.apps.remove(&app.name);
         }
     }
 
-    /// Serves the pending state of `app` from now on.
-    pub fn settle(&mut self, app: &str) {
-        if let Some((name, state)) = self.pending.remove_entry(app) {
-            self.unkept.apps.insert(name.clone());
-            self.apps.insert(name, state);
+    /// Serves the pending state of `app` from now on. Gives back what it has taken the place of.
+    pub fn settle(&mut self, app: &str) -> Settled {
+        let Some((name, state)) = self.pending.remove_entry(app) else {
+            return Settled { name: app.to_owned(), previous: self.apps.get(app).cloned() };
+        };
+        self.unkept.apps.insert(name.clone());
+        Settled { previous: self.apps.insert(name.clone(), state), name }
+    }
+
+    /// Takes back a [`settle`](Self::settle): the app's state is pending again.
+    pub fn unsettle(&mut self, settled: Settled) {
+        let Settled { name, previous } = settled;
+        if let Some(state) = self.apps.remove(&name) {
+            self.pending.insert(name.clone(), state);
         }
+        if let Some(previous) = previous {
+            self.apps.insert(name, previous);
+        }
+    }
+
+    /// The apps that may be other than they are on disk, as they are to be served; none of those that are gone.
+    pub fn changed(&self) -> Vec<(String, Option<Arc<AppState>>)> {
+        self.unkept.apps.iter().map(|name| (name.clone(), self.apps.get(name).cloned())).collect()
     }
 
     /// Takes the certificates that have arrived. Of one that `check` refuses, the state before stays; given back are the
@@ -175,7 +197,7 @@ impl SavedState {
 
     /// What became of the state on disk.
     pub fn change(&self) -> Change {
-        let of = |apps: &BTreeMap<String, AppState>| {
+        let of = |apps: &BTreeMap<String, Arc<AppState>>| {
             self.unkept.apps.iter().map(|name| (name.clone(), apps.get(name).cloned())).collect()
         };
         let certificates = self.unkept.certificates.iter();
@@ -211,6 +233,80 @@ impl SavedState {
     pub fn bundles(&self) -> HashSet<BundleHash> {
         let states = self.apps.values().chain(self.pending.values());
         states.flat_map(|state| state.versions.values().map(|version| version.bundle)).collect()
+    }
+}
+
+/// What [`SavedState::settle`] has changed.
+#[derive(Debug)]
+pub struct Settled {
+    name: String,
+    previous: Option<Arc<AppState>>,
+}
+
+impl Settled {
+    /// The app's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Maps of shared states are written and read as maps of states.
+mod shared {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use atoll_protocol::sync::AppState;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// A state that is shared, or none.
+    pub(super) trait Shared: Sized {
+        /// What is written of it.
+        type Plain<'a>: Serialize
+        where
+            Self: 'a;
+        /// What is read.
+        type Read: for<'de> Deserialize<'de>;
+        fn plain(&self) -> Self::Plain<'_>;
+        fn shared(read: Self::Read) -> Self;
+    }
+
+    impl Shared for Arc<AppState> {
+        type Plain<'a> = &'a AppState;
+        type Read = AppState;
+
+        fn plain(&self) -> &AppState {
+            self
+        }
+
+        fn shared(read: AppState) -> Self {
+            Self::new(read)
+        }
+    }
+
+    impl Shared for Option<Arc<AppState>> {
+        type Plain<'a> = Option<&'a AppState>;
+        type Read = Option<AppState>;
+
+        fn plain(&self) -> Option<&AppState> {
+            self.as_deref()
+        }
+
+        fn shared(read: Option<AppState>) -> Self {
+            read.map(Arc::new)
+        }
+    }
+
+    pub(super) fn serialize<S: Serializer, T: Shared>(map: &BTreeMap<String, T>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(map.iter().map(|(name, state)| (name, state.plain())))
+    }
+
+    pub(super) fn deserialize<'de, D, T>(from: D) -> Result<BTreeMap<String, T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Shared,
+    {
+        let read = BTreeMap::<String, T::Read>::deserialize(from)?;
+        Ok(read.into_iter().map(|(name, state)| (name, T::shared(state))).collect())
     }
 }
 
@@ -275,6 +371,23 @@ pub(crate) mod tests {
         state.settle("a");
         assert_eq!(state.apps["a"].revision, 6);
         assert!(state.pending.is_empty());
+    }
+
+    #[test]
+    fn what_was_settled_can_be_taken_back() {
+        let mut state = SavedState::default();
+        state.take(change(1, "a", Some(app("a", 1)))).unwrap();
+        state.settle("a");
+        state.take(change(2, "a", Some(app("a", 2)))).unwrap();
+        state.take(change(3, "b", Some(app("b", 3)))).unwrap();
+        let before = state.clone();
+        let settled = ["a", "b"].map(|name| state.settle(name));
+        assert_eq!(settled.each_ref().map(Settled::name), ["a", "b"]);
+        assert_eq!((state.apps["a"].revision, state.apps["b"].revision, state.pending.len()), (2, 3, 0));
+        let changed: Vec<_> = state.changed().into_iter().map(|(name, app)| (name, app.unwrap().revision)).collect();
+        assert_eq!(changed, [("a".to_owned(), 2), ("b".to_owned(), 3)]);
+        settled.into_iter().for_each(|settled| state.unsettle(settled));
+        assert_eq!(state, before);
     }
 
     #[test]

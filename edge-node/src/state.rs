@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use atoll_bundle::{Bundle, BundleHash};
@@ -30,8 +30,12 @@ use crate::limits::LimitSettings;
 use crate::logs::Logs;
 use crate::proxy::Proxy;
 use crate::rollout;
-use crate::routing::{RouteIndex, RoutePattern};
+use crate::routing::{Rank, RouteIndex, RoutePattern};
 use crate::services::Services;
+use crate::sharded::Sharded;
+
+/// More new versions at once, as a node is told that is new itself, are not remembered as new.
+const MOST_NEW: usize = 256;
 
 /// One version of an app, with its isolates. When nothing refers to it any more, its isolates end.
 pub struct VersionEntry {
@@ -90,7 +94,9 @@ impl Drop for Retired {
 pub struct AppEntry {
     /// Its name.
     pub name: Arc<str>,
-    source: AppState,
+    source: Arc<AppState>,
+    /// Where it answers.
+    routes: Vec<(Arc<RoutePattern>, Rank)>,
     versions: BTreeMap<u64, Arc<VersionEntry>>,
     purges: Purges,
     caches: AppCaches,
@@ -153,13 +159,32 @@ impl Drop for Permit {
     }
 }
 
-/// Everything a request's way depends on.
-#[derive(Default)]
+/// Everything a request's way depends on. Clones share what they have in common.
+#[derive(Clone, Default)]
 pub struct Snapshot {
     /// All routes.
     pub routes: RouteIndex<Arc<AppEntry>>,
     /// All apps by name.
-    pub apps: BTreeMap<String, Arc<AppEntry>>,
+    pub apps: Sharded<Arc<AppEntry>>,
+}
+
+impl Snapshot {
+    /// Has one entry take the place of another of the same name.
+    fn replace(&mut self, old: Option<&Arc<AppEntry>>, new: Option<&Arc<AppEntry>>) {
+        if let Some(old) = old {
+            old.routes.iter().for_each(|(pattern, rank)| self.routes.remove(pattern, rank));
+        }
+        match (old, new) {
+            (_, Some(new)) => {
+                for (pattern, rank) in &new.routes {
+                    self.routes.insert(pattern.clone(), rank.clone(), new.clone());
+                }
+                self.apps.insert(new.name.clone(), new.clone());
+            }
+            (Some(old), None) => drop(self.apps.remove(&old.name)),
+            (None, None) => {}
+        }
+    }
 }
 
 /// The snapshot that is served, and how the next one is made.
@@ -183,9 +208,24 @@ pub struct Serving {
 
 #[derive(Default)]
 struct Sources {
-    revision: u64,
     followed: BTreeMap<String, Arc<AppEntry>>,
     installed: BTreeMap<String, Arc<AppEntry>>,
+    /// Versions with code that nothing served before; none when there are more than [`MOST_NEW`].
+    new: Option<Vec<Weak<VersionEntry>>>,
+}
+
+impl Sources {
+    fn note_new(&mut self, entry: &AppEntry, previous: Option<&AppEntry>) {
+        let known = |version: &VersionEntry| {
+            previous.is_some_and(|previous| previous.in_service().any(|other| other.hash == version.hash))
+        };
+        for version in entry.in_service().filter(|version| version.has_code() && !known(version)) {
+            if let Some(new) = &mut self.new {
+                new.push(Arc::downgrade(version));
+            }
+            self.new.take_if(|new| new.len() > MOST_NEW);
+        }
+    }
 }
 
 impl Serving {
@@ -235,63 +275,99 @@ impl Serving {
     pub fn follow(
         &self,
         revision: u64,
-        apps: &BTreeMap<String, AppState>,
+        apps: &BTreeMap<String, Arc<AppState>>,
         secrets: impl Fn(&AppState) -> Option<BTreeMap<String, String>>,
     ) {
         let mut sources = self.sources();
-        let mut followed = BTreeMap::new();
-        for (name, state) in apps {
-            let previous = sources.followed.get(name);
-            let entry = match previous {
-                Some(previous) if previous.source == *state => Some(previous.clone()),
-                _ => match secrets(state) {
-                    Some(secrets) => Some(Arc::new(self.entry(state, &secrets, None, previous.map(Arc::as_ref)))),
+        let gone: Vec<String> = sources.followed.keys().filter(|name| !apps.contains_key(*name)).cloned().collect();
+        let gone = gone.iter().map(|name| (name, None));
+        self.change(&mut sources, revision, gone.chain(apps.iter().map(|(name, app)| (name, Some(app)))), secrets);
+    }
+
+    /// Serves what these apps have become, and all others as they are: what this costs does not grow with those. An app
+    /// without a state is gone.
+    pub fn follow_changes(
+        &self,
+        revision: u64,
+        changes: &[(String, Option<Arc<AppState>>)],
+        secrets: impl Fn(&AppState) -> Option<BTreeMap<String, String>>,
+    ) {
+        let changes = changes.iter().map(|(name, app)| (name, app.as_ref()));
+        self.change(&mut self.sources(), revision, changes, secrets);
+    }
+
+    fn change<'a>(
+        &self,
+        sources: &mut Sources,
+        revision: u64,
+        changes: impl Iterator<Item = (&'a String, Option<&'a Arc<AppState>>)>,
+        secrets: impl Fn(&AppState) -> Option<BTreeMap<String, String>>,
+    ) {
+        let mut next = Snapshot::clone(&self.current.load());
+        for (name, state) in changes {
+            let previous = sources.followed.get(name).cloned();
+            let entry = match (state, &previous) {
+                (None, _) => None,
+                (Some(state), Some(previous)) if previous.source == *state => continue,
+                (Some(state), _) => match secrets(state) {
+                    Some(secrets) => Some(Arc::new(self.entry(state, &secrets, None, previous.as_deref()))),
                     // An app of the same name that is another one has gone.
-                    None => previous.filter(|previous| previous.caches.owner() == self.identity(state, false)).cloned(),
+                    None => previous.clone().filter(|previous| previous.caches.owner() == self.identity(state, false)),
                 },
             };
-            followed.extend(entry.map(|entry| (name.clone(), entry)));
+            if !sources.installed.contains_key(name) {
+                next.replace(previous.as_ref(), entry.as_ref());
+            }
+            match entry {
+                Some(entry) => {
+                    sources.note_new(&entry, previous.as_deref());
+                    sources.followed.insert(name.clone(), entry);
+                }
+                None => drop(sources.followed.remove(name)),
+            }
         }
-        sources.followed = followed;
-        sources.revision = revision;
-        self.publish(&sources);
+        self.current.store(Arc::new(next));
         self.applied.send_replace(revision);
+    }
+
+    /// The versions with code that have come since this was called last and are served still; none when there were too
+    /// many (256).
+    pub fn take_new(&self) -> Vec<Arc<VersionEntry>> {
+        let new = self.sources().new.replace(Vec::new()).unwrap_or_default();
+        new.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Serves an app from memory, whatever the control plane says of its name.
     pub fn install(&self, state: &AppState, bundle: Arc<Bundle>, secrets: &BTreeMap<String, String>) {
         let mut sources = self.sources();
         let previous = sources.installed.get(&state.name).cloned();
-        let entry = Arc::new(self.entry(state, secrets, Some(bundle), previous.as_deref()));
+        let entry = Arc::new(self.entry(&Arc::new(state.clone()), secrets, Some(bundle), previous.as_deref()));
+        let mut next = Snapshot::clone(&self.current.load());
+        next.replace(previous.as_ref().or_else(|| sources.followed.get(&state.name)), Some(&entry));
         sources.installed.insert(state.name.clone(), entry);
-        self.publish(&sources);
+        self.current.store(Arc::new(next));
     }
 
-    fn publish(&self, sources: &Sources) {
-        let mut apps = sources.followed.clone();
-        apps.extend(sources.installed.iter().map(|(name, entry)| (name.clone(), entry.clone())));
-        let mut routes = Vec::with_capacity(apps.len() * 2);
-        for (name, entry) in &apps {
-            for pattern in &entry.source.routes {
-                match RoutePattern::parse(pattern) {
-                    Ok(pattern) => routes.push((pattern, entry.clone())),
-                    Err(error) => tracing::warn!(app = name, %error, "route ignored"),
-                }
+    /// An app's routes: those that are written down, then the name that it has by default.
+    fn routes(&self, name: &Arc<str>, state: &AppState) -> Vec<(Arc<RoutePattern>, Rank)> {
+        let rank = |by_default, position| Rank { by_default, owner: name.clone(), position };
+        let mut routes = Vec::with_capacity(state.routes.len() + 1);
+        for (position, pattern) in state.routes.iter().enumerate() {
+            match RoutePattern::parse(pattern) {
+                Ok(pattern) => routes.push((pattern.into(), rank(false, position))),
+                Err(error) => tracing::warn!(app = %name, %error, "route ignored"),
             }
         }
-        // Routes that are written down go before the names that apps have by default.
-        for (name, entry) in &apps {
-            if entry.source.default_route {
-                let host = format!("{name}.{}", self.default_domain);
-                routes.push((RoutePattern::whole_host(&host), entry.clone()));
-            }
+        if state.default_route {
+            let host = format!("{name}.{}", self.default_domain);
+            routes.push((RoutePattern::whole_host(&host).into(), rank(true, 0)));
         }
-        self.current.store(Arc::new(Snapshot { routes: routes.into_iter().collect(), apps }));
+        routes
     }
 
     fn entry(
         &self,
-        state: &AppState,
+        state: &Arc<AppState>,
         secrets: &BTreeMap<String, String>,
         bundle: Option<Arc<Bundle>>,
         previous: Option<&AppEntry>,
@@ -320,6 +396,7 @@ impl Serving {
             purges,
             caches,
             source: state.clone(),
+            routes: self.routes(&name, state),
             name,
         }
     }

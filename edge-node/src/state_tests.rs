@@ -40,7 +40,7 @@ fn find(serving: &Serving, host: &str) -> Option<Arc<AppEntry>> {
 }
 
 fn follow(serving: &Serving, revision: u64, apps: &[AppState], secret: &str) {
-    let apps = apps.iter().map(|app| (app.name.clone(), app.clone())).collect();
+    let apps = apps.iter().map(|app| (app.name.clone(), Arc::new(app.clone()))).collect();
     serving.follow(revision, &apps, |_| Some([("KEY".to_owned(), secret.to_owned())].into()));
 }
 
@@ -101,7 +101,7 @@ async fn an_app_whose_secrets_cannot_be_opened_keeps_what_it_had() {
     let serving = serving();
     follow(&serving, 1, &[app("a", &[(1, "x")])], "s");
     let changed = app("a", &[(2, "y")]);
-    serving.follow(2, &[("a".to_owned(), changed)].into(), |_| None);
+    serving.follow(2, &[("a".to_owned(), changed.into())].into(), |_| None);
     let entry = find(&serving, "a.localhost").unwrap();
     assert_eq!(entry.version_for(b"c").unwrap().number, 1);
 }
@@ -149,6 +149,88 @@ async fn the_next_app_of_a_name_shares_nothing_with_the_one_before() {
     let previous = find(&serving, "a.localhost").unwrap();
     assert_eq!(previous.caches.owner(), version().identity);
     // Without its secrets the new one is not served, and the old one is not either.
-    serving.follow(5, &[("a".to_owned(), of("other.4"))].into(), |_| None);
+    serving.follow(5, &[("a".to_owned(), of("other.4").into())].into(), |_| None);
     assert!(find(&serving, "a.localhost").is_none());
+}
+
+#[tokio::test]
+async fn changes_alone_lead_where_the_whole_state_does() {
+    let (whole, piecemeal) = (serving(), serving());
+    let mut state = BTreeMap::new();
+    let change = |state: &mut BTreeMap<String, Arc<AppState>>, changes: &[(&str, Option<&[&str]>)]| {
+        let changes: Vec<_> = changes
+            .iter()
+            .map(|(name, routes)| {
+                let app = routes.map(|routes| {
+                    let routes = routes.iter().map(|route| (*route).to_owned()).collect();
+                    Arc::new(AppState { routes, ..app(name, &[(1, name)]) })
+                });
+                match &app {
+                    Some(app) => drop(state.insert((*name).to_owned(), app.clone())),
+                    None => drop(state.remove(*name)),
+                }
+                ((*name).to_owned(), app)
+            })
+            .collect();
+        whole.follow(1, state, |_| Some(BTreeMap::new()));
+        piecemeal.follow_changes(1, &changes, |_| Some(BTreeMap::new()));
+        for host in ["a.localhost", "b.localhost", "c.localhost", "x.com", "y.com", "z.x.com"] {
+            let name = |serving: &Serving| find(serving, host).map(|app| app.name.to_string());
+            assert_eq!(name(&whole), name(&piecemeal), "{host} after {changes:?}");
+        }
+        let names = |serving: &Serving| {
+            let current = serving.current();
+            current.apps.iter().map(|(name, _)| name.to_owned()).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(names(&whole), names(&piecemeal));
+    };
+    change(&mut state, &[("a", Some(&["x.com/*"])), ("b", Some(&["*.x.com/*"]))]);
+    change(&mut state, &[("a", Some(&["y.com/*", "c.localhost/*"])), ("c", Some(&["x.com/*"]))]);
+    assert_eq!(&*find(&piecemeal, "c.localhost").unwrap().name, "a", "written routes go first");
+    change(&mut state, &[("a", None), ("c", Some(&[]))]);
+    assert_eq!(&*find(&piecemeal, "c.localhost").unwrap().name, "c");
+    let untouched = find(&piecemeal, "b.localhost").unwrap();
+    change(&mut state, &[("a", Some(&["b.localhost/*"]))]);
+    change(&mut state, &[("a", None)]);
+    assert!(Arc::ptr_eq(&untouched, &find(&piecemeal, "b.localhost").unwrap()));
+    change(&mut state, &[("b", None), ("c", None), ("never", None)]);
+    assert!(piecemeal.current().apps.is_empty() && piecemeal.current().routes.find("z.x.com", "/").is_none());
+}
+
+#[tokio::test]
+async fn an_installed_app_hides_the_one_that_is_followed() {
+    let serving = serving();
+    follow(&serving, 1, &[app("a", &[(1, "x")])], "s");
+    let bundle = Arc::new(Bundle {
+        main: "m".into(),
+        compatibility_date: "2026-01-01".into(),
+        compatibility_flags: vec![],
+        modules: vec![],
+    });
+    let mut installed = app("a", &[(7, "y")]);
+    installed.routes = vec!["a.com/*".into()];
+    serving.install(&installed, bundle, &BTreeMap::new());
+    let number = |host: &str| find(&serving, host).and_then(|app| Some(app.version_for(b"c")?.number));
+    assert_eq!((number("a.localhost"), number("a.com")), (Some(7), Some(7)));
+    follow(&serving, 2, &[app("a", &[(2, "z")])], "s");
+    follow(&serving, 3, &[], "s");
+    assert_eq!((number("a.localhost"), number("a.com")), (Some(7), Some(7)));
+}
+
+#[tokio::test]
+async fn what_is_new_is_told_once_and_not_when_it_is_too_much() {
+    let serving = serving();
+    let numbers = || serving.take_new().iter().map(|version| version.hash).collect::<BTreeSet<_>>();
+    let hash = |code: &str| BundleHash::of(code.as_bytes());
+    assert!(numbers().is_empty());
+    follow(&serving, 1, &[app("a", &[(1, "x")]), app("b", &[(1, "y")])], "s");
+    follow(&serving, 2, &[app("a", &[(2, "z")]), app("b", &[(1, "y")])], "another");
+    assert_eq!(numbers(), [hash("y"), hash("z")].into(), "x is not served any more");
+    follow(&serving, 3, &[app("a", &[(3, "z")])], "s");
+    assert!(numbers().is_empty(), "the code is the same");
+    let many: Vec<_> = (0..300).map(|n| app(&format!("app-{n}"), &[(1, &n.to_string())])).collect();
+    follow(&serving, 4, &many, "s");
+    assert!(numbers().is_empty());
+    follow(&serving, 5, &[app("last", &[(1, "l")])], "s");
+    assert_eq!(numbers(), [hash("l")].into());
 }

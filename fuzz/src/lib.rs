@@ -14,6 +14,9 @@ pub mod proxy_protocol;
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/routing.rs"]
 pub mod routing;
+#[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
+#[path = "../../edge-node/src/sharded.rs"]
+pub mod sharded;
 
 /// Header fields: a line for each, the first byte chooses one of `names`. What no header can have is left out.
 pub fn headers(bytes: &[u8], names: &[&'static str]) -> HeaderMap {

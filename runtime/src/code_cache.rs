@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use atoll_bundle::BundleHash;
 use deno_core::v8;
@@ -35,6 +36,9 @@ struct Entries {
     clock: u64,
     bytes: usize,
     bundles: BTreeMap<BundleHash, Entry>,
+    /// The bundles by their last use.
+    by_use: BTreeMap<u64, BundleHash>,
+    starts: CodeStarts,
 }
 
 struct Entry {
@@ -42,6 +46,19 @@ struct Entry {
     /// It has the functions that requests call.
     seasoned: bool,
     used: u64,
+    /// It has been asked for since its file was last marked as used.
+    wanted: bool,
+}
+
+/// Where the compiled code of isolates that were started came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CodeStarts {
+    /// Starts with code that was in memory.
+    pub memory: u64,
+    /// Starts with code that was read from disk for them.
+    pub disk: u64,
+    /// Starts without any: the modules are compiled.
+    pub none: u64,
 }
 
 fn size(code: &Code) -> usize {
@@ -50,14 +67,17 @@ fn size(code: &Code) -> usize {
 
 impl Entries {
     fn get(&mut self, bundle: &BundleHash) -> Option<Arc<Code>> {
-        self.clock += 1;
         let entry = self.bundles.get_mut(bundle)?;
-        entry.used = self.clock;
+        self.clock += 1;
+        self.by_use.remove(&entry.used);
+        self.by_use.insert(self.clock, *bundle);
+        (entry.used, entry.wanted) = (self.clock, true);
         Some(entry.code.clone())
     }
 
     fn remove(&mut self, bundle: &BundleHash) -> Option<Arc<Code>> {
-        let code = self.bundles.remove(bundle)?.code;
+        let Entry { code, used, .. } = self.bundles.remove(bundle)?;
+        self.by_use.remove(&used);
         self.bytes -= size(&code);
         Some(code)
     }
@@ -68,15 +88,15 @@ impl Entries {
         if bytes > budget {
             return;
         }
-        while self.bytes + bytes > budget {
-            let oldest = self.bundles.iter().min_by_key(|(_, entry)| entry.used).map(|(hash, _)| *hash);
-            if oldest.and_then(|hash| self.remove(&hash)).is_none() {
-                break;
-            }
+        while self.bytes + bytes > budget
+            && let Some((_, oldest)) = self.by_use.first_key_value().map(|(used, hash)| (*used, *hash))
+        {
+            self.remove(&oldest);
         }
         self.clock += 1;
         self.bytes += bytes;
-        self.bundles.insert(bundle, Entry { code, seasoned, used: self.clock });
+        self.by_use.insert(self.clock, bundle);
+        self.bundles.insert(bundle, Entry { code, seasoned, used: self.clock, wanted: false });
     }
 }
 
@@ -90,26 +110,77 @@ impl CodeCache {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The code of a bundle's modules.
+    /// The code of the modules of a bundle that is being started. Reads it from disk when it is not in memory.
     pub(crate) fn code(&self, bundle: &BundleHash) -> Option<Arc<Code>> {
-        if let Some(code) = self.entries().get(bundle) {
-            return Some(code);
+        {
+            let mut entries = self.entries();
+            if let Some(code) = entries.get(bundle) {
+                entries.starts.memory += 1;
+                return Some(code);
+            }
         }
-        let path = self.path(bundle)?;
-        let file = fs::read(&path).ok()?;
-        let Some((code, seasoned)) = decode(&file, engine_tag()) else {
-            tracing::debug!(path = %path.display(), "compiled code of another engine or a torn file is removed");
-            let _ = fs::remove_file(&path);
+        let read = self.read(bundle);
+        let mut entries = self.entries();
+        let Some((code, seasoned)) = read else {
+            entries.starts.none += 1;
             return None;
         };
         let code = Arc::new(code);
-        self.entries().insert(*bundle, code.clone(), seasoned, self.budget);
+        entries.starts.disk += 1;
+        entries.insert(*bundle, code.clone(), seasoned, self.budget);
+        if let Some(entry) = entries.bundles.get_mut(bundle) {
+            entry.wanted = true;
+        }
         Some(code)
     }
 
-    /// Whether there is code for a bundle.
+    /// The code of one module of a bundle that runs, when it is in memory.
+    pub(crate) fn module(&self, bundle: &BundleHash, module: &str) -> Option<Vec<u8>> {
+        self.entries().get(bundle)?.get(module).cloned()
+    }
+
+    /// Where the code of what was started came from.
+    pub(crate) fn starts(&self) -> CodeStarts {
+        self.entries().starts
+    }
+
+    /// How many bytes of code are in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries().bytes
+    }
+
+    /// Whether there is code for a bundle, in memory or on disk. What is on disk stays there.
     pub(crate) fn has(&self, bundle: &BundleHash) -> bool {
-        self.code(bundle).is_some()
+        self.entries().bundles.contains_key(bundle) || self.read(bundle).is_some()
+    }
+
+    /// Reads code of bundles from disk into memory, at most `budget` bytes; that used last goes first. Returns those whose
+    /// code is in memory now.
+    pub(crate) fn recall(&self, bundles: &[BundleHash], budget: usize) -> Vec<BundleHash> {
+        let used = |hash: &BundleHash| Some((fs::metadata(self.path(hash)?).ok()?.modified().ok()?, *hash));
+        let mut files: Vec<_> = bundles.iter().filter_map(used).collect();
+        files.sort_unstable_by(|a, b| b.cmp(a));
+        let (mut left, mut recalled) = (budget.min(self.budget), Vec::new());
+        for (_, hash) in files {
+            if !self.entries().bundles.contains_key(&hash) {
+                let Some((code, seasoned)) = self.read(&hash) else { continue };
+                let Some(rest) = left.checked_sub(size(&code)) else { break };
+                left = rest;
+                self.entries().insert(hash, Arc::new(code), seasoned, self.budget);
+            }
+            recalled.push(hash);
+        }
+        recalled
+    }
+
+    fn read(&self, bundle: &BundleHash) -> Option<(Code, bool)> {
+        let path = self.path(bundle)?;
+        let read = decode(&fs::read(&path).ok()?, engine_tag());
+        if read.is_none() {
+            tracing::debug!(path = %path.display(), "compiled code of another engine or a torn file is removed");
+            let _ = fs::remove_file(&path);
+        }
+        read
     }
 
     /// Adds the code of one module, in memory.
@@ -136,9 +207,18 @@ impl CodeCache {
         self.entries().insert(*bundle, Arc::new(code), seasoned, self.budget);
     }
 
-    /// Deletes the files of bundles that are not needed.
+    /// Deletes the files of bundles that are not needed, and marks those that were used since the last time: a process after
+    /// this one [recalls](Self::recall) them first.
     pub(crate) fn sweep(&self, needed: &dyn Fn(&BundleHash) -> bool) {
         let Some(directory) = &self.directory else { return };
+        let mut wanted = Vec::new();
+        for (hash, entry) in &mut self.entries().bundles {
+            wanted.extend(std::mem::take(&mut entry.wanted).then_some(*hash));
+        }
+        for path in wanted.iter().filter_map(|hash| self.path(hash)) {
+            // Of code that is in memory only there is no file.
+            let _ = fs::File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+        }
         for entry in fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
             let hash = entry.file_name().to_str().and_then(|name| name.parse::<BundleHash>().ok());
             if hash.is_none_or(|hash| !needed(&hash)) {
@@ -214,6 +294,10 @@ mod tests {
         fn get(&self, bundle: &BundleHash, module: &str) -> Option<Vec<u8>> {
             self.code(bundle)?.get(module).cloned()
         }
+
+        fn in_memory(&self, bundle: &BundleHash) -> bool {
+            self.entries().bundles.contains_key(bundle)
+        }
     }
 
     #[test]
@@ -260,5 +344,35 @@ mod tests {
         open().sweep(&|hash| *hash == a);
         assert!(open().has(&a));
         assert!(!open().has(&b));
+    }
+
+    #[test]
+    fn what_was_used_last_is_recalled_within_the_budget() {
+        let directory = tempfile::tempdir().unwrap();
+        let hashes = ["a", "b", "c", "d"].map(|name| BundleHash::of(name.as_bytes()));
+        let [a, b, c, d] = hashes;
+        let path = directory.path().join("code");
+        let open = || CodeCache::new(100, Some(path.clone()));
+        let cache = open();
+        for hash in [a, b, c] {
+            cache.keep(&hash, Code::from([("m".to_owned(), vec![1; 4])]), false);
+            let old = SystemTime::now() - std::time::Duration::from_secs(3600);
+            fs::File::open(path.join(hash.to_string())).unwrap().set_modified(old).unwrap();
+        }
+        let cache = open();
+        assert!(cache.has(&a) && !cache.in_memory(&a), "to be asked about costs no memory");
+        assert!(cache.get(&b, "m").is_some());
+        assert!(cache.code(&d).is_none());
+        assert_eq!(cache.starts(), CodeStarts { memory: 0, disk: 1, none: 1 });
+        cache.sweep(&|_| true);
+
+        let cache = open();
+        assert_eq!(cache.recall(&hashes, 7), [b], "that of d is not there, and there is room for one");
+        assert!(cache.in_memory(&b) && cache.bytes() == 4);
+        let all = cache.recall(&hashes, 100);
+        assert_eq!((all.len(), all[0], cache.bytes()), (3, b, 12));
+        assert!(cache.get(&a, "m").is_some());
+        assert_eq!(cache.starts(), CodeStarts { memory: 1, disk: 0, none: 0 });
+        assert_eq!(cache.module(&c, "m"), Some(vec![1; 4]));
     }
 }

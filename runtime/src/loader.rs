@@ -127,7 +127,7 @@ impl Loaded {
         match &*self.code.borrow() {
             // SAFETY: the engine reads it while it compiles the module, and `code` is kept until the whole graph is.
             Some(code) => code.get(&module.name).map(|code| Cow::Borrowed(unsafe { shared::bytes(code) })),
-            None => self.cache.code(&self.hash)?.get(&module.name).map(|code| Cow::Owned(code.clone())),
+            None => self.cache.module(&self.hash, &module.name).map(Cow::Owned),
         }
     }
 }

@@ -15,7 +15,7 @@ use futures::FutureExt;
 use tokio::sync::oneshot;
 
 use crate::abort::Contained;
-use crate::code_cache::CodeCache;
+use crate::code_cache::{CodeCache, CodeStarts};
 use crate::compile;
 use crate::core::Core;
 use crate::host::{self, Claim, Purpose};
@@ -154,7 +154,7 @@ impl Pool {
     /// that of its modules' top level and of the functions it calls, of small bundles that of all functions. What requests
     /// call is added when some have been answered. The worker sees nothing of the world meanwhile and writes no log.
     /// Returns what ends when that is done, whatever came of it; `None` when there is code for the bundle already or the
-    /// bundle is too large (8 MiB of JavaScript).
+    /// bundle is too large (8 MiB of JavaScript). Blocks while it looks for that code on disk.
     pub fn compile(&self, worker: Worker) -> Option<Isolate> {
         if !compile::is_worthwhile(&worker.bundle) || self.inner.cache.has(&worker.hash) {
             return None;
@@ -163,15 +163,23 @@ impl Pool {
         Some(self.claim(worker, Purpose::Compile))
     }
 
-    /// Reads the compiled code of bundles from disk into memory, as far as there is any and memory is set aside for it (64
-    /// MiB). Blocks.
-    pub fn recall(&self, bundles: &[BundleHash]) {
-        for hash in bundles {
-            self.inner.cache.has(hash);
-        }
+    /// Reads the compiled code of bundles from disk into memory, as far as there is any: that used last first, at most `budget`
+    /// bytes of the 64 MiB that are set aside for it. Returns the bundles whose code is there now. Blocks.
+    pub fn recall(&self, bundles: &[BundleHash], budget: usize) -> Vec<BundleHash> {
+        self.inner.cache.recall(bundles, budget)
     }
 
-    /// Deletes the files of compiled code of bundles that are not `needed`. Blocks.
+    /// Where the compiled code of the isolates that were started came from.
+    pub fn code_starts(&self) -> CodeStarts {
+        self.inner.cache.starts()
+    }
+
+    /// How many bytes of compiled code are in memory.
+    pub fn code_bytes(&self) -> usize {
+        self.inner.cache.bytes()
+    }
+
+    /// Deletes the files of compiled code of bundles that are not `needed`, and marks on disk which were used. Blocks.
     pub fn sweep(&self, needed: &HashSet<BundleHash>) {
         self.inner.cache.sweep(&|hash| needed.contains(hash));
     }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use atoll_bundle::BundleHash;
 use atoll_runtime::{
-    Body, FetchEvent, FetchResponse, HandlerError, Isolate, Pool, ScheduledEvent, ScheduledOutcome, ServiceEvent,
-    Worker,
+    Body, CodeStarts, FetchEvent, FetchResponse, HandlerError, Isolate, Pool, ScheduledEvent, ScheduledOutcome,
+    ServiceEvent, Worker,
 };
 use http::Method;
 
@@ -21,7 +21,7 @@ use self::evict::Room;
 pub use self::instances::{Instance, Instances};
 use self::instances::{Register, Selected};
 pub use self::machine::resident_memory;
-use crate::bundles::{BundleStore, BundleUnavailable};
+use crate::bundles::{BundleStore, BundleUnavailable, off_thread, size_of};
 use crate::config::IsolateConfig;
 use crate::errors::EdgeError;
 use crate::state::VersionEntry;
@@ -215,21 +215,43 @@ impl Dispatcher {
     /// request is told.
     pub async fn compile(&self, version: &VersionEntry) {
         let Ok(worker) = self.worker(version).await else { return };
-        if let Some(isolate) = self.pool.compile(worker) {
+        let pool = self.pool.clone();
+        if let Some(isolate) = off_thread(move || pool.compile(worker)).await {
             let _ = tokio::time::timeout(COMPILATION, isolate.lost()).await;
         }
     }
 
-    /// Reads compiled code of bundles from disk, before a request needs it.
-    pub async fn recall(&self, bundles: Vec<BundleHash>) {
+    /// Reads compiled code of bundles from disk, before a request needs it, and their modules: of those used last, at most
+    /// `budget` bytes of each.
+    pub async fn recall(&self, bundles: Vec<BundleHash>, budget: usize) {
         let pool = self.pool.clone();
-        let _ = tokio::task::spawn_blocking(move || pool.recall(&bundles)).await;
+        let recalled = off_thread(move || pool.recall(&bundles, budget)).await;
+        let (mut used, count) = (0, recalled.len());
+        for hash in recalled {
+            // What is not there is named when it is needed.
+            let Ok(bundle) = self.bundles.load(hash).await else { continue };
+            used += size_of(&bundle);
+            if used > budget as u64 {
+                break;
+            }
+        }
+        tracing::debug!(bundles = count, bytes = self.pool.code_bytes(), "compiled code is at hand");
+    }
+
+    /// Where the compiled code of isolates that were started came from.
+    pub fn code_starts(&self) -> CodeStarts {
+        self.pool.code_starts()
+    }
+
+    /// How many bytes of compiled code are in memory.
+    pub fn code_bytes(&self) -> usize {
+        self.pool.code_bytes()
     }
 
     /// Deletes compiled code of bundles that are not `needed`.
     pub async fn sweep(&self, needed: HashSet<BundleHash>) {
         let pool = self.pool.clone();
-        let _ = tokio::task::spawn_blocking(move || pool.sweep(&needed)).await;
+        off_thread(move || pool.sweep(&needed)).await;
     }
 
     /// Ends idle isolates when there are as many as may live; a few at once, so that not every start has to look.

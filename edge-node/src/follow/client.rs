@@ -8,6 +8,7 @@ use atoll_protocol::api::{CronClaims, CronGrants, ErrorBody, LogLine, NodeReport
 use atoll_protocol::seal::NodePublicKey;
 use atoll_protocol::sync::SignedFrame;
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -24,6 +25,8 @@ use crate::egress::connector::Connector;
 const MAX_LINE: usize = 256 << 20;
 /// For the answer to anything but the stream.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// How many bytes of frames wait here while those before them are brought up: so much goes to disk in one step.
+const STREAM_WINDOW: u32 = 4 << 20;
 
 /// Why the control plane did not give what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -65,19 +68,23 @@ impl ControlPlaneClient {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.trim())).ok()?;
         authorization.set_sensitive(true);
         let connector = Connector::new(AddressPolicy::everything(), Duration::from_secs(5), &["h2"]);
-        let client = || {
-            Client::builder(TokioExecutor::new())
+        let client = |window: Option<u32>| {
+            let mut builder = Client::builder(TokioExecutor::new());
+            builder
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
                 .http2_only(true)
                 .http2_keep_alive_interval(Duration::from_secs(5))
-                .http2_keep_alive_timeout(Duration::from_secs(5))
-                .http2_adaptive_window(true)
-                .build(connector.clone())
+                .http2_keep_alive_timeout(Duration::from_secs(5));
+            match window {
+                Some(size) => builder.http2_initial_stream_window_size(size).http2_initial_connection_window_size(size),
+                None => builder.http2_adaptive_window(true),
+            };
+            builder.build(connector.clone())
         };
         Some(Self {
-            http: client(),
-            stream: client(),
+            http: client(None),
+            stream: client(Some(STREAM_WINDOW)),
             base: base.trim_end_matches('/').to_owned(),
             node: node.to_owned(),
             authorization,
@@ -89,7 +96,7 @@ impl ControlPlaneClient {
         let history: String = url::form_urlencoded::byte_serialize(history.as_bytes()).collect();
         let path = format!("/v1/sync?since={since}&node={}&key={key}&history={history}", self.node);
         let response = self.send_by(&self.stream, Method::GET, &path, None).await?;
-        Ok(FrameStream { body: response.into_body(), buffer: BytesMut::new(), searched: 0 })
+        Ok(FrameStream { body: response.into_body(), buffer: BytesMut::new(), searched: 0, end: None })
     }
 
     /// A bundle's archive, as it was sent: its hash is yet to be checked.
@@ -194,6 +201,8 @@ pub struct FrameStream {
     buffer: BytesMut,
     /// How much of the buffer is known to have no line break.
     searched: usize,
+    /// How it has ended.
+    end: Option<Result<(), ClientError>>,
 }
 
 impl FrameStream {
@@ -203,20 +212,44 @@ impl FrameStream {
             if let Some(frame) = self.buffered()? {
                 return Ok(Some(frame));
             }
-            match self.body.frame().await {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(ClientError::Unreachable(innermost(&error))),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.buffer.extend_from_slice(&data);
-                    }
+            if let Some(end) = self.end.take() {
+                return end.map(|()| None);
+            }
+            let received = self.body.frame().await;
+            self.receive(received);
+        }
+    }
+
+    /// A frame that has arrived already. What is wrong after it, [`next`](Self::next) says.
+    pub fn arrived(&mut self) -> Option<SignedFrame> {
+        loop {
+            match self.buffered() {
+                Ok(Some(frame)) => return Some(frame),
+                Ok(None) if self.end.is_none() => {}
+                Ok(None) => return None,
+                Err(error) => {
+                    self.end = Some(Err(error));
+                    return None;
+                }
+            }
+            let received = self.body.frame().now_or_never()?;
+            self.receive(received);
+        }
+    }
+
+    fn receive(&mut self, received: Option<Result<hyper::body::Frame<Bytes>, hyper::Error>>) {
+        match received {
+            None => self.end = Some(Ok(())),
+            Some(Err(error)) => self.end = Some(Err(ClientError::Unreachable(innermost(&error)))),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    self.buffer.extend_from_slice(&data);
                 }
             }
         }
     }
 
-    /// A frame that has arrived already.
-    pub fn buffered(&mut self) -> Result<Option<SignedFrame>, ClientError> {
+    fn buffered(&mut self) -> Result<Option<SignedFrame>, ClientError> {
         loop {
             let Some(at) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
                 self.searched = self.buffer.len();

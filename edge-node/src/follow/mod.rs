@@ -14,7 +14,7 @@ use std::time::Duration;
 use atoll_bundle::BundleHash;
 use atoll_protocol::seal::{NodeKey, SealError};
 use atoll_protocol::signing::{FrameError, PublicKey};
-use atoll_protocol::sync::{AppState, Frame};
+use atoll_protocol::sync::{AppState, Frame, SignedFrame};
 use futures::{StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -25,15 +25,19 @@ use self::backoff::Backoff;
 use self::client::{ClientError, ControlPlaneClient, FrameStream};
 pub use self::report::{forward_logs, report};
 use crate::assets::{AssetStore, AssetUnavailable};
-use crate::bundles::{BundleStore, BundleUnavailable};
+use crate::bundles::{BundleStore, BundleUnavailable, off_thread};
 use crate::certificates::{self, ControlledCertificates};
 use crate::disk::{DataDir, DiskError};
 use crate::logs::Logs;
 use crate::saved::{OutOfOrder, SavedState};
 use crate::state::Serving;
 
-/// Bundles fetched at once.
-const PARALLEL: usize = 8;
+/// Apps brought up at once: mostly their bundles are waited for, from the control plane and until they are on disk.
+const PARALLEL: usize = 32;
+/// Changes that are brought up together, at most.
+const TOGETHER: usize = 1024;
+/// Up to so many apps brought up at once, their code is kept in memory as well: they are likely to be called soon.
+const FEW: usize = 64;
 /// Between tries to bring up an app that could not be brought up.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -78,6 +82,15 @@ impl StreamError {
             Self::Ended => "stream-ended",
         }
     }
+}
+
+/// What became of frames.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    /// One was taken.
+    any: bool,
+    /// One changed the state.
+    changed: bool,
 }
 
 /// Why an app's new state cannot be served.
@@ -205,17 +218,34 @@ impl Follower {
                 }
                 Err(_) => return Err(StreamError::Silence(self.silence)),
             };
-            let mut changed = self.take(saved, first.verify(&self.key)?)?;
-            backoff.reset();
             // Whatever has arrived meanwhile goes to disk in one step.
-            while let Some(frame) = stream.buffered()? {
-                changed |= self.take(saved, frame.verify(&self.key)?)?;
+            let arrived = std::iter::from_fn(|| stream.arrived());
+            let frames: Vec<_> = std::iter::once(first).chain(arrived).take(TOGETHER).collect();
+            let (taken, problem) = self.take_all(saved, frames).await;
+            if taken.any {
+                backoff.reset();
             }
-            if changed {
+            if taken.changed {
                 self.bring_up(saved).await;
                 retry = Instant::now() + RETRY;
             }
+            problem?;
         }
+    }
+
+    /// Takes frames in their order, up to the first that is refused.
+    async fn take_all(&self, saved: &mut SavedState, frames: Vec<SignedFrame>) -> (Taken, Result<(), StreamError>) {
+        let key = self.key;
+        let verify = move || frames.into_iter().map(|frame| frame.verify(&key)).collect::<Vec<_>>();
+        let mut taken = Taken::default();
+        // A thousand signatures, or a snapshot of ten thousand apps, keep a thread busy for a tenth of a second.
+        for frame in off_thread(verify).await {
+            match frame.map_err(StreamError::from).and_then(|frame| Ok(self.take(saved, frame)?)) {
+                Ok(changed) => taken = Taken { any: true, changed: taken.changed | changed },
+                Err(error) => return (taken, Err(error)),
+            }
+        }
+        (taken, Ok(()))
     }
 
     /// Whether the frame changed the state.
@@ -234,33 +264,37 @@ impl Follower {
 
     /// Brings up what is pending as far as it can be, keeps the state, serves it.
     async fn bring_up(&self, saved: &mut SavedState) {
-        let mut next = saved.clone();
         let mut failures = BTreeMap::new();
-        let pending: Vec<AppState> = saved.pending.values().cloned().collect();
-        let prepared: Vec<_> = stream::iter(pending.into_iter().map(|app| async move {
-            let result = self.prepare(&app).await;
-            (app.name, result)
+        let pending: Vec<Arc<AppState>> = saved.pending.values().cloned().collect();
+        let few = pending.len() <= FEW;
+        let mut prepared: Vec<_> = stream::iter(pending.into_iter().map(|app| async move {
+            let result = self.prepare(&app, few).await;
+            (app, result)
         }))
         .buffer_unordered(PARALLEL)
         .collect()
         .await;
-        let mut brought_up = Vec::new();
+        if let Err(error) = self.bundles.keep_fetched().await {
+            // What was fetched is there, but a crash might lose it.
+            let problem = error.to_string();
+            let kept = |result: Result<(), _>| result.and_then(|()| Err(BringUpError::Disk(problem.clone())));
+            prepared = prepared.into_iter().map(|(app, result)| (app, kept(result))).collect();
+        }
+        let mut settled = Vec::new();
         for (app, result) in prepared {
             match result {
-                Ok(()) => {
-                    next.settle(&app);
-                    brought_up.push(app);
-                }
+                Ok(()) => settled.push(saved.settle(&app.name)),
                 Err(error) => {
-                    let problem = with_causes(&error);
+                    let (app, problem) = (&app.name, with_causes(&error));
                     tracing::error!(app, problem, "the app cannot be brought up; its older state serves on");
-                    failures.insert(app, problem);
+                    failures.insert(app.clone(), problem);
                 }
             }
         }
         let mut refused = self.status.borrow().certificate_failures.clone();
-        let outcomes = next.settle_certificates(|state| certificates::check(state, &self.node_key));
-        let certificates_changed = !outcomes.is_empty();
+        let certificates_before =
+            (!saved.arrived.is_empty()).then(|| (saved.certificates.clone(), saved.arrived.clone()));
+        let outcomes = saved.settle_certificates(|state| certificates::check(state, &self.node_key));
         for (name, outcome) in outcomes {
             match outcome {
                 Ok(()) => drop(refused.remove(&name)),
@@ -271,19 +305,25 @@ impl Follower {
                 }
             }
         }
-        match self.keep(&next).await {
+        match self.keep(saved).await {
             Ok(()) => {
-                next.kept();
-                *saved = next;
-                if certificates_changed {
+                let changes = saved.is_change().then(|| saved.changed());
+                saved.kept();
+                if certificates_before.is_some() {
                     self.certificates.serve(&saved.certificates, &self.node_key);
                 }
-                self.serve_apps(saved);
+                self.serve_changes(saved, changes).await;
             }
             Err(error) => {
                 tracing::error!(code = "state-not-written", %error, "the older state serves on");
                 let problem = BringUpError::Disk(error.to_string()).to_string();
-                failures.extend(brought_up.into_iter().map(|app| (app, problem.clone())));
+                for settled in settled {
+                    failures.insert(settled.name().to_owned(), problem.clone());
+                    saved.unsettle(settled);
+                }
+                if let Some((certificates, arrived)) = certificates_before {
+                    (saved.certificates, saved.arrived) = (certificates, arrived);
+                }
             }
         }
         let revision = *self.serving.applied().borrow();
@@ -295,11 +335,12 @@ impl Follower {
         });
     }
 
-    async fn prepare(&self, app: &AppState) -> Result<(), BringUpError> {
+    /// Sees to it that all an app needs is there. What was fetched is durable after [`BundleStore::keep_fetched`].
+    async fn prepare(&self, app: &AppState, in_memory: bool) -> Result<(), BringUpError> {
         open_secrets(&self.node_key, app)?;
         for version in app.versions.values() {
             let hash: BundleHash = version.bundle;
-            self.bundles.load(hash).await?;
+            self.bundles.fetch(hash, in_memory).await?;
             if let Some(assets) = &version.config.assets {
                 self.assets.fetch_all(assets.manifest).await?;
             }
@@ -328,11 +369,23 @@ impl Follower {
 
     fn serve(&self, state: &SavedState) {
         self.certificates.serve(&state.certificates, &self.node_key);
-        self.serve_apps(state);
+        self.serving.follow(state.revision, &state.apps, |app| open_secrets(&self.node_key, app).ok());
     }
 
-    fn serve_apps(&self, state: &SavedState) {
-        self.serving.follow(state.revision, &state.apps, |app| open_secrets(&self.node_key, app).ok());
+    /// Serves what has become of apps; without `changes`, everything.
+    async fn serve_changes(&self, state: &SavedState, changes: Option<Vec<(String, Option<Arc<AppState>>)>>) {
+        let (serving, node_key, revision) = (self.serving.clone(), self.node_key.clone(), state.revision);
+        let apps = changes.is_none().then(|| state.apps.clone());
+        off_thread(move || {
+            let secrets = |app: &AppState| open_secrets(&node_key, app).ok();
+            if let Some(changes) = changes {
+                serving.follow_changes(revision, &changes, secrets);
+            }
+            if let Some(apps) = apps {
+                serving.follow(revision, &apps, secrets);
+            }
+        })
+        .await;
     }
 }
 

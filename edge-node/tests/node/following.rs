@@ -1,10 +1,10 @@
 //! Following a control plane, and doing without it.
 
-use atoll_edge_node::EdgeNode;
+use atoll_edge_node::{EdgeNode, Status};
 use atoll_protocol::seal::seal_for;
 use atoll_protocol::signing::SigningKey;
 use atoll_protocol::sync::{AppState, Frame, SignedFrame};
-use atoll_runtime::Engine;
+use atoll_runtime::{CodeStarts, Engine};
 use std::time::Duration;
 
 use crate::plane::Plane;
@@ -57,6 +57,65 @@ pub async fn compiles_what_begins_to_be_served(engine: Engine) {
     plane.changes(2, version(&plane, "a", 2)).await;
     eventually("the next one is", async || compiled("a", 2).exists()).await;
     assert_eq!(get(&node, "a", "/").await.body, "a 2");
+}
+
+/// A node that is started again, even without its control plane, has the compiled code of apps that never ran in memory, and
+/// starts them from that.
+pub async fn has_compiled_code_at_hand_when_it_starts_again(engine: Engine) {
+    let mut plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    plane.opens_with(1, vec![]);
+    let node = started(&plane, dir.path(), &engine).await;
+    node.applied(1).await;
+    plane.changes(2, version(&plane, "a", 1)).await;
+    let code = dir.path().join("code").join(hash(&says("a 1")).to_string());
+    eventually("it is compiled", async || code.exists()).await;
+    plane.stop().await;
+    assert!(node.shutdown(Duration::from_secs(10)).await);
+
+    let node = started(&plane, dir.path(), &engine).await;
+    eventually("the code is in memory", async || node.code_bytes() > 0).await;
+    // The file is not needed any more.
+    std::fs::remove_file(code).unwrap();
+    assert_eq!(get(&node, "a", "/").await.body, "a 1");
+    assert_eq!(node.code_starts(), CodeStarts { memory: 1, disk: 0, none: 0 });
+}
+
+/// Hundreds of changes that arrive together are all brought up, but for the one whose code is wrong; and all are on disk.
+pub async fn brings_up_many_at_once(engine: Engine) {
+    const MANY: u64 = 400;
+    let mut plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    plane.opens_with(1, vec![version(&plane, "gone", 1), version(&plane, "app-7", 1)]);
+    let node = started(&plane, dir.path(), &engine).await;
+    node.applied(1).await;
+    let name = |n: u64| format!("app-{n}");
+    for n in 0..MANY {
+        plane.upload(&says(&format!("{} 2", name(n))));
+    }
+    plane.upload_wrong(&says("app-7 2"), &says("evil"));
+    for n in 0..MANY {
+        plane.changes(2 + n, app(&name(n), 2, &says(&format!("{} 2", name(n))))).await;
+        if n == MANY / 2 {
+            plane.says(Frame::Change { revision: 2 + n, app: "gone".into(), state: None }).await;
+        }
+    }
+    node.applied(MANY + 1).await;
+    let answers = async |node: &EdgeNode| {
+        for n in [0, 1, 199, 200, 201, MANY - 1] {
+            assert_eq!(get(node, &name(n), "/").await.body, format!("app-{n} 2"));
+        }
+        assert_eq!(get(node, "app-7", "/").await.body, "app-7 1");
+        assert_eq!(get(node, "gone", "/").await.error(), "route-not-found");
+    };
+    answers(&node).await;
+    eventually("it is reported", async || plane.report().is_some_and(|report| report.revision == MANY + 1)).await;
+    assert_eq!(plane.report().unwrap().failures.into_keys().collect::<Vec<_>>(), ["app-7"]);
+    plane.stop().await;
+    assert!(node.shutdown(Duration::from_secs(10)).await);
+    let node = started(&plane, dir.path(), &engine).await;
+    assert_eq!(*node.status().borrow(), Status { ready: true, revision: MANY + 1, ..Status::default() });
+    answers(&node).await;
 }
 
 /// A frame with another key's signature changes nothing; the node comes back and goes on.
