@@ -23,6 +23,7 @@ mod memory;
 mod platform_modules;
 mod pool;
 mod shared;
+mod slice;
 mod snapshot;
 mod turn;
 mod wasm_cache;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use deno_core::v8;
 
+use crate::slice::Slice;
 use crate::watchdog::Watchdog;
 
 /// How old a reading of the CPU clock may be to begin a turn with. Reading it is a system call, reading the time is not.
@@ -28,6 +29,9 @@ pub(crate) struct Meter {
     began: AtomicU64,
     /// Reading of the thread's CPU clock, in nanoseconds, at which the turn has used up its budget.
     deadline: AtomicU64,
+    /// What the thread's CPU clock read when the turn began.
+    began_at_cpu: AtomicU64,
+    pub(crate) slice: Slice,
 }
 
 impl Meter {
@@ -37,7 +41,9 @@ impl Meter {
         // SAFETY: `pthread_self` is always valid, and `clock` outlives the call.
         let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) };
         assert_eq!(failed, 0, "Linux gives every thread a CPU clock");
-        Arc::new(Self { origin: Instant::now(), clock, began: AtomicU64::new(0), deadline: AtomicU64::new(0) })
+        let (began, deadline, began_at_cpu) = Default::default();
+        let slice = Slice::of_this_thread();
+        Arc::new(Self { origin: Instant::now(), clock, began, deadline, began_at_cpu, slice })
     }
 
     /// Nanoseconds of CPU time the thread has used; `None` when it has ended.
@@ -54,6 +60,16 @@ impl Meter {
         match self.began.load(Ordering::Relaxed) {
             0 => None,
             began => Some(Duration::from_nanos(self.wall().saturating_sub(began))),
+        }
+    }
+
+    /// Has a turn that takes long give way to others.
+    pub(crate) fn look_at_slice(&self) {
+        if !self.slice.is_long()
+            && let Some(cpu) = self.cpu()
+        {
+            let used = cpu.saturating_sub(self.began_at_cpu.load(Ordering::Relaxed));
+            self.slice.turn_takes(Duration::from_nanos(used));
         }
     }
 
@@ -121,6 +137,7 @@ impl Bracket {
         let cpu = reading.cpu + start.saturating_sub(reading.at);
         let budget = u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX);
         self.meter.deadline.store(cpu.saturating_add(budget), Ordering::SeqCst);
+        self.meter.began_at_cpu.store(cpu, Ordering::Relaxed);
         self.meter.began.store(start, Ordering::SeqCst);
         self.watchdog.notice();
         let exit = self.enter();
@@ -130,11 +147,15 @@ impl Bracket {
         let end = self.meter.wall();
         let passed = end.saturating_sub(start);
         if passed <= SHORT {
-            return (result, Duration::from_nanos(passed));
+            let took = Duration::from_nanos(passed);
+            self.meter.slice.turn_took(took);
+            return (result, took);
         }
         let reading = Reading { cpu: read_clock(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(cpu), at: end };
         self.reading.set(reading);
-        (result, Duration::from_nanos(reading.cpu.saturating_sub(cpu)))
+        let took = Duration::from_nanos(reading.cpu.saturating_sub(cpu));
+        self.meter.slice.turn_took(took);
+        (result, took)
     }
 
     /// Enters the isolate until the guard is dropped.
@@ -148,6 +169,7 @@ impl Bracket {
 
     /// Enters the isolate for good, for it to be disposed.
     pub(crate) fn enter_to_dispose(&self) {
+        self.meter.slice.thread_ends();
         std::mem::forget(self.enter());
     }
 }
