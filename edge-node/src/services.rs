@@ -60,7 +60,7 @@ impl Services {
         let ServiceRequest { service, event } = request;
         let serving = self.serving.get().and_then(Weak::upgrade).ok_or_else(stopping)?;
         let dispatcher = self.dispatcher.get().and_then(Weak::upgrade).ok_or_else(stopping)?;
-        let app = serving.current().apps.get(&*service).cloned().ok_or_else(|| FetchFailure {
+        let app = serving.current().apps.get(&service).cloned().ok_or_else(|| FetchFailure {
             code: "service-not-found",
             message: format!("there is no app {service:?} on this node; deploy it"),
         })?;

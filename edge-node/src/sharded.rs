@@ -8,10 +8,12 @@ use std::sync::Arc;
 /// How many shards there are: with ten thousand entries a change copies some forty pointers.
 const SHARDS: usize = 256;
 
+type Shard<V> = HashMap<Arc<str>, V>;
+
 /// A map whose clones share their shards.
 #[derive(Clone, Debug)]
 pub struct Sharded<V> {
-    shards: Arc<[Arc<HashMap<Arc<str>, V>>]>,
+    shards: Arc<[Arc<Shard<V>>]>,
 }
 
 impl<V> Default for Sharded<V> {
@@ -52,7 +54,7 @@ impl<V> Sharded<V> {
 }
 
 impl<V: Clone> Sharded<V> {
-    fn shard(&mut self, name: &str) -> &mut HashMap<Arc<str>, V> {
+    fn shard(&mut self, name: &str) -> &mut Shard<V> {
         Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(name)])
     }
 
