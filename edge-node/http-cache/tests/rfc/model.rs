@@ -110,6 +110,12 @@ impl Model {
     pub fn take(&mut self, request: &Request, response: &Response, arrived: u64, number: usize) {
         if response.may_be_stored(request) {
             let (request, response) = (request.clone(), response.clone());
+            // §4: of several only the most recent is used, so it takes the place of those that answer the same requests.
+            let vary = response.vary;
+            self.0.retain(|kept| {
+                kept.response.vary != vary
+                    || (0..2).any(|field| vary[field] && kept.request.fields[field] != request.fields[field])
+            });
             self.0.push(Kept { request, response, arrived, number, purged: false });
         }
     }
