@@ -275,16 +275,20 @@ impl AssetStore {
     /// Deletes objects that no manifest of `manifests` names, except young ones; none at all when a manifest cannot be read.
     pub async fn sweep(&self, manifests: HashSet<BundleHash>) {
         let Some(dir) = self.dir.clone() else { return };
-        off_thread(move || {
+        let needed = off_thread(move || {
             let mut needed = manifests.clone();
             for hash in manifests {
-                let bytes = fs::read(dir.join(hash.to_string())).ok();
-                let Some(manifest) = bytes.and_then(|bytes| Manifest::decode(&bytes).ok()) else { return };
-                needed.extend(manifest.objects().into_iter().map(|(hash, _)| hash));
+                let bytes = fs::read(dir.join(hash.to_string())).ok()?;
+                needed.extend(Manifest::decode(&bytes).ok()?.objects().into_iter().map(|(hash, _)| hash));
             }
             sweep(&dir, &needed);
+            Some(needed)
         })
         .await;
+        if let Some(needed) = needed {
+            // One that is young stays on disk and is checked again when it is asked for.
+            lock(&self.checked).retain(|hash| needed.contains(hash));
+        }
     }
 
     fn path(&self, hash: BundleHash) -> Option<PathBuf> {
@@ -375,6 +379,27 @@ mod tests {
         store.fetch_all(named).await.unwrap();
         fs::remove_file(dir.path().join(BundleHash::of(b"b").to_string())).unwrap();
         assert!(matches!(store.fetch_all(named).await, Err(AssetUnavailable::Missing(_))));
+    }
+
+    #[tokio::test]
+    async fn a_sweep_forgets_which_files_were_whole_that_nothing_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let (kept, gone) = (vec![1_u8; 3 << 20], vec![2_u8; 3 << 20]);
+        let named = manifest(dir.path(), &[("/kept", &kept)]);
+        let hashes = [BundleHash::of(&kept), keep(dir.path(), &gone)];
+        let store = AssetStore::new(Some(dir.path().into()), None, 1 << 20);
+        for hash in hashes {
+            assert!(matches!(store.content(hash, 3 << 20).await, Ok(Content::Disk(..))));
+        }
+        assert_eq!(lock(&store.checked).len(), 2);
+        store.sweep([named, BundleHash::of(b"not here")].into()).await;
+        assert_eq!(lock(&store.checked).len(), 2);
+        store.sweep([named].into()).await;
+        assert_eq!(*lock(&store.checked), HashSet::from([hashes[0]]));
+        assert!(
+            matches!(store.content(hashes[1], 3 << 20).await, Ok(Content::Disk(..))),
+            "it is young, and checked again"
+        );
     }
 
     #[tokio::test]
