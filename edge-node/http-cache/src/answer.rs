@@ -44,22 +44,25 @@ pub struct Surroundings<'a> {
     pub length: Option<u64>,
 }
 
+/// Fields that an answer adds to those that are stored, at most.
+const ADDED: usize = 4;
+
 /// The answer to a GET or HEAD request whose key and variant is that of `head`.
 pub fn answer(method: &Method, request: &HeaderMap, head: &Head, around: &Surroundings<'_>) -> Ready {
-    let mut headers = with_room(&head.headers);
+    let mut headers = head.headers.to_map(ADDED);
     headers.insert(AGE, HeaderValue::from(head.policy.age(around.now)));
     if let Some(outcome) = around.outcome {
         headers.insert(CACHE_STATUS, outcome.header());
     }
     let ready = |status, headers, bytes| Ready { status, headers, bytes };
-    if conditional::not_modified(request, head.status, &head.headers, head.policy.response_time) {
+    if conditional::not_modified(request, head.status, &headers, head.policy.response_time) {
         conditional::strip_content_fields(&mut headers);
         return ready(StatusCode::NOT_MODIFIED, headers, Bytes::Nothing);
     }
     let selected = match around.length {
         Some(length) if head.status == StatusCode::OK => {
             headers.entry(ACCEPT_RANGES).or_insert(HeaderValue::from_static("bytes"));
-            range::select(method, request, &head.headers, length)
+            range::select(method, request, &headers, length)
         }
         _ => Selected::Whole,
     };
@@ -83,21 +86,12 @@ pub fn answer(method: &Method, request: &HeaderMap, head: &Head, around: &Surrou
                 ready(StatusCode::PARTIAL_CONTENT, headers, Bytes::Part(*part))
             }
             parts => {
-                let (kind, pieces) = range::multipart(parts, &head.headers, length, around.boundary);
+                let (kind, pieces) = range::multipart(parts, &headers, length, around.boundary);
                 headers.insert(CONTENT_TYPE, kind);
                 ready(StatusCode::PARTIAL_CONTENT, headers, Bytes::Pieces(pieces))
             }
         },
     }
-}
-
-/// A copy with room for the fields that every answer adds, so that it need not grow.
-fn with_room(headers: &HeaderMap) -> HeaderMap {
-    let mut copy = HeaderMap::with_capacity(headers.len() + 4);
-    for (name, value) in headers {
-        copy.append(name.clone(), value.clone());
-    }
-    copy
 }
 
 #[cfg(test)]

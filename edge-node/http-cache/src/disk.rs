@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -92,8 +93,8 @@ impl Disk {
             });
             match entry {
                 Some(((key, variants), size)) if usable => {
-                    let sizes = blobs(&variants).map(|blob| (blob.hash, contents[&blob.hash].1)).collect();
-                    found.put(hash_of(&key), size, sizes);
+                    let sizes = blobs(&variants).map(|blob| (blob.hash, taken(contents[&blob.hash].1))).collect();
+                    found.put(hash_of(&key), key.owner(), taken(size), sizes, written_at(&path));
                 }
                 _ => dropped += usize::from(fs::remove_file(&path).is_ok()),
             }
@@ -159,7 +160,7 @@ impl Disk {
         let bytes = fs::read(&path).ok()?;
         match encoding::decode(&bytes) {
             Ok((stored, variants)) if stored == *key => {
-                self.index().used(&hash);
+                self.index().used(&hash, seconds(SystemTime::now()));
                 Some(variants)
             }
             _ => {
@@ -189,14 +190,15 @@ impl Disk {
         let mut sizes = Vec::new();
         for blob in blobs(variants) {
             let (_, size) = blob::check(&self.path(CONTENTS, &blob.hash))?;
-            sizes.push((blob.hash, size));
+            sizes.push((blob.hash, taken(size)));
         }
         if sizes.is_empty() {
             return Ok(());
         }
         let bytes = encoding::encode(key, variants);
         self.write(&self.path(ENTRIES, &hash), |file| file.write_all(&bytes))?;
-        let unnamed = self.index().put(hash, bytes.len() as u64, sizes);
+        let now = seconds(SystemTime::now());
+        let unnamed = self.index().put(hash, key.owner(), taken(bytes.len() as u64), sizes, now);
         self.delete_contents(&unnamed);
         self.make_room();
         Ok(())
@@ -233,7 +235,7 @@ impl Disk {
         }
     }
 
-    /// Deletes what was not used for longest until all is within the budget, and a little more, so that not every
+    /// Deletes what was not used for longest, or is of the app with the most, until all is within the budget, and a little more, so that not every
     /// store has to. Called with `changes` held.
     fn make_room(&self) {
         let least = {
@@ -241,7 +243,7 @@ impl Disk {
             if !index.is_complete() || index.total() <= self.budget {
                 return;
             }
-            index.least_used(self.budget / 10 * 9)
+            index.least_used(self.budget / 10 * 9, seconds(SystemTime::now()))
         };
         for hash in least {
             self.remove_entry(&hash);
@@ -296,6 +298,21 @@ pub fn in_memory(disk: &Disk, variants: &Variants, most: u64) -> Variants {
         Some(Arc::new(Entry { head: entry.head.clone(), content: Content { memory, disk: Some(blob.clone()) } }))
     };
     Variants::new(variants.entries().iter().filter_map(read).collect())
+}
+
+/// Bytes that a file of this size takes on the disk.
+fn taken(size: u64) -> u64 {
+    const BLOCK: u64 = 4096;
+    size.div_ceil(BLOCK).saturating_mul(BLOCK)
+}
+
+/// When a file was written, seconds since the Unix epoch.
+fn written_at(path: &Path) -> u64 {
+    fs::metadata(path).and_then(|file| file.modified()).map_or(0, seconds)
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn blobs(variants: &Variants) -> impl Iterator<Item = &BlobRef> {

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::disk::BlobRef;
 use crate::entry::{Content, Entry, Head, MAX_VARIANTS, Variants};
+use crate::fields::Fields;
 use crate::freshness::Policy;
 use crate::key::Key;
 
@@ -73,7 +74,7 @@ fn put_head(out: &mut Vec<u8>, head: &Head) {
         }
     }
     put_length(out, head.headers.len());
-    for (name, value) in &head.headers {
+    for (name, value) in head.headers.iter() {
         put_bytes(out, name.as_str().as_bytes());
         put_bytes(out, value.as_bytes());
     }
@@ -185,6 +186,7 @@ impl<'a> Input<'a> {
             let name = HeaderName::from_bytes(self.bytes()?).ok()?;
             headers.try_append(name, HeaderValue::from_bytes(self.bytes()?).ok()?).ok()?;
         }
+        let headers = Fields::copied(&headers);
         Some(Head::restored(status, headers, policy, vary.into(), tags.into(), place, revision))
     }
 }

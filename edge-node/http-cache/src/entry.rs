@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::disk::BlobRef;
+use crate::fields::Fields;
 use crate::freshness::Policy;
 use crate::purge::{self, Purges};
 use crate::status::CACHE_STATUS;
@@ -29,7 +30,7 @@ pub struct Head {
     /// The status.
     pub status: StatusCode,
     /// The fields as they are sent, but for `Age`, `Cache-Status` and framing.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// How it may be used.
     pub policy: Policy,
     /// The request fields it depends on, with their values in the request it answers.
@@ -92,16 +93,8 @@ impl Head {
             let value = vary_value(request, &name);
             (name, value)
         });
-        Self {
-            status,
-            headers,
-            policy: storable.policy,
-            vary: vary.collect(),
-            tags,
-            place: key::place(url),
-            revision,
-            checked: AtomicU64::new(revision),
-        }
+        let (vary, headers) = (vary.collect(), Fields::copied(&headers));
+        Self::restored(status, headers, storable.policy, vary, tags, key::place(url), revision)
     }
 
     /// The head of a response that an app put into a cache of its own: all its fields but those that are withheld, and
@@ -122,13 +115,14 @@ impl Head {
             let value = vary_value(request, &name);
             (name, value)
         });
-        Self::restored(status, headers, storable.policy, vary.collect(), tags, key::place(url), revision)
+        let (vary, headers) = (vary.collect(), Fields::copied(&headers));
+        Self::restored(status, headers, storable.policy, vary, tags, key::place(url), revision)
     }
 
     /// A head put together from its parts, as it was kept on disk.
     pub(crate) fn restored(
         status: StatusCode,
-        headers: HeaderMap,
+        headers: Fields,
         policy: Policy,
         vary: VaryValues,
         tags: Box<[Box<str>]>,
@@ -149,7 +143,7 @@ impl Head {
         headers.remove(AGE);
         headers.remove(CACHE_STATUS);
         let (vary, place) = (self.vary.clone(), self.place.clone());
-        Self::restored(self.status, headers, policy, vary, tags, place, revision)
+        Self::restored(self.status, Fields::copied(&headers), policy, vary, tags, place, revision)
     }
 
     /// Whether a request has the values that the response depends on (RFC 9111 §4.1).
@@ -178,11 +172,15 @@ impl Head {
         allowed
     }
 
+    /// Bytes of memory it takes, its place among shared values included.
     fn weight(&self) -> usize {
-        let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
-        let vary: usize = self.vary.iter().map(|(_, value)| 64 + value.as_ref().map_or(0, |value| value.len())).sum();
-        let tags: usize = self.tags.iter().map(|tag| tag.len() + 16).sum();
-        256 + fields + vary + tags + self.place.len()
+        const VARY: usize = size_of::<(HeaderName, Option<Box<[u8]>>)>();
+        let vary = |(name, value): &(HeaderName, Option<Box<[u8]>>)| {
+            VARY + name.as_str().len() + value.as_ref().map_or(0, |value| value.len())
+        };
+        let vary: usize = self.vary.iter().map(vary).sum();
+        let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<Box<str>>()).sum();
+        SHARED + size_of::<Self>() + self.headers.weight() + vary + tags + self.place.len()
     }
 }
 
@@ -233,17 +231,29 @@ pub struct Entry {
     pub content: Content,
 }
 
+impl Entry {
+    fn weight(&self) -> usize {
+        // Bytes that are shared know where they are and who holds them.
+        let content = self.content.memory.as_ref().map_or(0, |bytes| bytes.len() + 2 * SHARED);
+        let listed = size_of::<Arc<Self>>();
+        listed + SHARED + size_of::<Self>() + self.head.weight() + content
+    }
+}
+
+/// What a value counts that is shared, beside itself, bytes: how many hold it.
+const SHARED: usize = 2 * size_of::<usize>();
+
 /// The most variants of one key; the oldest go.
 pub const MAX_VARIANTS: usize = 64;
 
 /// All that is stored under a key, newest first.
 #[derive(Clone, Debug, Default)]
-pub struct Variants(Vec<Arc<Entry>>);
+pub struct Variants(Box<[Arc<Entry>]>);
 
 impl Variants {
     /// These entries, newest first.
     pub fn new(entries: Vec<Arc<Entry>>) -> Self {
-        Self(entries)
+        Self(entries.into())
     }
 
     /// The newest one that a request may be answered with (RFC 9111 §4.1) and no purge covers.
@@ -257,15 +267,25 @@ impl Variants {
         Self(std::iter::once(entry.clone()).chain(kept).collect())
     }
 
+    /// The same without the oldest, as many as make it more than so many bytes; the newest stays.
+    pub(crate) fn within(self, bytes: usize) -> Self {
+        let mut kept = self.0.len();
+        let mut weight = self.weight();
+        while weight > bytes && kept > 1 {
+            kept -= 1;
+            weight -= self.0[kept].weight();
+        }
+        if kept == self.0.len() { self } else { Self(self.0.iter().take(kept).cloned().collect()) }
+    }
+
     /// All of them.
     pub fn entries(&self) -> &[Arc<Entry>] {
         &self.0
     }
 
-    /// Bytes of memory they take, roughly.
+    /// Bytes of memory they take, but for what the allocator adds.
     pub fn weight(&self) -> usize {
-        let content = |entry: &Entry| entry.content.memory.as_ref().map_or(0, Bytes::len);
-        self.0.iter().map(|entry| entry.head.weight() + content(entry)).sum()
+        SHARED + size_of::<Self>() + self.0.iter().map(|entry| entry.weight()).sum::<usize>()
     }
 }
 
@@ -323,11 +343,11 @@ mod tests {
             ("cache-tag", "a,b"),
         ];
         let stored = entry(&HeaderMap::new(), &fields, "ok");
-        let names: Vec<&str> = stored.head.headers.keys().map(HeaderName::as_str).collect();
+        let names: Vec<&str> = stored.head.headers.iter().map(|(name, _)| name.as_str()).collect();
         // The targeted field is the one that counts, so what Cache-Control withholds is not withheld.
         assert_eq!(names, ["cache-control", "x-user", "cache-tag", "date"]);
         let stored = entry(&HeaderMap::new(), &fields[..4], "ok");
-        assert!(!stored.head.headers.contains_key("x-user"));
+        assert!(!stored.head.headers.contains(&HeaderName::from_static("x-user")));
         assert_eq!(&*stored.head.place, "a/x");
     }
 

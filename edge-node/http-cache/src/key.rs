@@ -61,9 +61,9 @@ impl Key {
         Self(bytes.into())
     }
 
-    /// The part of a key that all of one namespace share.
-    pub fn namespace(&self) -> &[u8] {
-        self.0.get(..NAMESPACE).unwrap_or_default()
+    /// Who answers for the memory and the disk that is used under it.
+    pub fn owner(&self) -> Owner {
+        self.0.first_chunk().copied().unwrap_or_default()
     }
 }
 
@@ -79,15 +79,20 @@ impl Borrow<[u8]> for Key {
     }
 }
 
-/// Length of a [`Namespace`], bytes.
-pub const NAMESPACE: usize = 16;
+/// Who answers for what is used: one for all namespaces within one, as those of an app. It says nothing about who may
+/// find what.
+pub type Owner = [u8; 8];
+
+/// Length of an [`Owner`], and of all of a [`Namespace`], bytes.
+const OWNER: usize = size_of::<Owner>();
+const NAMESPACE: usize = OWNER + 16;
 
 /// Keeps apart what must never share an answer: apps, and versions of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Namespace([u8; NAMESPACE]);
 
 impl Namespace {
-    /// The namespace that these parts name; other parts name another one.
+    /// The namespace that these parts name, with an owner of its own; other parts name another one.
     pub fn of(parts: &[&[u8]]) -> Self {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         for part in parts {
@@ -97,10 +102,12 @@ impl Namespace {
         Self::finished(context)
     }
 
-    /// A namespace within this one.
+    /// A namespace within this one, with its owner.
     pub fn within(&self, parts: &[&[u8]]) -> Self {
         let all: Vec<&[u8]> = std::iter::once(&self.0[..]).chain(parts.iter().copied()).collect();
-        Self::of(&all)
+        let mut within = Self::of(&all);
+        within.0[..OWNER].copy_from_slice(&self.0[..OWNER]);
+        within
     }
 
     fn finished(context: aws_lc_rs::digest::Context) -> Self {
@@ -240,6 +247,16 @@ mod tests {
         assert_ne!(of(&[b"a", b"1"]), of(&[b"b", b"1"]));
         assert_ne!(of(&[b"a", b"11"]), of(&[b"a1", b"1"]), "where one part ends is part of it");
         assert_eq!(of(&[b"a", b"1"]), of(&[b"a", b"1"]));
+    }
+
+    #[test]
+    fn what_is_within_a_namespace_has_its_owner() {
+        let (app, other) = (Namespace::of(&[b"a"]), Namespace::of(&[b"b"]));
+        let of = |namespace| key(namespace, &KeySettings::default(), "http://a/", &HeaderMap::new()).unwrap();
+        let within = of(app.within(&[b"1"]).within(&[b"2"]));
+        assert_eq!(within.owner(), of(app).owner());
+        assert_ne!(within.owner(), of(other).owner());
+        assert_ne!(within, of(app.within(&[b"2"]).within(&[b"1"])));
     }
 
     #[test]

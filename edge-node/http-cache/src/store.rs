@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::{io, time::Duration};
 
 use bytes::Bytes;
-use moka::ops::compute::Op;
-use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::UnixMillis;
@@ -14,6 +12,7 @@ use crate::disk::{self, BlobRef, Disk};
 use crate::entry::{Content, Entry, Head, Variants};
 use crate::hot::Hot;
 use crate::key::Key;
+use crate::memory::Memory;
 
 /// How much is kept where.
 #[derive(Clone, Debug)]
@@ -39,7 +38,7 @@ const UNCACHEABLE: UnixMillis = 10_000;
 
 /// The store of a node. Cheap to look up; never blocks but in the methods that say so.
 pub struct Store {
-    memory: Cache<Key, Arc<Variants>>,
+    memory: Memory,
     uncacheable: Cache<Key, UnixMillis>,
     disk: Option<Arc<Disk>>,
     hot: Hot,
@@ -49,14 +48,7 @@ pub struct Store {
 impl Store {
     /// An empty store without a disk.
     pub fn new(options: StoreOptions) -> Self {
-        let memory = Cache::builder()
-            .max_capacity(options.memory)
-            // What was stored is there afterwards, also when the cache is full of what is asked for more often.
-            .eviction_policy(EvictionPolicy::lru())
-            .weigher(|key: &Key, variants: &Arc<Variants>| {
-                u32::try_from(variants.weight() + key.as_bytes().len() + 64).unwrap_or(u32::MAX)
-            })
-            .build();
+        let memory = Memory::new(options.memory);
         let uncacheable = Cache::builder()
             .max_capacity(8 << 20)
             .weigher(|key: &Key, _: &UnixMillis| u32::try_from(key.as_bytes().len() + 64).unwrap_or(u32::MAX))
@@ -78,7 +70,7 @@ impl Store {
 
     /// What is in memory under a key.
     pub fn lookup(&self, key: &Key) -> Option<Arc<Variants>> {
-        self.memory.get(key.as_bytes())
+        self.memory.get(key)
     }
 
     /// Whether [`load`](Self::load) may find more than [`lookup`](Self::lookup).
@@ -96,15 +88,14 @@ impl Store {
             disk.remove(key);
             return None;
         }
-        let variants = Arc::new(variants);
         // What came meanwhile is newer.
-        let kept = self.memory.entry_by_ref(key).or_insert(variants);
+        let kept = self.memory.update(key, |known| known.is_none().then_some(variants));
         if disk.forgets() != forgets {
             // It may be what was forgotten meanwhile: look again the next time.
-            self.memory.invalidate(key.as_bytes());
+            self.memory.remove(key);
             return None;
         }
-        Some(kept.into_value())
+        kept
     }
 
     /// Whether a response is to be [persisted](Self::persist) after it is inserted.
@@ -126,10 +117,7 @@ impl Store {
             content => content,
         };
         let entry = Arc::new(Entry { head: entry.head, content });
-        self.memory.entry_by_ref(key).and_compute_with(|known| {
-            let known = known.map(|known| known.into_value());
-            Op::Put(Arc::new(known.as_deref().cloned().unwrap_or_default().with(entry)))
-        });
+        self.memory.update(key, |known| Some(known.cloned().unwrap_or_default().with(entry)));
         true
     }
 
@@ -147,14 +135,14 @@ impl Store {
             return Ok(());
         }
         let memory = Some(content.clone()).filter(|content| content.len() as u64 <= self.options.memory_object);
-        let known = self.memory.get(key.as_bytes());
+        let known = self.memory.get(key);
         // Another response may have come in its place, or an invalidation.
         let current = known.as_ref().is_some_and(|known| known.entries().iter().any(|e| Arc::ptr_eq(&e.head, head)));
         if memory.is_some() && !current {
             return Ok(());
         }
         self.insert(key, Entry { head: head.clone(), content: Content { memory, disk: Some(blob) } });
-        match self.memory.get(key.as_bytes()) {
+        match self.memory.get(key) {
             Some(variants) => disk.store(key, &variants),
             None => Ok(()),
         }
@@ -172,22 +160,19 @@ impl Store {
         let content: Bytes = disk.open_blob(blob)?.read(0, blob.length)?.into();
         let content = Content { memory: Some(content), disk: Some(blob.clone()) };
         let promoted = Arc::new(Entry { head: head.clone(), content });
-        self.memory.entry_by_ref(key).and_compute_with(|known| {
-            let known = known.map(|known| known.into_value()).unwrap_or_default();
+        self.memory.update(key, |known| {
+            let known = known?.entries();
             // Neither what has come meanwhile nor what was forgotten is touched, and the newest stays the first.
             let is_it = |entry: &Arc<Entry>| Arc::ptr_eq(&entry.head, head);
             let put = |entry: &Arc<Entry>| if is_it(entry) { promoted.clone() } else { entry.clone() };
-            match known.entries().iter().any(is_it) {
-                true => Op::Put(Arc::new(Variants::new(known.entries().iter().map(put).collect()))),
-                false => Op::Nop,
-            }
+            known.iter().any(is_it).then(|| Variants::new(known.iter().map(put).collect()))
         });
         Ok(())
     }
 
     /// Writes to disk what memory has of a key's heads. Blocks.
     pub fn persist_heads(&self, key: &Key) -> io::Result<()> {
-        match (&self.disk, self.memory.get(key.as_bytes())) {
+        match (&self.disk, self.memory.get(key)) {
             (Some(disk), Some(variants)) => disk.store(key, &variants),
             _ => Ok(()),
         }
@@ -198,7 +183,7 @@ impl Store {
     pub fn remove(&self, key: &Key) -> bool {
         let on_disk = self.disk.as_ref().is_some_and(|disk| disk.forget(key));
         // After the disk, so that nobody brings back from there what is forgotten here.
-        self.memory.invalidate(key.as_bytes());
+        self.memory.remove(key);
         on_disk
     }
 
@@ -224,19 +209,9 @@ impl Store {
         self.uncacheable.invalidate(key.as_bytes());
     }
 
-    /// Forgets everything in memory that `unusable` says is of no use any more.
-    pub fn sweep(&self, unusable: impl Fn(&Key, &Head) -> bool) {
-        for (key, variants) in &self.memory {
-            if variants.entries().iter().all(|entry| unusable(&key, &entry.head)) {
-                self.memory.invalidate(key.as_bytes());
-            }
-        }
-    }
-
-    /// Bytes in memory, roughly, once moka has counted what came last.
+    /// Bytes in memory.
     pub fn memory_used(&self) -> u64 {
-        self.memory.run_pending_tasks();
-        self.memory.weighted_size()
+        self.memory.used()
     }
 }
 

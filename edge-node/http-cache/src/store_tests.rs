@@ -85,13 +85,44 @@ fn a_key_whose_answer_could_not_be_stored_is_remembered_for_a_while() {
     assert!(!store.is_uncacheable(&key, 1000));
 }
 
+/// A key of an app.
+fn key_of(app: &[u8], url: &str) -> Key {
+    key(Namespace::of(&[app]), &KeySettings::default(), url, &HeaderMap::new()).unwrap()
+}
+
 #[test]
-fn a_sweep_frees_what_is_of_no_use() {
-    let store = Store::new(StoreOptions::default());
-    for url in ["http://a/1", "http://a/2"] {
-        store.insert(&a_key(url), entry(vec![0; 10], "max-age=60"));
+fn an_app_that_stores_without_end_pushes_out_only_its_own() {
+    let store = Store::new(StoreOptions { memory: 1 << 20, ..StoreOptions::default() });
+    let neighbours: Vec<Key> = (0..10).map(|number| key_of(b"quiet", &format!("http://a/{number}"))).collect();
+    for key in &neighbours {
+        store.insert(key, entry(vec![0; 20 << 10], "max-age=60"));
     }
-    let kept = a_key("http://a/2");
-    store.sweep(|key, _| *key != kept);
-    assert!(store.lookup(&a_key("http://a/1")).is_none() && store.lookup(&kept).is_some());
+    for number in 0..1000 {
+        // What it stores it also asks for, all of it, while nobody asks for the neighbour's.
+        let key = key_of(if number % 3 == 0 { b"hog 1" } else { b"hog 2" }, &format!("http://a/{number}"));
+        store.insert(&key, entry(vec![0; 20 << 10], "max-age=60"));
+        assert!(store.lookup(&key).is_some(), "what was stored is there");
+        assert!(store.memory_used() <= 1 << 20);
+    }
+    assert!(neighbours.iter().all(|key| store.lookup(key).is_some()));
+}
+
+#[test]
+fn variants_of_one_key_stay_within_the_budget_too() {
+    let store = Store::new(StoreOptions { memory: 1 << 20, ..StoreOptions::default() });
+    let key = a_key("http://a/");
+    for number in 0..20 {
+        let request = HeaderMap::from_iter([(http::header::ACCEPT, HeaderValue::from(number))]);
+        let response = HeaderMap::from_iter([
+            (http::header::CACHE_CONTROL, HeaderValue::from_static("max-age=60")),
+            (http::header::VARY, HeaderValue::from_static("accept")),
+        ]);
+        let storable = judge(&Method::GET, &request, StatusCode::OK, &response, 0, 0).unwrap();
+        let head = Arc::new(Head::new(StatusCode::OK, &response, storable, &request, "http://a/", 0));
+        store.insert(&key, Entry { head, content: Content::in_memory(vec![0; 100 << 10].into()) });
+        assert!(store.memory_used() <= 1 << 20);
+        let found = store.lookup(&key).unwrap();
+        assert!(found.select(&request, &Purges::default()).is_some(), "the newest is there");
+    }
+    assert_eq!(store.lookup(&key).unwrap().entries().len(), 10);
 }

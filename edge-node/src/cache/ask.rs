@@ -295,7 +295,7 @@ impl Asking {
     pub fn headers(&self) -> HeaderMap {
         let mut headers = self.asked.headers.clone();
         if let Some(stale) = self.validated() {
-            conditional::make_validation(&mut headers, &stale.head.headers);
+            conditional::make_validation(&mut headers, &stale.head.headers.to_map(0));
         }
         headers
     }
@@ -378,10 +378,11 @@ impl Asking {
 
     /// A 304 came: what is stored is good still, with the fields of the 304 (RFC 9111 §4.3.4).
     async fn confirmed(mut self, stale: &Entry, response: &HeaderMap) -> Concluded {
-        let headers = conditional::refreshed(&stale.head.headers, response);
+        let stored = stale.head.headers.to_map(0);
+        let headers = conditional::refreshed(&stored, response);
         let asked = &self.asked;
         let judged = judge(&Method::GET, &asked.headers, stale.head.status, &headers, self.sent, now());
-        let (Ok(storable), true) = (judged, conditional::confirms(response, &stale.head.headers)) else {
+        let (Ok(storable), true) = (judged, conditional::confirms(response, &stored)) else {
             asked.forget().await;
             self.stale = None;
             return Concluded::Again(Box::new(self));

@@ -298,18 +298,21 @@ impl FrontCache {
         let bytes = entry.content.memory.as_ref()?;
         let around = self.around(outcome, now, Some(bytes.len() as u64));
         let mut ready = answer::answer(method, headers, &entry.head, &around);
-        let may_vary = coded.accepts.any() || ready.status == StatusCode::NOT_MODIFIED;
-        if may_vary && eligible(&coded.settings, entry.head.status, &entry.head.headers, around.length) {
-            if ready.status == StatusCode::NOT_MODIFIED {
+        let eligible = |headers| eligible(&coded.settings, entry.head.status, headers, around.length);
+        if ready.status == StatusCode::NOT_MODIFIED {
+            // Its own fields do not describe the content.
+            if eligible(&entry.head.headers.to_map(0)) {
                 add_vary(&mut ready.headers);
-            } else if ready.bytes == answer::Bytes::Whole
-                && let Some(coding) = coded.accepts.best(Coding::SMALLEST)
-                && let Some(smaller) = self.variant(entry, bytes, coding)
-            {
-                mark(&mut ready.headers, coding);
-                add_vary(&mut ready.headers);
-                return Some(content::response(ready.status, ready.headers, Body::Full(smaller)));
             }
+        } else if ready.bytes == answer::Bytes::Whole
+            && coded.accepts.any()
+            && eligible(&ready.headers)
+            && let Some(coding) = coded.accepts.best(Coding::SMALLEST)
+            && let Some(smaller) = self.variant(entry, bytes, coding)
+        {
+            mark(&mut ready.headers, coding);
+            add_vary(&mut ready.headers);
+            return Some(content::response(ready.status, ready.headers, Body::Full(smaller)));
         }
         Some(content::response(ready.status, ready.headers, content::from_memory(bytes, ready.bytes)))
     }

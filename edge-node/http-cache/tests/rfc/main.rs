@@ -1,7 +1,7 @@
 //! The decisions of the cache against the RFCs, through the crate's public interface alone.
 //!
 //! [`model`] is a second, naive cache, written from the text of RFC 9111, RFC 5861 and RFC 9213; [`properties`] compares the
-//! two on random histories. [`musts`] has what the RFC says with MUST that no test of a single module shows. Where each
+//! two on random histories. [`accounting`] has how memory is counted. [`musts`] has what the RFC says with MUST that no test of a single module shows. Where each
 //! requirement on caches is shown:
 //!
 //! | RFC 9111 | Requirement | Shown by |
@@ -29,6 +29,11 @@
 //! | 5.4 | `Pragma` | `src/cache_control.rs` |
 //! | RFC 9110, 14.2 | Ranges | `src/range.rs`, `properties::ranges_are_the_bytes_they_name` |
 
+mod accounting;
 mod model;
 mod musts;
 mod properties;
+
+/// Says how much is allocated, for [`accounting`].
+#[global_allocator]
+static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);

@@ -56,10 +56,11 @@ fn all_fields_are_stored_but_those_of_the_connection() {
         ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
     ]);
     let head = stored(&HeaderMap::new(), &response);
-    let mut names: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
+    let mut names: Vec<&str> = head.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
+    names.dedup();
     assert_eq!(names, ["cache-control", "date", "x-unknown"]);
-    assert_eq!(head.headers.get_all("x-unknown").iter().count(), 2);
+    assert_eq!(head.headers.to_map(0).get_all("x-unknown").iter().count(), 2);
 }
 
 /// §4.1: "If a header field is absent from a request, it can only match another request if it is also absent there."
