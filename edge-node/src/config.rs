@@ -120,13 +120,27 @@ pub struct IsolateConfig {
     pub idle_seconds: u64,
     /// Memory of all isolates together, MiB; idle ones end above it. Default 2,048.
     pub memory_mb: u64,
+    /// Memory of all isolates together above which the largest are stopped, busy or not, MiB: their heaps share a range of
+    /// 4 GiB of addresses, and V8 ends the process when it is full. Default and maximum 3,072.
+    pub ceiling_mb: u64,
     /// Resident memory of the whole process, MiB; idle isolates end above it. Default none.
     pub rss_mb: Option<u64>,
 }
 
+/// The highest `isolates.ceiling_mb`.
+const HIGHEST_CEILING: u64 = 3072;
+
 impl Default for IsolateConfig {
     fn default() -> Self {
-        Self { warm: 8, max_live: 1024, max_per_version: 4, idle_seconds: 60, memory_mb: 2048, rss_mb: None }
+        Self {
+            warm: 8,
+            max_live: 1024,
+            max_per_version: 4,
+            idle_seconds: 60,
+            memory_mb: 2048,
+            ceiling_mb: HIGHEST_CEILING,
+            rss_mb: None,
+        }
     }
 }
 
@@ -185,6 +199,8 @@ pub struct WebSocketConfig {
     pub max_per_app: u32,
     /// Memory that messages over 16 KiB may hold before the apps take them, MiB. Default 256.
     pub memory_mb: u64,
+    /// What of it the messages of one app may hold, MiB. Default 64.
+    pub app_memory_mb: u64,
     /// Milliseconds of silence after which the other side gets a ping; after twice as long it counts as gone.
     /// Default 30,000.
     pub ping_ms: u64,
@@ -201,6 +217,7 @@ impl Default for WebSocketConfig {
             message_bytes: 1 << 20,
             max_per_app: 4096,
             memory_mb: 256,
+            app_memory_mb: 64,
             ping_ms: 30_000,
             idle_ms: 3_600_000,
             grace_ms: 5_000,
@@ -397,6 +414,10 @@ impl Config {
         if self.isolates.max_live == 0 || self.isolates.max_per_version == 0 {
             return wrong("isolates", "0", "max_live and max_per_version must be at least 1");
         }
+        if !(1..=HIGHEST_CEILING).contains(&self.isolates.ceiling_mb) {
+            let value = self.isolates.ceiling_mb.to_string();
+            return wrong("isolates.ceiling_mb", &value, "it can be 1 to 3072: the heaps of all isolates share 4 GiB");
+        }
         if self.egress.origin_connections == 0 || self.egress.origin_connections > 65_536 {
             let value = self.egress.origin_connections.to_string();
             return wrong("egress.origin_connections", &value, "it can be 1 to 65536");
@@ -475,6 +496,7 @@ mod tests {
             ("default_domain = 'A..b'", "default_domain"),
             ("edge_url = 'ftp://x'", "edge_url"),
             ("isolates = { max_live = 0 }", "isolates"),
+            ("isolates = { ceiling_mb = 3073 }", "isolates.ceiling_mb"),
             ("websocket = { message_bytes = 33554433 }", "websocket.message_bytes"),
             ("websocket = { ping_ms = 0 }", "websocket"),
             (&format!("[control_plane]\nurl = 'http://x'\nkey = '{KEY}'\ntoken = 't'"), "data_dir"),

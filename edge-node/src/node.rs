@@ -152,7 +152,7 @@ impl EdgeNode {
                     .map_err(|source| StartError::Listen { address: ListenAddress::Tcp(address), source })?,
             ),
         };
-        let websocket = websocket::settings(&config.websocket);
+        let websocket = websocket::Terms::new(&config.websocket);
         let egress = Egress::new(&config.egress, websocket.clone()).map_err(|source| StartError::File {
             key: "egress.ca_file",
             path: config.egress.ca_file.clone().unwrap_or_default(),

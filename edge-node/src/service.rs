@@ -378,7 +378,8 @@ impl Service {
         let result = match (result, handshake, upgrade) {
             (Ok(FetchResponse { mut headers, body: Body::Socket(socket), .. }), Some(handshake), Some(upgrade)) => {
                 remove_hop_by_hop(&mut headers);
-                trace.granted = Some(Granted { upgrade, socket, retired: version.retired.token() });
+                trace.granted =
+                    Some(Granted { app: version.app.clone(), upgrade, socket, retired: version.retired.token() });
                 let mut response = Response::new(Outgoing::new(Body::Empty));
                 *response.status_mut() = handshake.grant(&mut headers);
                 *response.headers_mut() = headers;

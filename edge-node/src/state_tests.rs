@@ -8,7 +8,7 @@ fn serving() -> Serving {
     let config = Config::default();
     let (logs, _) = Logs::new("n");
     let cache = FrontCache::new(&config.front_cache, 0, None).unwrap();
-    let egress = Egress::new(&config.egress, crate::websocket::settings(&config.websocket)).unwrap();
+    let egress = Egress::new(&config.egress, crate::websocket::Terms::new(&config.websocket)).unwrap();
     let assets = AssetStore::new(None, None, 0);
     Serving::new(&config, Arc::new(egress), logs.clone(), Services::new(logs), cache, assets)
 }

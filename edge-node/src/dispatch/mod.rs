@@ -29,10 +29,6 @@ use crate::state::VersionEntry;
 /// How long the next compilation waits for one.
 const COMPILATION: Duration = Duration::from_secs(10);
 
-/// What all isolates may use together whether they are idle or not, bytes. Their heaps share V8's pointer-compression cage of 4
-/// GiB, and when that is full the engine ends the process.
-const CEILING: u64 = 3 << 30;
-
 /// How an isolate came to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -79,6 +75,7 @@ pub struct Dispatcher {
     max_per_version: usize,
     max_live: usize,
     room: Room,
+    ceiling: u64,
     rss: Option<u64>,
 }
 
@@ -98,9 +95,10 @@ impl Dispatcher {
             isolates: max_live,
             memory: config.memory_mb.saturating_mul(1 << 20),
         };
+        let ceiling = config.ceiling_mb.saturating_mul(1 << 20);
         let rss = config.rss_mb.map(|mb| mb.saturating_mul(1 << 20));
         let max_per_version = config.max_per_version;
-        Self { pool, bundles, register: Arc::default(), max_per_version, max_live, room, rss }
+        Self { pool, bundles, register: Arc::default(), max_per_version, max_live, room, ceiling, rss }
     }
 
     /// Live isolates.
@@ -267,7 +265,7 @@ impl Dispatcher {
     /// Ends what is idle too long or too large. To be called about once a second.
     pub fn tidy(&self) {
         self.evict(&self.room);
-        for id in evict::excess(&self.register.views(), CEILING) {
+        for id in evict::excess(&self.register.views(), self.ceiling) {
             tracing::warn!(id, "an isolate is stopped: all isolates together use too much memory");
             self.register.stop(id, "the node's isolates use too much memory together");
         }

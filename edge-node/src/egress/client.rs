@@ -21,7 +21,7 @@ use super::{roots, websocket};
 use crate::body::{Outgoing, incoming};
 use crate::config::EgressConfig;
 use crate::headers::{add_loop_mark, loop_depth, remove_hop_by_hop};
-use crate::websocket::connection::Settings;
+use crate::websocket::Terms;
 
 /// How long an origin may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Outbound {
 /// Outbound requests under the operator's policy.
 pub struct Egress {
     pool: Arc<Pool>,
-    websocket: Settings,
+    websocket: Terms,
     runtime: Handle,
     loop_limit: usize,
     patience: Patience,
@@ -58,7 +58,7 @@ pub struct Egress {
 impl Egress {
     /// A client whose connections and tasks live on the current tokio runtime. Fails when the file with certificates to
     /// trust cannot be used.
-    pub fn new(config: &EgressConfig, websocket: Settings) -> io::Result<Self> {
+    pub fn new(config: &EgressConfig, websocket: Terms) -> io::Result<Self> {
         let millis = Duration::from_millis;
         let policy = AddressPolicy::new(config.allow.clone());
         let roots = roots::with_file(config.ca_file.as_deref())?;
@@ -131,7 +131,7 @@ fn without_user(authority: Authority) -> Option<Authority> {
 
 async fn exchange(
     pool: Arc<Pool>,
-    websocket: Settings,
+    websocket: Terms,
     outbound: Outbound,
     loop_limit: usize,
 ) -> Result<OutboundResponse, FetchFailure> {
@@ -147,10 +147,10 @@ async fn exchange(
     let asks = websocket::asks(&head.headers);
     let says_empty = matches!(body, Body::Empty);
     prepare(&head.method, &mut head.headers, says_empty);
-    if asks {
-        return websocket::connect(pool.for_upgrades(), place, head, websocket).await;
-    }
     let origin = pool.origin(&app, place);
+    if asks {
+        return websocket::connect(&origin, pool.for_upgrades(), head, patience.answer, websocket.of(&app)).await;
+    }
     let answered = origin.send(head, Outgoing::new(body), patience.answer).await;
     let (mut parts, body) = answered.map_err(|failure| failure.told(&host))?.into_parts();
     remove_hop_by_hop(&mut parts.headers);

@@ -181,6 +181,46 @@ impl Origin {
         result
     }
 
+    /// Sends one request that asks for another protocol, on a connection of its own that `connector` opens, and waits for
+    /// the head of the answer: `patience` at most. The connection counts as one of the origin's until it has ended and
+    /// what is given beside the answer is dropped.
+    pub async fn upgrade(
+        &self,
+        connector: Connector,
+        request: Request<Outgoing>,
+        patience: Duration,
+    ) -> Result<(Response<Incoming>, Arc<OwnedSemaphorePermit>), Failure> {
+        if !self.state().breaker.admit(Instant::now()) {
+            return Err(Failure::Open);
+        }
+        let attempt = Attempt(Some(self));
+        let result = self.ask_upgrade(connector, request, patience).await;
+        attempt.ended(result.as_ref().map(|_| ()));
+        result
+    }
+
+    async fn ask_upgrade(
+        &self,
+        mut connector: Connector,
+        request: Request<Outgoing>,
+        patience: Duration,
+    ) -> Result<(Response<Incoming>, Arc<OwnedSemaphorePermit>), Failure> {
+        self.state().used = Instant::now();
+        let permit = Arc::new(self.permit().await?);
+        let stream = connector.call(self.place.uri()?).await?;
+        let mut builder = http1::Builder::new();
+        builder.max_headers(MOST_HEADERS);
+        let (mut sender, connection) = builder.handshake(stream).await.map_err(Failure::Http)?;
+        let held = permit.clone();
+        tokio::spawn(async move {
+            // It ends when it becomes something else, or the answer was read or dropped.
+            let _ = connection.with_upgrades().await;
+            drop(held);
+        });
+        let answered = timeout(patience, sender.send_request(request)).await;
+        Ok((answered.map_err(|_| Failure::Late)?.map_err(Failure::Http)?, permit))
+    }
+
     async fn exchange(
         self: &Arc<Self>,
         mut head: Head,
@@ -365,6 +405,11 @@ impl Origin {
             || has_failed
             || !state.idle.is_empty()
             || self.permits.available_permits() < self.settings.connections
+    }
+
+    /// The name or address of its host.
+    pub fn host(&self) -> &str {
+        self.place.authority.host()
     }
 
     /// When a connection was last asked for.

@@ -1,5 +1,5 @@
 //! WebSockets to other hosts: the client's handshake (RFC 6455 §4.1) over a connection of its own, under the same policy
-//! as every outbound request.
+//! as every outbound request: it counts among the app's connections to the origin, and for its circuit breaker.
 
 use std::time::Duration;
 
@@ -11,46 +11,33 @@ use http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
-use tower::Service;
 
 use super::connector::Connector;
 use super::failure::failure;
-use super::origin::{Head, Place};
+use super::origin::{Head, Origin};
 use crate::body::{Outgoing, incoming};
 use crate::headers::remove_hop_by_hop;
 use crate::websocket::connection::{self, Settings};
 use crate::websocket::frame::Role;
 use crate::websocket::handshake::{accept, has_token};
 
-/// For the host to answer the handshake.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
-
 /// Whether an outbound request asks for a WebSocket.
 pub fn asks(headers: &HeaderMap) -> bool {
     has_token(headers, &UPGRADE, "websocket")
 }
 
-/// Sends a handshake with the app's `headers`. An answer other than 101 is an answer like any other.
+/// Sends a handshake with the app's `headers`, over a connection that `connector` opens, and waits for the answer:
+/// `patience` at most. An answer other than 101 is an answer like any other.
 pub async fn connect(
-    mut connector: Connector,
-    place: Place,
+    origin: &Origin,
+    connector: Connector,
     head: Head,
+    patience: Duration,
     settings: Settings,
 ) -> Result<OutboundResponse, FetchFailure> {
-    let host = place.authority.host().to_owned();
+    let host = origin.host().to_owned();
     let Head { target, host: authority, mut headers, .. } = head;
-    let uri = place.uri().map_err(|error| failure(&host, &error))?;
-    let stream = connector.call(uri).await.map_err(|error| failure(&host, &error))?;
-    let (mut sender, connection) = http1::Builder::new()
-        .max_headers(200)
-        .handshake::<_, Outgoing>(stream)
-        .await
-        .map_err(|error| failure(&host, &error))?;
-    let connection = tokio::spawn(connection.with_upgrades());
-
     let mut random = [0; 16];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| broken(&host, "could not be greeted: no randomness"))?;
     let key = HeaderValue::from_str(&STANDARD.encode(random)).map_err(|_| broken(&host, "could not be greeted"))?;
@@ -65,12 +52,9 @@ pub async fn connect(
     *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = headers;
 
-    let answered = timeout(ANSWER_TIME, sender.send_request(request)).await;
-    let answered = answered.map_err(|_| broken(&host, "did not answer in time"))?;
-    let mut response = answered.map_err(|error| failure(&host, &error))?;
+    let answered = origin.upgrade(connector, request, patience).await;
+    let (mut response, place) = answered.map_err(|failure| failure.told(&host))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        // The connection's task goes on until the body is read or dropped.
-        drop(connection);
         let (mut parts, body) = response.into_parts();
         remove_hop_by_hop(&mut parts.headers);
         return Ok(OutboundResponse { status: parts.status, headers: parts.headers, body: incoming(body) });
@@ -82,6 +66,7 @@ pub async fn connect(
         // It ends with the isolate's end of it.
         let stop = std::future::pending();
         connection::run(TokioIo::new(io), Role::Client, &far, &settings, stop).await;
+        drop(place);
     });
     let (mut parts, _) = response.into_parts();
     remove_hop_by_hop(&mut parts.headers);

@@ -5,19 +5,18 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use atoll_runtime::{Close, Hold, Message, Received, Socket};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::frame::{Decoder, Encoder, Event, Role};
+use super::memory::{AppMemory, Taken};
 
-/// Messages up to this length count as nothing of the node's memory for messages.
-const SMALL: usize = 16 << 10;
 /// What is read at once while little comes, and while much does; bytes.
 const READ: (usize, usize) = (4 << 10, 64 << 10);
 /// Frames are gathered up to this before they are written, bytes.
@@ -34,8 +33,8 @@ pub struct Settings {
     pub idle: Duration,
     /// For the other side to answer a close, and to take the last bytes.
     pub close: Duration,
-    /// Bytes that messages of all connections may hold before isolates take them.
-    pub memory: Arc<Semaphore>,
+    /// What messages may hold before isolates take them.
+    pub memory: AppMemory,
 }
 
 /// How a connection ended.
@@ -197,17 +196,17 @@ async fn read(
     let mut decoder = Decoder::new(role, settings.message_bytes);
     let mut input = BytesMut::new();
     let mut size = READ.0;
-    let mut permit = None;
+    let mut taken = None;
     loop {
         loop {
             match decoder.next(&mut input) {
                 Ok(None) => break,
                 Ok(Some(Event::Message(message))) => {
-                    if !reserve(settings, &mut permit, message.len()) {
+                    if !settings.memory.take(&mut taken, message.len()) {
                         return busy();
                     }
                     shared.mark(&shared.active);
-                    deliver(socket, message, permit.take(), shared).await;
+                    deliver(socket, message, taken.take(), shared).await;
                 }
                 // Of several pings only the latest need be answered (RFC 6455 §5.5.3).
                 Ok(Some(Event::Ping(payload))) => {
@@ -219,7 +218,7 @@ async fn read(
                 Err(violation) => return ReadEnd::Refused(Close::new(violation.code(), &violation.to_string())),
             }
         }
-        if !reserve(settings, &mut permit, decoder.held()) {
+        if !settings.memory.take(&mut taken, decoder.held()) {
             return busy();
         }
         if input.is_empty() && input.capacity() > size {
@@ -235,26 +234,11 @@ async fn read(
 }
 
 /// Gives a message to the isolate, when it has room. One that is gone reads nothing; the writer sees that.
-async fn deliver(socket: &Socket, message: Message, permit: Option<OwnedSemaphorePermit>, shared: &Shared) {
+async fn deliver(socket: &Socket, message: Message, taken: Option<Taken>, shared: &Shared) {
     shared.blocked.store(true, Ordering::Relaxed);
-    socket.send(message, permit.map(|permit| Box::new(permit) as Hold)).await;
+    socket.send(message, taken.map(|taken| Box::new(taken) as Hold)).await;
     shared.mark(&shared.heard);
     shared.blocked.store(false, Ordering::Relaxed);
-}
-
-/// Takes of the node's memory what a message of `bytes` needs; false when there is none left.
-fn reserve(settings: &Settings, permit: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> bool {
-    let have = permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    if bytes <= SMALL.max(have) {
-        return true;
-    }
-    let missing = u32::try_from(bytes - have).unwrap_or(u32::MAX);
-    match (settings.memory.clone().try_acquire_many_owned(missing), permit) {
-        (Ok(more), Some(permit)) => permit.merge(more),
-        (Ok(more), none) => *none = Some(more),
-        (Err(_), _) => return false,
-    }
-    true
 }
 
 fn busy() -> ReadEnd {

@@ -4,6 +4,7 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::websocket::memory::MessageMemory;
 
 fn settings() -> Settings {
     Settings {
@@ -11,7 +12,7 @@ fn settings() -> Settings {
         ping: Duration::from_secs(60),
         idle: Duration::from_secs(600),
         close: Duration::from_millis(200),
-        memory: Arc::new(Semaphore::new(150_000)),
+        memory: MessageMemory::new(150_000, 150_000).of(&"app".into()),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod frame;
 pub mod handshake;
+mod memory;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,13 +12,13 @@ use std::time::Duration;
 use atoll_runtime::{Close, Socket};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::{Ended, Settings};
 use self::frame::Role;
+use self::memory::MessageMemory;
 use crate::answer::Ticket;
 use crate::config::WebSocketConfig;
 
@@ -27,9 +28,18 @@ const UPGRADE_TIME: Duration = Duration::from_secs(30);
 /// For the other side to answer a close.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
 
+/// What holds for all WebSockets of a node, those to other hosts too.
+#[derive(Clone)]
+pub struct Terms {
+    message_bytes: usize,
+    ping: Duration,
+    idle: Duration,
+    memory: MessageMemory,
+}
+
 /// The WebSockets of a node.
 pub struct WebSockets {
-    settings: Settings,
+    terms: Terms,
     max_per_app: u32,
     grace: Duration,
     drain: CancellationToken,
@@ -40,6 +50,8 @@ pub struct WebSockets {
 
 /// A handshake that was granted: its connection, once it is free, and the end that the app gave out.
 pub struct Granted {
+    /// The app.
+    pub app: Arc<str>,
     /// Resolves when the answer was sent.
     pub upgrade: OnUpgrade,
     /// What the connection is joined to.
@@ -48,15 +60,22 @@ pub struct Granted {
     pub retired: CancellationToken,
 }
 
-/// What holds for all WebSockets of a node, those to other hosts too.
-pub fn settings(config: &WebSocketConfig) -> Settings {
-    let memory = usize::try_from(config.memory_mb.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
-    Settings {
-        message_bytes: usize::try_from(config.message_bytes).unwrap_or(usize::MAX),
-        ping: Duration::from_millis(config.ping_ms),
-        idle: Duration::from_millis(config.idle_ms),
-        close: CLOSE_TIME,
-        memory: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
+impl Terms {
+    /// What the operator says.
+    pub fn new(config: &WebSocketConfig) -> Self {
+        let bytes = |mb: u64| mb.saturating_mul(1 << 20);
+        Self {
+            message_bytes: usize::try_from(config.message_bytes).unwrap_or(usize::MAX),
+            ping: Duration::from_millis(config.ping_ms),
+            idle: Duration::from_millis(config.idle_ms),
+            memory: MessageMemory::new(bytes(config.memory_mb), bytes(config.app_memory_mb)),
+        }
+    }
+
+    /// What holds for a connection of an app.
+    pub fn of(&self, app: &Arc<str>) -> Settings {
+        let Self { message_bytes, ping, idle, ref memory } = *self;
+        Settings { message_bytes, ping, idle, close: CLOSE_TIME, memory: memory.of(app) }
     }
 }
 
@@ -65,14 +84,14 @@ impl WebSockets {
     /// tasks are counted by `tasks`.
     pub fn new(
         config: &WebSocketConfig,
-        settings: Settings,
+        terms: Terms,
         drain: CancellationToken,
         kill: CancellationToken,
         tasks: TaskTracker,
     ) -> Arc<Self> {
         let grace = Duration::from_millis(config.grace_ms);
         let max_per_app = config.max_per_app;
-        Arc::new(Self { settings, max_per_app, grace, drain, kill, tasks, count: AtomicU32::new(0) })
+        Arc::new(Self { terms, max_per_app, grace, drain, kill, tasks, count: AtomicU32::new(0) })
     }
 
     /// WebSockets that one app may have open.
@@ -86,7 +105,8 @@ impl WebSockets {
     }
 
     async fn run(self: Arc<Self>, granted: Granted, mut ticket: Ticket) {
-        let Granted { upgrade, socket, retired } = granted;
+        let Granted { app, upgrade, socket, retired } = granted;
+        let settings = self.terms.of(&app);
         let upgraded = tokio::select! {
             upgraded = timeout(UPGRADE_TIME, upgrade) => upgraded,
             () = self.kill.cancelled() => return,
@@ -116,7 +136,7 @@ impl WebSockets {
                 }
             }
         };
-        let run = connection::run(TokioIo::new(io), Role::Server, &socket, &self.settings, stop);
+        let run = connection::run(TokioIo::new(io), Role::Server, &socket, &settings, stop);
         let (ended, bytes) = tokio::select! {
             ended = run => ended,
             () = self.kill.cancelled() => (Ended::Lost, 0),

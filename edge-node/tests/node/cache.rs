@@ -424,3 +424,38 @@ pub async fn finds_on_disk_what_a_killed_node_stored(engine: Engine) {
     assert!(ask(&second, tagged).await.header("cache-status").contains("uri-miss"));
     assert_eq!(calls(&second, "/l").await, "0");
 }
+
+/// An app that stores without end pushes its own objects out of memory and off the disk, and nobody else's.
+pub async fn keeps_what_neighbours_of_a_hog_stored(engine: Engine) {
+    let plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    plane.upload(CODE);
+    plane.opens_with(1, vec![caching("c", 1, CODE), caching("hog", 1, CODE)]);
+    let mut config = one_isolate(plane.config(dir.path()));
+    (config.front_cache.memory_mb, config.front_cache.disk_mb) = (2, 4);
+    let node = EdgeNode::start(config, engine).await.unwrap();
+    node.applied(1).await;
+    let (small, large) = ("/s?cache-control=max-age=600&x_size=20000", "/l?cache-control=max-age=600&x_size=100000");
+    for path in [small, large] {
+        assert!(ask(&node, path).await.header("cache-status").ends_with("stored"));
+    }
+    let files = |folder: &str| {
+        let below = std::fs::read_dir(dir.path().join("cache").join(folder)).into_iter().flatten().flatten();
+        below.flat_map(|below| std::fs::read_dir(below.path()).into_iter().flatten().flatten()).count()
+    };
+    eventually("it is on disk", async || files("entries") == 1).await;
+    // Many times the memory, and twice the disk. Equal contents would be kept once.
+    let path = |number| format!("/{number}?cache-control=max-age=600&x_size={}", 100_001 + number);
+    for number in 0..80 {
+        let path = path(number);
+        let answer = get(&node, "hog", &path).await;
+        assert!(answer.header("cache-status").ends_with("stored"), "{answer:?}");
+        // The disk is written beside the requests; a disk that does not keep up gets nothing more.
+        eventually("it is on disk, or made room", async || files("entries") > 30 || files("entries") > number).await;
+    }
+    for path in [small, large] {
+        let answer = ask(&node, path).await;
+        assert!(answer.header("cache-status").contains("; hit"), "{answer:?}");
+    }
+    assert!(get(&node, "hog", &path(0)).await.header("cache-status").contains("miss"));
+}

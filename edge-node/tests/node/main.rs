@@ -49,17 +49,17 @@ const TESTS: &[Test] = tests! {
         names_a_port_in_use, says_how_an_answer_was_made, replaces_an_installed_app,
         tells_the_app_that_its_client_has_gone, keeps_the_lengths_of_bodies, splits_clients_by_weight;
     scaling: starts_more_isolates_when_one_is_busy, ends_idle_isolates, keeps_to_the_number_of_isolates,
-        caps_the_requests_of_an_app, replaces_an_isolate_that_broke_a_limit, remembers_that_code_does_not_start;
+        caps_the_requests_of_an_app, replaces_an_isolate_that_broke_a_limit, stops_the_largest_when_all_are_too_large, remembers_that_code_does_not_start;
     egress: reaches_only_what_is_allowed, streams_both_ways, passes_through_to_the_origin, cuts_loops;
     conformance: refuses_what_the_rfc_forbids, takes_what_the_rfc_allows;
     origins: forwards_to_the_origin, obeys_the_address_policy, caches_what_the_origin_allows, carries_websockets,
-        passes_trailers_on, goes_on_and_waits_for_the_answer, says_what_is_wrong_with_an_origin, breaks_the_circuit,
+        passes_trailers_on, goes_on_and_waits_for_the_answer, says_what_is_wrong_with_an_origin, breaks_the_circuit, counts_websockets,
         sends_again_where_that_is_safe, caps_connections, streams_and_cancels, is_replaced_like_any_app;
     cache: answers_from_what_is_stored, says_why_it_does_not_store, keeps_apart_what_differs, is_not_poisoned,
         validates_what_is_stale, serves_stale_as_the_app_allows, forgets_what_a_change_makes_old,
         streams_to_all_who_ask_and_asks_once, stores_nothing_that_breaks_off, obeys_the_app_and_the_operator,
         stores_by_default_what_is_for_shared_caches,
-        is_purged_by_the_control_plane, finds_on_disk_what_a_killed_node_stored;
+        is_purged_by_the_control_plane, finds_on_disk_what_a_killed_node_stored, keeps_what_neighbours_of_a_hog_stored;
     assets: come_before_the_code, leave_to_the_code_what_is_its, answer_conditions_and_ranges,
         have_a_variant_for_every_coding, outlive_the_control_plane;
     compression: is_as_the_client_takes_it, leaves_alone_what_it_should, does_not_delay_streams,
@@ -68,7 +68,7 @@ const TESTS: &[Test] = tests! {
         stands_in_for_a_dead_origin, goes_on_when_the_disk_is_full;
     websocket: carries_messages, refuses_wrong_handshakes, refuses_hostile_frames, outlives_the_limits_of_requests,
         closes_when_the_isolate_dies, gives_up_a_client_that_does_not_read, says_that_it_goes, reaches_other_hosts,
-        speaks_over_http2;
+        keeps_memory_for_other_apps, speaks_over_http2;
     platform: keeps_what_apps_cache, sets_off_scheduled_handlers, keeps_scheduled_handlers_to_itself;
     listeners: serves_tls, chooses_certificates_by_name, reloads_certificates, watches_certificates,
         tells_of_client_certificates, refuses_misdirected_requests, redirects_to_https, believes_trusted_proxies_only,

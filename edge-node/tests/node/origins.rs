@@ -387,6 +387,75 @@ pub async fn breaks_the_circuit(engine: Engine) {
     eventually("the origin is tried again", async || get(&node, "p", "/").await.body == "back").await;
 }
 
+/// Opens a WebSocket to another host, or fetches it, and says what went wrong.
+const GATEWAY: &str = r#"
+const kept = [];
+export default { async fetch(request) {
+    const url = new URL(request.url);
+    const to = url.searchParams.get('to');
+    try {
+        if (url.pathname !== '/open') return new Response(await (await fetch(to)).text());
+        const { webSocket } = await fetch(to, { headers: { Upgrade: 'websocket' } });
+        webSocket.accept();
+        kept.push(webSocket);
+        return new Response('open');
+    } catch ({ message }) {
+        return new Response(message);
+    }
+} };"#;
+
+/// WebSockets to an origin count among the connections to it, and for its circuit breaker.
+pub async fn counts_websockets(engine: Engine) {
+    let over = Arc::new(Notify::new());
+    let ends = over.clone();
+    let address = raw_origin(move |mut stream, number| {
+        let ends = ends.clone();
+        async move {
+            if number == 0 {
+                let socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                ends.notified().await;
+                drop(socket);
+            } else {
+                read_head(&mut stream).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nthis").await;
+            }
+        }
+    })
+    .await;
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = attempts.clone();
+    let failing = raw_origin(move |mut stream, _| {
+        let counted = counted.clone();
+        async move {
+            read_head(&mut stream).await;
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    })
+    .await;
+    let mut config = open();
+    config.isolates.max_per_version = 1;
+    (config.egress.origin_connections, config.egress.origin_queue) = (1, 0);
+    (config.egress.breaker_failures, config.egress.breaker_pause_ms) = (3, 600_000);
+    let node = node(config, &engine, &[("gateway", GATEWAY)]).await;
+    let ask = async |path: &str, to: SocketAddr| get(&node, "gateway", &format!("{path}?to=http://{to}/")).await.body;
+    assert_eq!(ask("/open", address).await, "open");
+    for path in ["/", "/open"] {
+        let busy = ask(path, address).await;
+        assert!(busy.contains("has as many requests of this app under way"), "{busy}");
+    }
+    over.notify_one();
+    eventually("its place is free again", async || ask("/", address).await == "this").await;
+    for _ in 0..3 {
+        let lost = ask("/open", failing).await;
+        assert!(lost.contains("closed the connection before it answered"), "{lost}");
+    }
+    for path in ["/open", "/"] {
+        let left = ask(path, failing).await;
+        assert!(left.contains("has failed several times in a row"), "{left}");
+    }
+    assert_eq!(attempts.load(Ordering::Relaxed), 3, "the origin was left alone");
+}
+
 /// A connection that ends just as a request comes costs nobody an answer, where that is safe.
 pub async fn sends_again_where_that_is_safe(engine: Engine) {
     let posts = Arc::new(AtomicUsize::new(0));

@@ -115,3 +115,33 @@ pub async fn remembers_that_code_does_not_start(engine: Engine) {
     eventually("the failed isolate is gone", async || node.live_isolates() == 0).await;
     assert_eq!(get(&node, "bad", "/").await.error(), "startup-failed");
 }
+
+/// When all isolates together hold too much, the largest is stopped although it is busy, and the others go on.
+pub async fn stops_the_largest_when_all_are_too_large(engine: Engine) {
+    let code = "let held, go = false;
+    export default { async fetch(request) {
+        const url = new URL(request.url);
+        if (url.pathname === '/go') { go = true; return new Response('gone'); }
+        held = new Uint8Array(Number(url.searchParams.get('mb')) * 1024 * 1024).fill(7);
+        while (!go) await new Promise((resolve) => setTimeout(resolve, 5));
+        return new Response(`held ${held.length >> 20}`);
+    } };";
+    let mut config = config();
+    config.isolates.ceiling_mb = 150;
+    config.limits.cpu_ms = 10_000;
+    config.isolates.max_per_version = 1;
+    let node = node(config, &engine, &[("large", code), ("middle", code), ("small", code)]).await;
+    let (small, middle) = (get(&node, "small", "/?mb=1"), get(&node, "middle", "/?mb=50"));
+    let stopped = async {
+        eventually("both are busy", async || node.live_isolates() == 2).await;
+        let answer = get(&node, "large", "/?mb=110").await;
+        assert_eq!((answer.status.as_u16(), answer.error()), (503, "isolate-stopped"), "{}", answer.body);
+        for app in ["small", "middle"] {
+            assert_eq!(get(&node, app, "/go").await.body, "gone", "{app} goes on");
+        }
+    };
+    let (small, middle, ()) = tokio::join!(small, middle, stopped);
+    assert_eq!((small.body.as_str(), middle.body.as_str()), ("held 1", "held 50"));
+    // What was stopped is started again for the next request.
+    assert_eq!(get(&node, "large", "/go").await.body, "gone");
+}

@@ -291,6 +291,39 @@ pub async fn reaches_other_hosts(engine: Engine) {
     assert!(answer.body.contains("not allowed"), "{}", answer.body);
 }
 
+/// Messages of one app's clients that do not come to their end take no more than the app's share of the memory.
+pub async fn keeps_memory_for_other_apps(engine: Engine) {
+    let mut config = one();
+    (config.websocket.memory_mb, config.websocket.app_memory_mb, config.websocket.message_bytes) = (4, 2, 4 << 20);
+    let node = node(config, &engine, &[("hog", ECHO), ("echo", ECHO)]).await;
+    // The head of a masked frame of 1.5 MB, and most of what it announces.
+    let mut unfinished = vec![0x82, 0x80 | 127];
+    unfinished.extend_from_slice(&1_500_000_u64.to_be_bytes());
+    unfinished.resize(1_200_000, 0);
+    let (refused, mut refusals) = tokio::sync::mpsc::channel(4);
+    for _ in 0..4 {
+        let (mut hog, unfinished, refused) = (client(&node, "hog").await, unfinished.clone(), refused.clone());
+        tokio::spawn(async move {
+            // The node may close before it has read everything; then the connection may end before its close is read.
+            let _ = hog.get_mut().write_all(&unfinished).await;
+            let code = match hog.next().await {
+                Some(Ok(Message::Close(Some(CloseFrame { code, .. })))) => Some(code.into()),
+                _ => None,
+            };
+            let _ = refused.send(code).await;
+        });
+    }
+    for _ in 0..3 {
+        let code: Option<u16> = refusals.recv().await.unwrap();
+        assert!(code.is_none_or(|code| code == 1013), "{code:?}");
+    }
+    let mut neighbour = client(&node, "echo").await;
+    let large = Message::binary(vec![7; 1_900_000]);
+    neighbour.send(large.clone()).await.unwrap();
+    assert_eq!(next(&mut neighbour).await, large);
+    assert!(refusals.try_recv().is_err(), "one of the four holds what it has sent");
+}
+
 /// The same over HTTP/2 (RFC 8441).
 pub async fn speaks_over_http2(engine: Engine) {
     let node = node(one(), &engine, &[("echo", ECHO)]).await;
