@@ -158,7 +158,8 @@ async fn http(shared: &Shared, stream: Stream, client: &Arc<Client>) {
         client.note(version);
         let refusal = client.refusal_of(requests.fetch_add(1, Ordering::Relaxed));
         let (service, client) = (shared.service.clone(), client.clone());
-        async move {
+        // Whoever runs it moves it several times, for HTTP/2 into a task of its own, and it is some KiB.
+        Box::pin(async move {
             let mut response = service.answer(request, &client, refusal).await;
             if client.is_last(version) {
                 response.headers_mut().entry(CONNECTION).or_insert(HeaderValue::from_static("close"));
@@ -167,7 +168,7 @@ async fn http(shared: &Shared, stream: Stream, client: &Arc<Client>) {
                 client.set_upgraded();
             }
             Ok::<_, Infallible>(response)
-        }
+        })
     });
     let stream = TokioIo::new(Guard::new(stream, client.clone(), &shared.config));
     let mut connection = pin!(shared.http.serve_connection_with_upgrades(stream, service));
