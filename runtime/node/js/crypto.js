@@ -247,6 +247,23 @@ function timingSafeEqual(a, b) {
   return equal(bytesOf(a, "buf1"), bytesOf(b, "buf2"));
 }
 
+function secretKey(type, options) {
+  validate.string(type, "type");
+  validate.object(options, "options");
+  const { length } = options;
+  if (type === "hmac") validate.integer(length, "options.length", 8, MOST_RANDOM);
+  else if (type === "aes") validate.oneOf(length, "options.length", [128, 192, 256]);
+  else throw nodeError("ERR_INVALID_ARG_VALUE", "type", type, "must be a supported key type");
+  return () => createSecretKey(randomBytes(length >> 3));
+}
+
+const generateKeySync = (type, options) => secretKey(type, options)();
+
+function generateKey(type, options, callback) {
+  validate.func(callback, "callback");
+  later(callback, secretKey(type, options));
+}
+
 const unavailable = (name) => () => {
   throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", `crypto.${name}`);
 };
@@ -259,6 +276,13 @@ const crypto = {
   KeyObject,
   constants: Object.freeze({
     __proto__: null,
+    DH_CHECK_P_NOT_SAFE_PRIME: 2,
+    DH_CHECK_P_NOT_PRIME: 1,
+    DH_UNABLE_TO_CHECK_GENERATOR: 4,
+    DH_NOT_SUITABLE_GENERATOR: 8,
+    POINT_CONVERSION_COMPRESSED: 2,
+    POINT_CONVERSION_UNCOMPRESSED: 4,
+    POINT_CONVERSION_HYBRID: 6,
     RSA_PKCS1_PADDING: 1,
     RSA_NO_PADDING: 3,
     RSA_PKCS1_OAEP_PADDING: 4,
@@ -272,6 +296,8 @@ const crypto = {
   createHash: (algorithm, options) => new Hash(algorithm, options),
   createHmac: (algorithm, key, options) => new Hmac(algorithm, key, options),
   createSecretKey,
+  generateKey,
+  generateKeySync,
   getCipherInfo,
   getCiphers: () => ciphers.slice(),
   getCurves: () => require("internal/crypto_signing").curves.slice(),
@@ -293,6 +319,7 @@ const crypto = {
   randomUUID: () => globalThis.crypto.randomUUID(),
   scrypt,
   scryptSync,
+  secureHeapUsed: () => ({ total: 0, used: 0, utilization: 0, min: 0 }),
   timingSafeEqual,
 };
 // Keys in pairs are loaded when they are used first.
@@ -300,9 +327,17 @@ const PROMISIFY = Symbol.for("nodejs.util.promisify.custom");
 const PAIRS = {
   "internal/crypto_pairs": ["createPrivateKey", "createPublicKey"],
   "internal/crypto_signing": [
-    "createECDH", "createSign", "createVerify", "diffieHellman", "generateKeyPair", "generateKeyPairSync", "privateDecrypt",
-    "publicEncrypt", "sign", "verify",
+    "createSign", "createVerify", "diffieHellman", "generateKeyPair", "generateKeyPairSync", "privateDecrypt",
+    "publicDecrypt", "publicEncrypt", "sign", "verify",
   ],
+  "internal/crypto_dh": ["createDiffieHellman", "createDiffieHellmanGroup", "getDiffieHellman"],
+  "internal/crypto_ecdh": ["createECDH"],
+  "internal/crypto_numbers": ["checkPrime", "checkPrimeSync", "generatePrime", "generatePrimeSync"],
+};
+const CLASSES = {
+  "internal/crypto_dh": ["DiffieHellman", "DiffieHellmanGroup"],
+  "internal/crypto_ecdh": ["ECDH"],
+  "internal/crypto_signing": ["Sign", "Verify"],
 };
 for (const [module, names] of Object.entries(PAIRS)) {
   for (const name of names) {
@@ -313,7 +348,20 @@ for (const [module, names] of Object.entries(PAIRS)) {
 Object.defineProperty(crypto.generateKeyPair, PROMISIFY, {
   value: (type, options) => require("internal/crypto_signing").generateKeyPair[PROMISIFY](type, options),
 });
-crypto.createDiffieHellman = unavailable("createDiffieHellman");
+// A class is not loaded before it makes something: what stands for it makes instances of it, with or without `new`.
+for (const [module, names] of Object.entries(CLASSES)) {
+  for (const name of names) {
+    const { [name]: lazy } = {
+      [name]: function (...args) {
+        return new (require(module)[name])(...args);
+      },
+    };
+    Object.defineProperty(lazy, Symbol.hasInstance, { value: (instance) => instance instanceof require(module)[name] });
+    crypto[name] = lazy;
+  }
+}
+crypto.ECDH.convertKey = (...args) => require("internal/crypto_ecdh").ECDH.convertKey(...args);
+crypto.privateEncrypt = unavailable("privateEncrypt");
 for (const [name, get] of [["subtle", () => globalThis.crypto.subtle], ["webcrypto", () => globalThis.crypto]]) {
   Object.defineProperty(crypto, name, { __proto__: null, get, enumerable: true, configurable: true });
 }

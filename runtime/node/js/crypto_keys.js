@@ -9,14 +9,14 @@ const { nodeError, validate } = require("internal/errors");
 const secrets = new WeakMap();
 
 // The bytes of a string or of any view.
-function bytesOf(value, name, encoding) {
+function bytesOf(value, name, encoding, takesBuffers = name !== "data" && name !== "key") {
   if (typeof value === "string") return Buffer.from(value, encoding === "buffer" ? "utf8" : encoding);
   if (value instanceof Uint8Array) return value;
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   if (value instanceof ArrayBuffer) return new Uint8Array(value);
-  throw nodeError("ERR_INVALID_ARG_TYPE", name, name === "data" || name === "key"
-    ? ["string", "Buffer", "TypedArray", "DataView"]
-    : ["string", "ArrayBuffer", "Buffer", "TypedArray", "DataView"], value);
+  throw nodeError("ERR_INVALID_ARG_TYPE", name, takesBuffers
+    ? ["string", "ArrayBuffer", "Buffer", "TypedArray", "DataView"]
+    : ["string", "Buffer", "TypedArray", "DataView"], value);
 }
 
 function output(bytes, encoding) {

@@ -1,4 +1,4 @@
-// What node:crypto does with pairs of keys: signatures, RSA-OAEP, ECDH, and making pairs.
+// What node:crypto does with pairs of keys: signatures, RSA, agreeing on secrets, and making pairs.
 
 (function (require, internals) {
 "use strict";
@@ -6,18 +6,22 @@
 const { Buffer } = require("buffer");
 const { nodeError, validate } = require("internal/errors");
 const { bytesOf, output } = require("internal/crypto_keys");
+const { CURVES } = require("internal/crypto_ecdh");
 const { makePair, pairFrom, pairOf, privateFrom, privateKey, publicKey, publicPart, scalarOf } = require("internal/crypto_pairs");
+const { sequence } = require("internal/crypto_der");
+const { bitsOf, bytesOfNumber, numberOf, power } = require("internal/crypto_numbers");
 const { Writable } = require("stream");
 
-const { ecdhGenerate, ecdhPublic, ecdhSecret, rsaDecrypt, rsaEncrypt, sign: signBytes, verify: verifyBytes } = internals.crypto;
+const { ecdhSecret, rsaDecrypt, rsaEncrypt, sign: signBytes, verify: verifyBytes } = internals.crypto;
 
-const PSS = 6;
+const PKCS1 = 1;
+const NO_PADDING = 3;
 const OAEP = 4;
+const PSS = 6;
+const NOTHING = new Uint8Array();
+// Kinds of keys that Node.js has and nobody here.
+const ABSENT = ["dh", "dsa", "ed448", "rsa-pss", "x448"];
 const PROMISIFY = Symbol.for("nodejs.util.promisify.custom");
-const CURVES = {
-  __proto__: null, "P-256": "prime256v1", "P-384": "secp384r1", "P-521": "secp521r1", prime256v1: "prime256v1",
-  secp256k1: "secp256k1", secp256r1: "prime256v1", secp384r1: "secp384r1", secp521r1: "secp521r1",
-};
 
 // `RSA-SHA256`, `sha256WithRSAEncryption`, `ecdsa-with-SHA256` and `SHA-256` are all sha256 here: the key says the rest.
 function digestName(algorithm) {
@@ -136,20 +140,51 @@ function verify(algorithm, data, key, signature, callback) {
 function oaepOptions(key) {
   const options = optionsOf(key) ?? {};
   if (options.padding !== undefined && options.padding !== OAEP) {
-    throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", "RSA with another padding than OAEP");
+    throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", "RSA with another padding than OAEP or PKCS #1 (which encrypts only)");
   }
   const label = options.oaepLabel === undefined ? new Uint8Array() : bytesOf(options.oaepLabel, "key.oaepLabel");
   return { label, hash: digestName(options.oaepHash ?? "sha1") };
 }
 
 function publicEncrypt(key, data) {
+  if (optionsOf(key)?.padding === PKCS1) {
+    const bytes = bytesOf(data, "buffer");
+    return output(rsaEncrypt(rsa(pairFrom(key)).public, "", NOTHING, bytes));
+  }
   const { hash, label } = oaepOptions(key);
   return output(rsaEncrypt(rsa(pairFrom(key)).public, hash, label, bytesOf(data, "buffer")));
 }
 
 function privateDecrypt(key, data) {
+  if (optionsOf(key)?.padding === PKCS1) {
+    const why = "RSA_PKCS1_PADDING is no longer supported for private decryption";
+    throw Object.assign(new TypeError(why), { code: "ERR_INVALID_ARG_VALUE" });
+  }
   const { hash, label } = oaepOptions(key);
   return output(rsaDecrypt(rsa(privateFrom(key)).private, hash, label, bytesOf(data, "buffer")));
+}
+
+// What was encrypted with a private key (RFC 8017, section 8.2: the block of type 1).
+function publicDecrypt(key, data) {
+  const { padding = PKCS1 } = optionsOf(key) ?? {};
+  if (padding !== PKCS1 && padding !== NO_PADDING) throw nodeError("ERR_INVALID_ARG_VALUE", "options.padding", padding);
+  const [n, e] = sequence(publicPart(rsa(pairFrom(key))), 2).map(({ content }) => numberOf(content));
+  const size = (bitsOf(n) + 7) >> 3;
+  const bytes = bytesOf(data, "buffer");
+  const number = numberOf(bytes);
+  if (bytes.length !== size || number >= n) throw rsaError("wrong final block length", "0200006D");
+  const block = bytesOfNumber(power(number, e, n), size);
+  if (padding === NO_PADDING) return block;
+  const end = block.indexOf(0, 2);
+  if (block[0] !== 0 || block[1] !== 1 || end < 10 || !block.subarray(2, end).every((byte) => byte === 255)) {
+    throw rsaError("padding check failed", "02000072");
+  }
+  return Buffer.from(block.subarray(end + 1));
+}
+
+function rsaError(reason, number) {
+  const code = `ERR_OSSL_RSA_${reason.toUpperCase().replaceAll(" ", "_")}`;
+  return Object.assign(new Error(`error:${number}:rsa routines::${reason}`), { library: "rsa routines", reason, code });
 }
 
 function rsa(pair) {
@@ -173,6 +208,8 @@ function generate(type, options) {
     validate.string(options.namedCurve, "options.namedCurve");
     kind = CURVES[options.namedCurve];
     if (kind === undefined) throw nodeError("ERR_CRYPTO_INVALID_CURVE");
+  } else if (ABSENT.includes(type)) {
+    throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", `keys of the type ${type} (rsa, ec, ed25519 and x25519 are there)`);
   } else if (type !== "ed25519" && type !== "x25519") {
     throw nodeError("ERR_INVALID_ARG_VALUE", "type", type, "must be a supported key type");
   }
@@ -214,65 +251,9 @@ function diffieHellman(options) {
   return output(ecdhSecret(own.kind, scalarOf(own), publicPart(other)));
 }
 
-class ECDH {
-  #curve;
-  #private = null;
-
-  constructor(curve) {
-    validate.string(curve, "curve");
-    this.#curve = CURVES[curve];
-    if (this.#curve === undefined) throw nodeError("ERR_CRYPTO_INVALID_CURVE");
-  }
-
-  generateKeys(encoding, format) {
-    this.#private = ecdhGenerate(this.#curve);
-    return this.getPublicKey(encoding, format);
-  }
-
-  getPrivateKey(encoding) {
-    this.#require();
-    return output(Uint8Array.from(this.#private), encoding);
-  }
-
-  getPublicKey(encoding, format = "uncompressed") {
-    this.#require();
-    const point = ecdhPublic(this.#curve, this.#private);
-    if (format !== "compressed") return output(point, encoding);
-    const size = (point.length - 1) / 2;
-    return output(Uint8Array.from([2 + (point.at(-1) & 1), ...point.subarray(1, 1 + size)]), encoding);
-  }
-
-  setPrivateKey(key, encoding) {
-    const bytes = Uint8Array.from(bytesOf(key, "key", encoding));
-    try {
-      ecdhPublic(this.#curve, bytes);
-    } catch {
-      throw nodeError("ERR_CRYPTO_INVALID_KEYTYPE", "Private key is not valid for specified curve.");
-    }
-    this.#private = bytes;
-    return this;
-  }
-
-  computeSecret(key, inputEncoding, outputEncoding) {
-    this.#require();
-    const bytes = bytesOf(key, "otherPublicKey", inputEncoding);
-    try {
-      return output(ecdhSecret(this.#curve, this.#private, bytes), outputEncoding);
-    } catch {
-      throw nodeError("ERR_CRYPTO_ECDH_INVALID_PUBLIC_KEY");
-    }
-  }
-
-  #require() {
-    if (this.#private === null) throw new Error("Failed to get ECDH private key");
-  }
-}
-
 return {
-  ECDH,
   Sign,
   Verify,
-  createECDH: (curve) => new ECDH(curve),
   createSign: (algorithm, options) => new Sign(algorithm, options),
   createVerify: (algorithm, options) => new Verify(algorithm, options),
   diffieHellman,
@@ -280,6 +261,7 @@ return {
   generateKeyPair,
   generateKeyPairSync: generate,
   privateDecrypt,
+  publicDecrypt,
   publicEncrypt,
   sign,
   verify,

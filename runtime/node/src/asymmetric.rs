@@ -8,12 +8,15 @@ use aws_lc_rs::encoding::{
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{
     KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
-    OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
+    OaepPrivateDecryptingKey, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PrivateDecryptingKey,
+    PublicEncryptingKey,
 };
 use aws_lc_rs::signature::{self as algorithms, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair, UnparsedPublicKey};
 use deno_core::convert::Uint8Array;
 use deno_core::op2;
 use deno_error::JsErrorBox;
+
+use crate::secp256k1;
 
 /// What a pair of keys is for.
 #[derive(Clone, Copy)]
@@ -94,7 +97,7 @@ impl Curve {
             Self::P256 => Ok(&agreement::ECDH_P256),
             Self::P384 => Ok(&agreement::ECDH_P384),
             Self::P521 => Ok(&agreement::ECDH_P521),
-            Self::P256k1 => Err(JsErrorBox::generic("ECDH with secp256k1 is not supported")),
+            Self::P256k1 => Err(JsErrorBox::generic("secp256k1 has a library of its own")),
         }
     }
 }
@@ -259,7 +262,7 @@ fn oaep(hash: &str) -> Result<&'static OaepAlgorithm, JsErrorBox> {
     }
 }
 
-/// RSA-OAEP (RFC 8017 §7.1) with a public key.
+/// RSA-OAEP (RFC 8017 §7.1) with a public key; without a hash, RSAES-PKCS1-v1_5 (§7.2).
 #[op2]
 pub(crate) fn op_node_rsa_encrypt(
     #[buffer] spki: &[u8],
@@ -268,6 +271,13 @@ pub(crate) fn op_node_rsa_encrypt(
     #[buffer] data: &[u8],
 ) -> Result<Uint8Array, JsErrorBox> {
     let key = PublicEncryptingKey::from_der(spki).map_err(invalid)?;
+    if hash.is_empty() {
+        let key = Pkcs1PublicEncryptingKey::new(key).map_err(invalid)?;
+        let mut out = vec![0; key.ciphertext_size()];
+        let written = key.encrypt(data, &mut out).map_err(failed)?.len();
+        out.truncate(written);
+        return Ok(out.into());
+    }
     let key = OaepPublicEncryptingKey::new(key).map_err(invalid)?;
     let mut out = vec![0; key.ciphertext_size()];
     let written = key.encrypt(oaep(hash)?, data, &mut out, Some(label)).map_err(failed)?.len();
@@ -299,6 +309,9 @@ fn agreement_of(curve: &str) -> Result<&'static agreement::Algorithm, JsErrorBox
 /// The number that is a new private key of ECDH.
 #[op2]
 pub(crate) fn op_node_ecdh_generate(#[string] curve: &str) -> Result<Uint8Array, JsErrorBox> {
+    if curve == "secp256k1" {
+        return secp256k1::generate().map(Uint8Array::from).ok_or_else(|| failed(()));
+    }
     let algorithm = agreement_of(curve)?;
     let key = agreement::PrivateKey::generate(algorithm).map_err(failed)?;
     if curve == "x25519" {
@@ -312,6 +325,9 @@ pub(crate) fn op_node_ecdh_generate(#[string] curve: &str) -> Result<Uint8Array,
 /// The point that belongs to a private key of ECDH, uncompressed. Throws when there is none.
 #[op2]
 pub(crate) fn op_node_ecdh_public(#[string] curve: &str, #[buffer] private: &[u8]) -> Result<Uint8Array, JsErrorBox> {
+    if curve == "secp256k1" {
+        return secp256k1::public(private).map(Uint8Array::from).ok_or_else(|| invalid(()));
+    }
     let key = agreement::PrivateKey::from_private_key(agreement_of(curve)?, private).map_err(invalid)?;
     Ok(key.compute_public_key().map_err(failed)?.as_ref().to_vec().into())
 }
@@ -323,6 +339,9 @@ pub(crate) fn op_node_ecdh_secret(
     #[buffer] private: &[u8],
     #[buffer] public: &[u8],
 ) -> Result<Uint8Array, JsErrorBox> {
+    if curve == "secp256k1" {
+        return secp256k1::secret(private, public).map(Uint8Array::from).ok_or_else(|| invalid(()));
+    }
     let algorithm = agreement_of(curve)?;
     let key = agreement::PrivateKey::from_private_key(algorithm, private).map_err(invalid)?;
     let public = agreement::UnparsedPublicKey::new(algorithm, public);

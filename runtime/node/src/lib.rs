@@ -23,6 +23,7 @@ mod cipher;
 mod exports;
 mod hash;
 mod kdf;
+mod secp256k1;
 mod text;
 mod zlib;
 
@@ -94,6 +95,9 @@ deno_core::extension!(
         "crypto_ciphers.js",
         "crypto_keys.js",
         "crypto_der.js",
+        "crypto_dh.js",
+        "crypto_ecdh.js",
+        "crypto_numbers.js",
         "crypto_pairs.js",
         "crypto_sealed.js",
         "crypto_signing.js",

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-const CASES: [(&str, &str); 5] = [
+const CASES: [(&str, &str); 6] = [
+    ("agreement.js", include_str!("agreement.js")),
     ("crypto.js", include_str!("crypto.js")),
     ("data.js", include_str!("data.js")),
     ("pairs.js", include_str!("pairs.js")),

@@ -1,7 +1,7 @@
 // Calls of node:crypto with keys in pairs. The keys were made for these cases and are used nowhere else.
 
 const text = "The quick brown fox jumps over the lazy dog";
-const PEM = {
+export const PEM = {
   rsa: `-----BEGIN PRIVATE KEY-----
 MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC+hRyY2Hr+55eG
 kY6CRPEoS104jZzPdz9hTTUETY3/cbhNG7dPHSCuyM+QZQnXDJJeZnu+3ofMZsR0
