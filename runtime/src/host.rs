@@ -196,6 +196,7 @@ fn refuse(shared: &Shared, message: Message, error: &HandlerError) {
 impl Hosted {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut dispatched = false;
+        let mut waits = false;
         let began = Instant::now();
         for _ in 0..BATCH {
             let Self { receiver, batched, .. } = self;
@@ -210,10 +211,13 @@ impl Hosted {
                 }
                 Poll::Ready(Some(Message::Wake)) => {}
                 Poll::Ready(None) => {
-                    self.released = true;
+                    (self.released, waits) = (true, true);
                     break;
                 }
-                Poll::Pending => break,
+                Poll::Pending => {
+                    waits = true;
+                    break;
+                }
             }
             if self.shared.death().is_some() {
                 return Poll::Ready(());
@@ -222,7 +226,8 @@ impl Hosted {
                 self.send_answers();
             }
         }
-        if dispatched && !self.receiver.is_empty() {
+        // Nobody would wake the thread for the next message: the channel knows its waker only once it had none left.
+        if !waits {
             cx.waker().wake_by_ref();
         }
         self.woken.task.register(cx.waker());

@@ -24,7 +24,7 @@ use atoll_runtime::{
 };
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 
 /// Collects the log and lets nothing out.
 #[derive(Default)]
@@ -577,4 +577,14 @@ async fn code_is_compiled_ahead_once_and_found_by_later_pools() {
     assert!(pool.compile(worker()).is_none(), "what is needed stays");
     pool.sweep(&[].into());
     assert!(open().compile(worker()).is_some(), "what is not needed goes");
+}
+
+#[tokio::test]
+async fn a_full_batch_of_events_does_not_leave_the_next_one_waiting() {
+    let (isolate, _) = start("export default { fetch() { return new Response('here'); } };");
+    // They wait for the start, and are taken in one go.
+    for answer in join_all((0..64).map(|_| ask(&isolate, "/"))).await {
+        assert_eq!(answer, "here");
+    }
+    assert_eq!(ask(&isolate, "/").await, "here");
 }
