@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use deno_core::v8;
 
-use crate::slice::Slice;
+use crate::priority::Priority;
 use crate::watchdog::Watchdog;
 
 /// How old a reading of the CPU clock may be to begin a turn with. Reading it is a system call, reading the time is not.
@@ -31,7 +31,7 @@ pub(crate) struct Meter {
     deadline: AtomicU64,
     /// What the thread's CPU clock read when the turn began.
     began_at_cpu: AtomicU64,
-    pub(crate) slice: Slice,
+    pub(crate) priority: Priority,
 }
 
 impl Meter {
@@ -42,8 +42,8 @@ impl Meter {
         let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) };
         assert_eq!(failed, 0, "Linux gives every thread a CPU clock");
         let (began, deadline, began_at_cpu) = Default::default();
-        let slice = Slice::of_this_thread();
-        Arc::new(Self { origin: Instant::now(), clock, began, deadline, began_at_cpu, slice })
+        let priority = Priority::of_this_thread();
+        Arc::new(Self { origin: Instant::now(), clock, began, deadline, began_at_cpu, priority })
     }
 
     /// Nanoseconds of CPU time the thread has used; `None` when it has ended.
@@ -64,12 +64,12 @@ impl Meter {
     }
 
     /// Has a turn that takes long give way to others.
-    pub(crate) fn look_at_slice(&self) {
-        if !self.slice.is_long()
+    pub(crate) fn look_at_priority(&self) {
+        if !self.priority.is_low()
             && let Some(cpu) = self.cpu()
         {
             let used = cpu.saturating_sub(self.began_at_cpu.load(Ordering::Relaxed));
-            self.slice.turn_takes(Duration::from_nanos(used));
+            self.priority.turn_takes(Duration::from_nanos(used));
         }
     }
 
@@ -148,13 +148,13 @@ impl Bracket {
         let passed = end.saturating_sub(start);
         if passed <= SHORT {
             let took = Duration::from_nanos(passed);
-            self.meter.slice.turn_took(took);
+            self.meter.priority.turn_took(took);
             return (result, took);
         }
         let reading = Reading { cpu: read_clock(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(cpu), at: end };
         self.reading.set(reading);
         let took = Duration::from_nanos(reading.cpu.saturating_sub(cpu));
-        self.meter.slice.turn_took(took);
+        self.meter.priority.turn_took(took);
         (result, took)
     }
 
@@ -169,7 +169,7 @@ impl Bracket {
 
     /// Enters the isolate for good, for it to be disposed.
     pub(crate) fn enter_to_dispose(&self) {
-        self.meter.slice.thread_ends();
+        self.meter.priority.thread_ends();
         std::mem::forget(self.enter());
     }
 }

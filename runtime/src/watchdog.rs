@@ -192,7 +192,7 @@ impl State {
             Some(at) if at.elapsed() > GRACE => watched.shared.abandon(),
             _ => {}
         }
-        watched.meter.look_at_slice();
+        watched.meter.look_at_priority();
         true
     }
 
