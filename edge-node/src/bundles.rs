@@ -107,7 +107,16 @@ impl BundleStore {
     /// Which of these are not on disk.
     pub async fn missing(&self, hashes: HashSet<BundleHash>) -> Vec<BundleHash> {
         let Some(dir) = self.dir.clone() else { return Vec::new() };
-        off_thread(move || hashes.into_iter().filter(|hash| !dir.join(hash.to_string()).exists()).collect()).await
+        off_thread(move || {
+            let mut missing = hashes;
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                if let Some(hash) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+                    missing.remove(&hash);
+                }
+            }
+            missing.into_iter().collect()
+        })
+        .await
     }
 
     async fn obtain(&self, hash: BundleHash, durably: bool) -> Result<(Arc<Bundle>, u64), BundleUnavailable> {
@@ -209,9 +218,12 @@ pub(crate) fn sweep(dir: &Path, needed: &HashSet<BundleHash>) {
     for entry in fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok) {
         let name = entry.file_name();
         let hash = name.to_str().and_then(|name| name.parse::<BundleHash>().ok());
+        if hash.is_some_and(|hash| needed.contains(&hash)) {
+            continue;
+        }
         let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
         let old = modified.is_some_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > GRACE));
-        if old && hash.is_none_or(|hash| !needed.contains(&hash)) {
+        if old {
             // It is tried again with the next sweep.
             let _ = fs::remove_file(entry.path());
         }

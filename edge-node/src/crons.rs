@@ -104,10 +104,11 @@ impl Crons {
     fn due(&self, minutes: std::ops::RangeInclusive<u64>) -> Vec<CronClaim> {
         let snapshot = self.serving.current();
         let mut due = Vec::new();
+        let with_crons: Vec<_> = snapshot.apps.iter().filter(|(_, app)| app.has_crons()).collect();
         for minute in minutes {
-            for (name, app) in snapshot.apps.iter() {
+            for (name, app) in &with_crons {
                 for cron in app.due(minute) {
-                    due.push(CronClaim { app: name.to_owned(), cron: cron.to_owned(), due: minute * MINUTE_MS });
+                    due.push(CronClaim { app: (*name).to_owned(), cron: cron.to_owned(), due: minute * MINUTE_MS });
                 }
             }
         }

@@ -15,6 +15,9 @@ use crate::state::Serving;
 /// asked for.
 const AT_HAND: usize = 16 << 20;
 
+/// Of so many bundles at most.
+const BUNDLES_AT_HAND: usize = 1024;
+
 /// How long the pool has to have been full before each, so that requests come first.
 const CALM: Duration = Duration::from_millis(5);
 
@@ -32,7 +35,7 @@ pub fn run(serving: Arc<Serving>, dispatcher: Arc<Dispatcher>) -> impl Future<Ou
         let known: HashSet<BundleHash> =
             versions.filter(|version| version.has_code()).map(|version| version.hash).collect();
         drop(snapshot);
-        dispatcher.recall(known.into_iter().collect(), AT_HAND).await;
+        dispatcher.recall(known, BUNDLES_AT_HAND, AT_HAND).await;
         while applied.changed().await.is_ok() {
             for version in serving.take_new() {
                 let _ = timeout(PATIENCE, calm(&dispatcher)).await;

@@ -120,6 +120,11 @@ impl AppEntry {
         self.source.targets.iter().filter_map(|target| self.versions.get(&target.version))
     }
 
+    /// Whether anything is ever due.
+    pub fn has_crons(&self) -> bool {
+        self.in_service().any(|version| !version.crons.is_empty())
+    }
+
     /// The cron expressions of the versions in service that are due in this minute since the Unix epoch.
     pub fn due(&self, minute: u64) -> BTreeSet<&str> {
         let crons = self.in_service().flat_map(|version| version.crons.iter());

@@ -27,7 +27,7 @@ fn app(name: &str, versions: &[(u64, &str)]) -> AppState {
             .iter()
             .map(|(number, code)| {
                 let bundle = BundleHash::of(code.as_bytes());
-                (*number, VersionState { bundle, config: VersionConfig::default() })
+                (*number, VersionState { bundle, config: Box::default() })
             })
             .collect(),
         secrets: vec![],

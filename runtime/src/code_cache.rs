@@ -4,7 +4,7 @@
 //! content hash of its bundle, and it never comes from a tenant: bytecode is trusted input. A file is read only when it is
 //! whole and was made by this very engine with these very flags; else it is as if it were not there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -154,14 +154,22 @@ impl CodeCache {
         self.entries().bundles.contains_key(bundle) || self.read(bundle).is_some()
     }
 
-    /// Reads code of bundles from disk into memory, at most `budget` bytes; that used last goes first. Returns those whose
-    /// code is in memory now.
-    pub(crate) fn recall(&self, bundles: &[BundleHash], budget: usize) -> Vec<BundleHash> {
-        let used = |hash: &BundleHash| Some((fs::metadata(self.path(hash)?).ok()?.modified().ok()?, *hash));
-        let mut files: Vec<_> = bundles.iter().filter_map(used).collect();
+    /// Reads code of bundles from disk into memory, at most that of `most` and `budget` bytes; that used last goes first.
+    /// Returns those whose code is in memory now.
+    pub(crate) fn recall(&self, bundles: &HashSet<BundleHash>, most: usize, budget: usize) -> Vec<BundleHash> {
+        let Some(directory) = &self.directory else { return Vec::new() };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
+            if let Some(hash) = entry.file_name().to_str().and_then(|name| name.parse::<BundleHash>().ok())
+                && bundles.contains(&hash)
+                && let Ok(used) = entry.metadata().and_then(|metadata| metadata.modified())
+            {
+                files.push((used, hash));
+            }
+        }
         files.sort_unstable_by(|a, b| b.cmp(a));
         let (mut left, mut recalled) = (budget.min(self.budget), Vec::new());
-        for (_, hash) in files {
+        for (_, hash) in files.into_iter().take(most) {
             if !self.entries().bundles.contains_key(&hash) {
                 let Some((code, seasoned)) = self.read(&hash) else { continue };
                 let Some(rest) = left.checked_sub(size(&code)) else { break };
@@ -367,9 +375,12 @@ mod tests {
         cache.sweep(&|_| true);
 
         let cache = open();
-        assert_eq!(cache.recall(&hashes, 7), [b], "that of d is not there, and there is room for one");
+        let hashes = HashSet::from(hashes);
+        assert_eq!(cache.recall(&hashes, 9, 7), [b], "that of d is not there, and there is room for one");
         assert!(cache.in_memory(&b) && cache.bytes() == 4);
-        let all = cache.recall(&hashes, 100);
+        assert_eq!(cache.recall(&hashes, 1, 100), [b]);
+        assert!(cache.recall(&HashSet::from([d]), 9, 100).is_empty(), "others are not wanted");
+        let all = cache.recall(&hashes, 9, 100);
         assert_eq!((all.len(), all[0], cache.bytes()), (3, b, 12));
         assert!(cache.get(&a, "m").is_some());
         assert_eq!(cache.starts(), CodeStarts { memory: 1, disk: 0, none: 0 });

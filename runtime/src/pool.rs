@@ -163,10 +163,11 @@ impl Pool {
         Some(self.claim(worker, Purpose::Compile))
     }
 
-    /// Reads the compiled code of bundles from disk into memory, as far as there is any: that used last first, at most `budget`
-    /// bytes of the 64 MiB that are set aside for it. Returns the bundles whose code is there now. Blocks.
-    pub fn recall(&self, bundles: &[BundleHash], budget: usize) -> Vec<BundleHash> {
-        self.inner.cache.recall(bundles, budget)
+    /// Reads the compiled code of bundles from disk into memory, as far as there is any: that used last first, at most that of
+    /// `most` bundles and `budget` bytes of the 64 MiB that are set aside for it. Returns the bundles whose code is there now.
+    /// Blocks.
+    pub fn recall(&self, bundles: &HashSet<BundleHash>, most: usize, budget: usize) -> Vec<BundleHash> {
+        self.inner.cache.recall(bundles, most, budget)
     }
 
     /// Where the compiled code of the isolates that were started came from.

@@ -83,8 +83,8 @@ fn by_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u64,
 pub struct VersionState {
     /// The bundle, fetched with `GET /v1/bundles/{hash}`.
     pub bundle: BundleHash,
-    /// Its settings.
-    pub config: VersionConfig,
+    /// Its settings. In a box, because a map of one version has room for eleven.
+    pub config: Box<VersionConfig>,
 }
 
 /// A secret that only the node it was sealed for can open ([`crate::sync::seal_context`] is the associated data).
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn every_frame_survives_its_encoding() {
-        let version = VersionState { bundle: BundleHash::of(b"code"), config: VersionConfig::default() };
+        let version = VersionState { bundle: BundleHash::of(b"code"), config: Box::default() };
         let app = AppState {
             name: "shop".into(),
             incarnation: "h.2".into(),

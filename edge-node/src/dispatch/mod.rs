@@ -220,10 +220,10 @@ impl Dispatcher {
     }
 
     /// Reads compiled code of bundles from disk, before a request needs it, and their modules: of those used last, at most
-    /// `budget` bytes of each.
-    pub async fn recall(&self, bundles: Vec<BundleHash>, budget: usize) {
+    /// of `most` bundles and `budget` bytes of each.
+    pub async fn recall(&self, bundles: HashSet<BundleHash>, most: usize, budget: usize) {
         let pool = self.pool.clone();
-        let recalled = off_thread(move || pool.recall(&bundles, budget)).await;
+        let recalled = off_thread(move || pool.recall(&bundles, most, budget)).await;
         let (mut used, count) = (0, recalled.len());
         for hash in recalled {
             // What is not there is named when it is needed.

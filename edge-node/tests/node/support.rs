@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use atoll_bundle::{Bundle, BundleHash, Module, ModuleKind};
 use atoll_edge_node::{Config, EdgeNode};
 use atoll_protocol::api::Target;
-use atoll_protocol::config::VersionConfig;
 use atoll_protocol::sync::{AppState, VersionState};
 use atoll_runtime::Engine;
 use bytes::Bytes;
@@ -51,7 +50,7 @@ pub fn app(name: &str, version: u64, code: &str) -> AppState {
         default_route: true,
         deployment: version,
         targets: vec![Target { version, weight: 100 }],
-        versions: [(version, VersionState { bundle: hash(code), config: VersionConfig::default() })].into(),
+        versions: [(version, VersionState { bundle: hash(code), config: Box::default() })].into(),
         secrets: vec![],
         purges: vec![],
     }

@@ -193,7 +193,7 @@ impl Session {
             self.checker.check(&project, bundle.clone(), hash, &next.secrets).await?;
         }
         self.version += 1;
-        let version = VersionState { bundle: hash, config: next.config.clone() };
+        let version = VersionState { bundle: hash, config: next.config.clone().into() };
         let state = AppState {
             name: project.name.clone(),
             incarnation: String::new(),

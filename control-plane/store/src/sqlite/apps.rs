@@ -88,7 +88,7 @@ pub(super) fn load(tx: &Transaction<'_>, app: &AppRow) -> Result<AppRecord, Stor
     let mut versions = BTreeMap::new();
     for target in deployment.iter().flat_map(|deployment| &deployment.targets) {
         let version = read_version(tx, app, target.version)?;
-        versions.insert(version.number, VersionState { bundle: version.bundle, config: version.config });
+        versions.insert(version.number, VersionState { bundle: version.bundle, config: version.config.into() });
     }
     Ok(AppRecord {
         name: app.name.clone(),
