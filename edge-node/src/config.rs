@@ -49,6 +49,9 @@ pub struct Config {
     /// The most that an app can set.
     #[serde(default = "LimitSettings::ceilings")]
     pub ceilings: LimitSettings,
+    /// Puts the program's code on huge pages of the kernel, as far as it has them: requests after a pause take less time,
+    /// and the process about 40 MiB more memory. Default true.
+    pub huge_pages: bool,
     /// How many isolates there are and when they go.
     pub isolates: IsolateConfig,
     /// Outbound `fetch`.
@@ -341,6 +344,7 @@ impl Default for Config {
             control_plane: None,
             limits: LimitSettings::default(),
             ceilings: LimitSettings::ceilings(),
+            huge_pages: true,
             isolates: IsolateConfig::default(),
             egress: EgressConfig::default(),
             websocket: WebSocketConfig::default(),

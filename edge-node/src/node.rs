@@ -13,7 +13,7 @@ use std::time::Duration;
 use atoll_bundle::{Bundle, BundleHash};
 use atoll_protocol::api::LogLine;
 use atoll_protocol::sync::AppState;
-use atoll_runtime::{CodeStarts, Engine, Pool, PoolOptions};
+use atoll_runtime::{CodeStarts, Engine, Pool, PoolOptions, huge_pages};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -134,6 +134,9 @@ impl EdgeNode {
         inheritance: Option<&mut Inheritance>,
     ) -> Result<Self, StartError> {
         config.validate()?;
+        if config.huge_pages {
+            huge_pages::move_code();
+        }
         let mut inherited = inheritance.map(|before| std::mem::take(&mut before.sockets)).unwrap_or_default();
         let mut inherit = |name: &str| {
             let at = inherited.iter().position(|(known, _)| known == name)?;

@@ -15,6 +15,7 @@ mod compile;
 mod core;
 mod engine;
 mod host;
+pub mod huge_pages;
 mod isolate;
 mod jobs;
 mod limits;

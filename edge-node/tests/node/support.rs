@@ -27,6 +27,7 @@ use tokio::net::TcpStream;
 pub fn config() -> Config {
     let mut config = Config { listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..Config::default() };
     config.isolates.warm = 1;
+    config.huge_pages = false;
     config
 }
 

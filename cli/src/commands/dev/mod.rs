@@ -44,6 +44,7 @@ pub async fn run(args: DevArgs, engine: Engine) -> Result<(), CommandError> {
         ..Config::default()
     };
     config.isolates.warm = 2;
+    config.huge_pages = false;
     // What runs beside the project on this machine is part of what is being developed.
     edge_node::allow_egress(&mut config, &["127.0.0.0/8".into(), "::1/128".into()])?;
     edge_node::allow_egress(&mut config, &args.allow_egress)?;
