@@ -69,9 +69,14 @@ impl BundleStore {
         Self { dir, origin, memory, unsynced: AtomicBool::new(false) }
     }
 
+    /// The bundle, if it is in memory.
+    pub fn at_hand(&self, hash: BundleHash) -> Option<Arc<Bundle>> {
+        self.memory().get(hash)
+    }
+
     /// The bundle, from the nearest place that has it. Afterwards it is on disk and in memory.
     pub async fn load(&self, hash: BundleHash) -> Result<Arc<Bundle>, BundleUnavailable> {
-        if let Some(bundle) = self.memory().get(hash) {
+        if let Some(bundle) = self.at_hand(hash) {
             return Ok(bundle);
         }
         let (bundle, size) = self.obtain(hash, true).await?;

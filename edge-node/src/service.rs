@@ -21,7 +21,7 @@ use crate::cache::{self, Asked, Asking, Begin, Concluded, FrontCache, Hold, Step
 use crate::certificates::ControlledCertificates;
 use crate::client::Client;
 use crate::compress::{Accepts, Compression};
-use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Start, copy};
+use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Instance, Start, copy};
 use crate::egress::Egress;
 use crate::errors::EdgeError;
 use crate::headers::{loop_depth, remove_hop_by_hop};
@@ -106,6 +106,8 @@ struct Trace {
     accepts: Accepts,
     ticket: Ticket,
     granted: Option<Granted>,
+    /// An isolate that was started for it before its turn.
+    begun: Option<Arc<Instance>>,
 }
 
 impl Service {
@@ -250,7 +252,6 @@ impl Service {
             trace.ticket.permit = Some(app.admit(limit).ok_or_else(overloaded)?);
             return self.schedule(&version, &trigger, id, trace).await;
         }
-        let url = request::url(&parts, &authority, client.scheme());
         let upgrades = handshake.is_some() || parts.headers.contains_key(UPGRADE);
         if let Some(assets) = version.assets.as_ref().filter(|_| !upgrades || version.is_without_worker()) {
             let asked = assets::Request {
@@ -266,6 +267,11 @@ impl Service {
                 return Ok(response);
             }
         }
+        if version.has_code() && !version.cache.is_proven() {
+            // Nothing that the cache could answer with: what is left of the way and the start of the code go side by side.
+            trace.begun = self.dispatcher.begin(&version);
+        }
+        let url = request::url(&parts, &authority, client.scheme());
         remove_hop_by_hop(&mut parts.headers);
         let way = Way { app: &app, version: &version, authority: &authority, client, id, http: parts.version };
         let asked = cache::Request {
@@ -312,6 +318,7 @@ impl Service {
     ) -> Result<Response<Outgoing>, DispatchError> {
         let mut asking = match asked.next().await {
             Step::Answer(response, outcome, refresh) => {
+                way.version.cache.note_found();
                 trace.cache = Some(outcome.as_str());
                 if let Some(asking) = refresh {
                     self.refresh(way, asking);
@@ -346,7 +353,7 @@ impl Service {
         let event = way.event(Method::GET, asking.url().to_owned(), asking.headers(), Body::Empty);
         let (dispatcher, version, http) = (self.dispatcher.clone(), way.version.clone(), way.http);
         tokio::spawn(async move {
-            let Dispatched { result, instance, .. } = ask(&dispatcher, &version, event, http).await;
+            let Dispatched { result, instance, .. } = ask(&dispatcher, &version, event, http, None).await;
             let answered = |answer| answer::from_app(&Method::GET, answer).map_err(DispatchError::Handler);
             asking.conclude(&version.cache, result.and_then(answered), || Hold { permit, instance }).await;
         });
@@ -372,7 +379,8 @@ impl Service {
         trace.ticket.permit = Some(permit?);
         let method = event.method.clone();
         let spare = if version.origin.is_some() { copy(&event) } else { None };
-        let Dispatched { result, start, instance } = ask(&self.dispatcher, version, event, way.http).await;
+        let Dispatched { result, start, instance } =
+            ask(&self.dispatcher, version, event, way.http, trace.begun.take()).await;
         trace.start = start;
         trace.ticket.instance = instance;
         let result = match (result, handshake, upgrade) {
@@ -445,9 +453,15 @@ impl Service {
 }
 
 /// Asks an isolate of the version, or the origin it is a proxy of.
-async fn ask(dispatcher: &Dispatcher, version: &Arc<VersionEntry>, event: FetchEvent, http: Version) -> Dispatched {
+async fn ask(
+    dispatcher: &Dispatcher,
+    version: &Arc<VersionEntry>,
+    event: FetchEvent,
+    http: Version,
+    begun: Option<Arc<Instance>>,
+) -> Dispatched {
     match &version.proxy {
-        None => dispatcher.send(version, event).await,
+        None => dispatcher.send(version, event, begun).await,
         Some(proxy) => {
             let result = proxy.send(event, http).await.map_err(DispatchError::Edge);
             Dispatched { result, start: None, instance: None }

@@ -231,7 +231,10 @@ impl FrontCache {
         };
         let outcome = Outcome::Hit { ttl: entry.head.policy.ttl(now), detail };
         match self.answer(request.method, request.headers, &request.coded, entry, outcome, now) {
-            Some(response) => Begin::Answer(response, outcome),
+            Some(response) => {
+                version.note_found();
+                Begin::Answer(response, outcome)
+            }
             None => asked(key, Forwarded::UriMiss),
         }
     }

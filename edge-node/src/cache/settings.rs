@@ -111,6 +111,13 @@ impl VersionCache {
         }
     }
 
+    /// Notes that there was something to answer with.
+    pub fn note_found(&self) {
+        if !self.is_proven() {
+            self.note(true);
+        }
+    }
+
     /// Notes an answer that passed by: one that could be stored wakes the cache.
     pub fn note_response(&self, status: StatusCode, headers: &HeaderMap) {
         let storable = || judge(&Method::GET, &HeaderMap::new(), status, headers, now(), now());

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atoll_bundle::BundleHash;
+use atoll_bundle::{Bundle, BundleHash};
 use atoll_runtime::{
     Body, CodeStarts, FetchEvent, FetchResponse, HandlerError, Isolate, Pool, ScheduledEvent, ScheduledOutcome,
     ServiceEvent, Worker,
@@ -106,15 +106,37 @@ impl Dispatcher {
         self.register.len()
     }
 
-    /// Sends a request to an isolate of `version`. A request without a body and with a safe method (RFC 9110 §9.2.1) is
-    /// sent once more when its isolate was stopped through no fault of its own.
-    pub async fn send(&self, version: &Arc<VersionEntry>, event: FetchEvent) -> Dispatched {
+    /// Starts an isolate for a request that is about to be sent, so that it loads while the request goes the rest of its
+    /// way. `None` when one runs, or when starting one takes more than a look: then [`send`](Self::send) does it.
+    pub fn begin(&self, version: &Arc<VersionEntry>) -> Option<Arc<Instance>> {
+        let instances = &version.instances;
+        let full = || self.register.len() >= self.max_live;
+        if !instances.is_empty() || full() || instances.backoff().check(Instant::now()).is_some() {
+            return None;
+        }
+        let worker = worker(version, version.bundle.clone().or_else(|| self.bundles.at_hand(version.hash))?);
+        let (instance, started) = instances.start(&self.register, self.max_per_version, || self.pool.start(worker));
+        started.then_some(instance)
+    }
+
+    /// Sends a request to an isolate of `version`, first to the one that was [begun](Self::begin) for it. A request without
+    /// a body and with a safe method (RFC 9110 §9.2.1) is sent once more when its isolate was stopped through no fault of
+    /// its own.
+    pub async fn send(
+        &self,
+        version: &Arc<VersionEntry>,
+        event: FetchEvent,
+        mut begun: Option<Arc<Instance>>,
+    ) -> Dispatched {
         let mut event = Some(event);
         let mut again = true;
         loop {
-            let (instance, start) = match self.acquire(version).await {
-                Ok(acquired) => acquired,
-                Err(error) => return Dispatched { result: Err(error), start: None, instance: None },
+            let (instance, start) = match begun.take() {
+                Some(begun) => (begun, Start::Cold),
+                None => match self.acquire(version).await {
+                    Ok(acquired) => acquired,
+                    Err(error) => return Dispatched { result: Err(error), start: None, instance: None },
+                },
             };
             let sent = event.take().expect("an event is left for every round");
             // Only another request can stop the isolate of this one, so a lonely request needs no copy.
@@ -193,15 +215,7 @@ impl Dispatcher {
             Some(bundle) => bundle.clone(),
             None => self.bundles.load(version.hash).await?,
         };
-        Ok(Worker {
-            app: version.app.clone(),
-            version: version.number,
-            bundle,
-            hash: version.hash,
-            env: version.env.clone(),
-            limits: version.limits.for_isolate(),
-            host: version.host.clone(),
-        })
+        Ok(worker(version, bundle))
     }
 
     /// Whether as many isolates wait to be claimed as are meant to.
@@ -287,6 +301,18 @@ impl Dispatcher {
     /// Stops all isolates at once, and waits until they are gone.
     pub async fn stop_all(&self, reason: &str) {
         self.register.stop_all(reason).await;
+    }
+}
+
+fn worker(version: &VersionEntry, bundle: Arc<Bundle>) -> Worker {
+    Worker {
+        app: version.app.clone(),
+        version: version.number,
+        bundle,
+        hash: version.hash,
+        env: version.env.clone(),
+        limits: version.limits.for_isolate(),
+        host: version.host.clone(),
     }
 }
 

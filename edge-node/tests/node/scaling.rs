@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use atoll_runtime::Engine;
 use futures::future::join_all;
+use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{config, eventually, get, node, says};
+use crate::support::{config, eventually, get, http1, node, request, says, send};
 
 /// A busy isolate gets help, and a hog does not stop its own app's other requests.
 pub async fn starts_more_isolates_when_one_is_busy(engine: Engine) {
@@ -31,6 +32,24 @@ pub async fn starts_more_isolates_when_one_is_busy(engine: Engine) {
     let (hog, ()) = tokio::join!(hog, others);
     assert_eq!(hog.body, "done");
     assert!((2..=4).contains(&node.live_isolates()), "{}", node.live_isolates());
+}
+
+/// Where the cache has nothing of an app, an isolate starts as soon as the app is known: even for a request that is refused
+/// later. What is cached is answered without one.
+pub async fn starts_the_code_beside_the_request(engine: Engine) {
+    let code = "export default { fetch() { \
+        return new Response('done', { headers: { 'cache-control': 's-maxage=60' } }); } };";
+    let mut config = config();
+    config.limits.request_body_bytes = 10;
+    config.isolates.idle_seconds = 1;
+    let node = node(config, &engine, &[("early", code)]).await;
+    let large = request(&node, "early", "/").method("POST").body(Full::from(vec![b'a'; 11])).unwrap();
+    assert_eq!(send(&http1(), large).await.error(), "body-too-large");
+    assert_eq!(node.live_isolates(), 1);
+    assert_eq!(get(&node, "early", "/").await.header("cache-status"), "atoll; fwd=uri-miss; stored");
+    eventually("it ends", async || node.live_isolates() == 0).await;
+    assert!(get(&node, "early", "/").await.header("cache-status").contains("hit"));
+    assert_eq!(node.live_isolates(), 0);
 }
 
 /// Idle isolates end, and the next request starts one again.
