@@ -1,13 +1,10 @@
 //! Isolates come and go.
 
-use std::time::Duration;
-
 use atoll_runtime::Engine;
 use futures::future::join_all;
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::support::{config, eventually, get, http1, node, request, says, send};
 
@@ -23,14 +20,27 @@ pub async fn starts_more_isolates_when_one_is_busy(engine: Engine) {
     let node = node(config, &engine, &[("busy", code)]).await;
     assert_eq!(get(&node, "busy", "/?ms=0").await.body, "done");
     assert_eq!(node.live_isolates(), 1);
-    let hog = get(&node, "busy", "/?ms=1500");
-    // One that comes just before the isolate is seen to be busy waits as long as the hog runs, so none is waited for long.
-    let others = eventually("another isolate answers", async || {
-        let other = timeout(Duration::from_millis(100), get(&node, "busy", "/?ms=0")).await;
-        other.is_ok_and(|other| other.body == "done") && node.live_isolates() > 1
-    });
-    let (hog, ()) = tokio::join!(hog, others);
-    assert_eq!(hog.body, "done");
+    // A request that comes just before the isolate is seen to be busy waits as long as the hog runs; then there is another hog.
+    let mut helped = false;
+    for _ in 0..10 {
+        let mut hog = std::pin::pin!(get(&node, "busy", "/?ms=1500"));
+        loop {
+            tokio::select! {
+                hog = &mut hog => {
+                    assert_eq!(hog.body, "done", "{hog:?}");
+                    break;
+                }
+                other = get(&node, "busy", "/?ms=0") => {
+                    assert_eq!(other.body, "done", "{other:?}");
+                    helped |= node.live_isolates() > 1;
+                }
+            }
+        }
+        if helped {
+            break;
+        }
+    }
+    assert!(helped, "no other isolate answered while one was busy");
     assert!((2..=4).contains(&node.live_isolates()), "{}", node.live_isolates());
 }
 
