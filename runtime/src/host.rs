@@ -31,6 +31,10 @@ const SEASONED: u32 = 4;
 /// How long the first answer of a batch waits for the others at most, while further events are dispatched.
 const HOLD: Duration = Duration::from_micros(200);
 
+/// Answers wait for each other only in an isolate whose events take no longer, in nanoseconds of CPU time on average: the next
+/// one may be one that takes long.
+const CHEAP: u64 = 50_000;
+
 /// A worker's claim on an isolate.
 pub(crate) struct Claim {
     pub(crate) worker: Worker,
@@ -222,7 +226,7 @@ impl Hosted {
             if self.shared.death().is_some() {
                 return Poll::Ready(());
             }
-            if began.elapsed() > HOLD {
+            if began.elapsed() > HOLD || self.shared.cost.load(Ordering::Relaxed) > CHEAP {
                 self.send_answers();
             }
         }
