@@ -50,7 +50,7 @@ pub struct Config {
     #[serde(default = "LimitSettings::ceilings")]
     pub ceilings: LimitSettings,
     /// Puts the program's code on huge pages of the kernel, as far as it has them: requests after a pause take less time,
-    /// and the process about 40 MiB more memory. Default true.
+    /// and the process about 30 MiB more memory. Default true.
     pub huge_pages: bool,
     /// How many isolates there are and when they go.
     pub isolates: IsolateConfig,
