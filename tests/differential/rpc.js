@@ -79,3 +79,10 @@ export class Rpc extends WorkerEntrypoint {
     return new Response(`${request.method} ${await request.text()}`, { status: 201, headers: { "x-rpc": request.headers.get("x-a") } });
   }
 }
+
+// An entrypoint that is no class.
+export const Named = {
+  fetch(request) {
+    return new Response(new URL(request.url).pathname, { status: 202 });
+  },
+};

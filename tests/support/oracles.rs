@@ -19,6 +19,8 @@ pub fn package(path: &str) -> PathBuf {
 pub struct Oracle {
     /// Where it answers.
     pub address: SocketAddr,
+    /// What sets off the scheduled handler of `crons.js`, if the runtime has such handlers.
+    pub clock: Option<String>,
     _process: Atoll,
     _directory: Project,
 }
@@ -33,7 +35,7 @@ impl Oracle {
         command.env("DENO_DIR", project.path().join("cache")).env("DENO_NO_UPDATE_CHECK", "1").env("NO_COLOR", "1");
         let mut process = Atoll::spawn(&mut command);
         let port = process.line_with(|line| line.strip_prefix("ready ")?.parse::<u16>().ok());
-        Self { address: SocketAddr::from(([127, 0, 0, 1], port)), _process: process, _directory: project }
+        Self { address: SocketAddr::from(([127, 0, 0, 1], port)), clock: None, _process: process, _directory: project }
     }
 
     /// workerd, with every module of the project, and loopback within reach.
@@ -43,25 +45,31 @@ impl Oracle {
             .map(|name| format!("(name = {name:?}, esModule = embed {name:?}), "))
             .collect();
         project.write("store.js", STORE);
+        project.write("clock.js", CLOCK);
         project.write("config.capnp", CONFIG.replace("MODULES", &modules).replace("DATE", date));
         let mut command = Command::new(package("@cloudflare/workerd-linux-64/bin/workerd"));
-        command.args(["serve", "--control-fd=1"]).arg(project.path().join("config.capnp"));
+        // Bindings that call scheduled handlers are an experiment of workerd's.
+        command.args(["serve", "--experimental", "--control-fd=1"]).arg(project.path().join("config.capnp"));
         let mut process = Atoll::spawn(&mut command);
-        let port = process.line_with(|line| {
-            let event: serde_json::Value = serde_json::from_str(line).ok()?;
-            u16::try_from(event["port"].as_u64()?).ok()
-        });
-        Self { address: SocketAddr::from(([127, 0, 0, 1], port)), _process: process, _directory: project }
+        let mut listening = |socket: &str| {
+            process.line_with(|line| {
+                let event: serde_json::Value = serde_json::from_str(line).ok()?;
+                u16::try_from(event["port"].as_u64().filter(|_| event["socket"] == socket)?).ok()
+            })
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], listening("main")));
+        let clock = Some(format!("http://127.0.0.1:{}/", listening("clock")));
+        Self { address, clock, _process: process, _directory: project }
     }
 }
 
 /// The project's modules by name, the entry first.
 fn modules(project: &Path) -> Vec<String> {
-    let mut names: Vec<String> = ["entry.js", "index.js", "rpc.js", "run.js"].map(str::to_owned).to_vec();
+    let mut names: Vec<String> = ["entry.js", "index.js", "crons.js", "rpc.js", "run.js"].map(str::to_owned).to_vec();
     for entry in std::fs::read_dir(project.join("cases")).unwrap() {
         names.push(format!("cases/{}", entry.unwrap().file_name().to_str().unwrap()));
     }
-    names[4..].sort();
+    names[5..].sort();
     names
 }
 
@@ -95,15 +103,32 @@ export default {
 };
 "#;
 
+/// Sets the scheduled handler off that a request describes.
+const CLOCK: &str = r#"export default {
+  async fetch(request, env) {
+    const { searchParams } = new URL(request.url);
+    const scheduledTime = new Date(Number(searchParams.get("time")));
+    const { outcome } = await env.CRONS.scheduled({ cron: searchParams.get("cron"), scheduledTime });
+    return new Response(outcome, { status: outcome === "ok" ? 200 : 500 });
+  },
+};
+"#;
+
 const CONFIG: &str = r#"using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
     (name = "store", worker = .store),
+    (name = "classic", worker = .classic),
+    (name = "crons", worker = .crons),
+    (name = "clock", worker = .clock),
     (name = "internet", network = (allow = ["public", "private"])),
   ],
-  sockets = [(name = "main", address = "127.0.0.1:0", http = (), service = "main")],
+  sockets = [
+    (name = "main", address = "127.0.0.1:0", http = (), service = "main"),
+    (name = "clock", address = "127.0.0.1:0", http = (), service = "clock"),
+  ],
 );
 
 const main :Workerd.Worker = (
@@ -115,7 +140,28 @@ const main :Workerd.Worker = (
     (name = "JSON_VALUE", json = "{\"a\":[1]}"),
     (name = "SELF", service = "main"),
     (name = "RPC", service = (name = "main", entrypoint = "Rpc")),
+    (name = "NAMED", service = (name = "main", entrypoint = "Named")),
+    (name = "CLASSIC", service = "classic"),
   ],
+);
+
+const classic :Workerd.Worker = (
+  serviceWorkerScript = embed "classic.js",
+  compatibilityDate = "DATE",
+  bindings = [(name = "TEXT", text = "text")],
+);
+
+const crons :Workerd.Worker = (
+  modules = [(name = "crons.js", esModule = embed "crons.js"), (name = "run.js", esModule = embed "run.js")],
+  compatibilityDate = "DATE",
+  bindings = [(name = "TEXT", text = "text")],
+);
+
+const clock :Workerd.Worker = (
+  modules = [(name = "clock.js", esModule = embed "clock.js")],
+  compatibilityDate = "DATE",
+  compatibilityFlags = ["service_binding_extra_handlers"],
+  bindings = [(name = "CRONS", service = "crons")],
 );
 
 # workerd has the Cache API, and leaves what is kept to a service that speaks HTTP.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use self::expectations::{Answers, Expectations};
 use crate::support::oracles::Oracle;
+use crate::support::process::{Atoll, atoll};
 use crate::support::project::{copy, repository};
 use crate::support::{Connection, Project, Up};
 
@@ -46,7 +47,7 @@ fn project() -> Project {
         names.join(", ")
     );
     let project = Project::empty().file("index.js", main).file("entry.js", ENTRY);
-    for name in ["run.js", "rpc.js"] {
+    for name in ["classic.js", "crons.js", "rpc.js", "run.js"] {
         std::fs::copy(folder().join(name), project.path().join(name)).unwrap();
     }
     std::fs::create_dir(project.path().join("cases")).unwrap();
@@ -58,14 +59,15 @@ const MAIN: &str = "export default {
   async fetch(request, env, ctx) {
     const url = new URL(request.url);
     if (url.hostname === \"inner.example\") return inner(url, request);
-    const context = { origin: url.searchParams.get(\"origin\"), request, env, ctx };
+    const [clock, origin] = [url.searchParams.get(\"clock\"), url.searchParams.get(\"origin\")];
+    const context = { clock, origin, request, env, ctx };
     return Response.json(await run(files[url.pathname.slice(1)], context));
   },
 };
 ";
 
 /// What only Atoll and workerd load.
-const ENTRY: &str = "export { default } from \"./index.js\";\nexport { Rpc } from \"./rpc.js\";\n";
+const ENTRY: &str = "export { default } from \"./index.js\";\nexport { Named, Rpc } from \"./rpc.js\";\n";
 
 /// The project file for Atoll: the limits are those of a batch, not of a request.
 const WRANGLER: &str = "name = \"differential\"
@@ -82,16 +84,54 @@ service = \"differential\"
 binding = \"RPC\"
 service = \"differential\"
 entrypoint = \"Rpc\"
+[[services]]
+binding = \"NAMED\"
+service = \"differential\"
+entrypoint = \"Named\"
+[[services]]
+binding = \"CLASSIC\"
+service = \"classic\"
 [limits]
 cpu_ms = 30000
 wall_ms = 600000
 subrequests = 1000
 ";
 
+/// The worker in the syntax of service workers, as a project of its own.
+fn classic() -> Project {
+    let source = std::fs::read_to_string(folder().join("classic.js")).unwrap();
+    let wrangler =
+        format!("name = \"classic\"\nmain = \"index.js\"\ncompatibility_date = {DATE:?}\n[vars]\nTEXT = \"text\"\n");
+    Project::empty().file("index.js", source).file("wrangler.toml", wrangler)
+}
+
+/// `atoll dev` with the worker of the crons: what sets scheduled handlers off here.
+struct Clock {
+    url: String,
+    _dev: Atoll,
+    _project: Project,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let wrangler =
+            format!("name = \"crons\"\nmain = \"crons.js\"\ncompatibility_date = {DATE:?}\n[vars]\nTEXT = \"text\"\n");
+        let project = project().file("wrangler.toml", wrangler);
+        let mut command = atoll();
+        let mut dev = Atoll::spawn(command.current_dir(project.path()).args(["dev", "--port", "0"]));
+        let address = dev
+            .line_with(|line| line.strip_prefix("listening on http://")?.split('/').next()?.parse::<SocketAddr>().ok());
+        Self { url: format!("http://{address}/cdn-cgi/handler/scheduled"), _dev: dev, _project: project }
+    }
+}
+
 /// Runs all files of cases on one runtime.
-fn run_all(address: SocketAddr, origin: SocketAddr) -> BTreeMap<String, Result<Results, String>> {
+fn run_all(address: SocketAddr, origin: SocketAddr, clock: Option<&str>) -> BTreeMap<String, Result<Results, String>> {
     let run = |file: String| {
-        let path = format!("/{file}?origin=http://{origin}");
+        let mut path = format!("/{file}?origin=http://{origin}");
+        if let Some(clock) = clock {
+            path = format!("{path}&clock={clock}");
+        }
         let answer = Connection::open(address).and_then(|mut connection| {
             connection.stream().set_read_timeout(Some(PATIENCE))?;
             connection.request("GET", "differential.localhost", &path, &[], b"")
@@ -110,12 +150,14 @@ fn run_all(address: SocketAddr, origin: SocketAddr) -> BTreeMap<String, Result<R
 fn cases_agree_with_workerd_and_deno_or_say_why_not() {
     let origin = origin::start();
     let up = Up::with(&["--allow-egress", "127.0.0.0/8"]);
+    up.deploy(classic().path());
     up.deploy(project().file("wrangler.toml", WRANGLER).path());
+    let clock = Clock::start();
     let (deno, workerd) = (Oracle::deno(project()), Oracle::workerd(project(), DATE));
     let (mut ours, mut deno, mut workerd) = std::thread::scope(|scope| {
-        let deno = scope.spawn(|| run_all(deno.address, origin));
-        let workerd = scope.spawn(|| run_all(workerd.address, origin));
-        (run_all(up.edge, origin), deno.join().unwrap(), workerd.join().unwrap())
+        let deno = scope.spawn(|| run_all(deno.address, origin, None));
+        let workerd = scope.spawn(|| run_all(workerd.address, origin, workerd.clock.as_deref()));
+        (run_all(up.edge, origin, Some(&clock.url)), deno.join().unwrap(), workerd.join().unwrap())
     });
 
     let (mut cases, mut agreed, mut complaints) = (0, 0, Vec::new());

@@ -168,4 +168,14 @@ export default {
     ),
   "scheduler.wait": async () => [await scheduler.wait(1), await attempt(() => scheduler.wait(1, { signal: AbortSignal.abort() }))],
   "the redirect mode of a request that came in": ({ request }) => request.redirect,
+  "cf of a request that was made": () => attempts(
+    () => new Request("http://a.example/", { cf: { mark: 1 } }).cf,
+    () => new Request(new Request("http://a.example/", { cf: { mark: 1 } })).cf,
+    () => new Request(new Request("http://a.example/", { cf: { mark: 1 } }), { cf: { mark: 2 } }).cf,
+    () => new Request("http://a.example/", { cf: { mark: 1 } }).clone().cf,
+    () => new Request("http://a.example/").cf,
+    () => new Request("http://a.example/", { cf: 5 }).cf,
+  ),
+  "cf of a response": () => attempts(() => new Response("x", { cf: { mark: 1 } }).cf, () => new Response("x").cf, () => new Response("x", { cf: { mark: 1 } }).clone().cf),
+  "navigator": () => [typeof navigator, Object.prototype.toString.call(navigator), attempt(() => new navigator.constructor()), attempt(() => { navigator.userAgent = "x"; }), navigator.userAgent === "x"],
 };

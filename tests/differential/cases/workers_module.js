@@ -55,4 +55,9 @@ export default {
       return [error instanceof RangeError, error.message];
     }
   },
+  "an entrypoint that is an object": async ({ env }) => {
+    const response = await env.NAMED.fetch("http://named.example/path");
+    return [response.status, await response.text()];
+  },
+  "an entrypoint without fetch": async ({ env }) => (await attempt(async () => (await env.RPC.fetch("http://rpc.example/")).status < 500)) === true,
 };

@@ -1,16 +1,27 @@
-//! The origin that the cases of `fetch` talk to: each path answers in a way of its own.
+//! The origin that the cases of `fetch` and of WebSockets talk to: each path answers in a way of its own.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::support::origin::{Received, start_raw};
 
 /// Starts it; it ends with the test process.
 pub fn start() -> SocketAddr {
-    start_raw(answer)
+    let mailboxes = Mailboxes::default();
+    start_raw(move |received, stream| answer(received, stream, &mailboxes))
 }
 
-fn answer(received: &Received, stream: &mut TcpStream) -> std::io::Result<()> {
+/// What was put, by path.
+type Mailboxes = Arc<Mutex<HashMap<String, Vec<String>>>>;
+
+fn answer(received: &Received, stream: &mut TcpStream, mailboxes: &Mailboxes) -> std::io::Result<()> {
     let (path, query) = received.path.split_once('?').unwrap_or((&received.path, ""));
     match path {
         "/echo" => send(stream, 200, "Content-Type: application/json\r\n", echo(received).as_bytes()),
@@ -43,6 +54,15 @@ fn answer(received: &Received, stream: &mut TcpStream) -> std::io::Result<()> {
             until_gone(stream)
         }
         "/endless" => send(stream, 302, "Location: /endless\r\n", b""),
+        _ if path.starts_with("/kept/") => {
+            let mut mailboxes = mailboxes.lock().unwrap();
+            let letters = mailboxes.entry(path.to_owned()).or_default();
+            if received.method == "PUT" {
+                letters.push(String::from_utf8_lossy(&received.body).into_owned());
+            }
+            send(stream, 200, "Content-Type: application/json\r\n", serde_json::to_string(letters).unwrap().as_bytes())
+        }
+        _ if path.starts_with("/socket/") => socket(path, received, stream),
         _ => match path.strip_prefix("/status/").and_then(|status| status.parse().ok()) {
             Some(status) => {
                 let location = query.strip_prefix("location=").map(decode);
@@ -51,6 +71,43 @@ fn answer(received: &Received, stream: &mut TcpStream) -> std::io::Result<()> {
             }
             None => send(stream, 404, "", b"nothing here"),
         },
+    }
+}
+
+/// A WebSocket whose other end is the runtime's.
+fn socket(path: &str, received: &Received, stream: &mut TcpStream) -> std::io::Result<()> {
+    let header = |name: &str| received.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    let Some(key) = header("sec-websocket-key").filter(|_| path != "/socket/refused") else {
+        return send(stream, 403, "", b"refused");
+    };
+    let protocol = match header("sec-websocket-protocol").and_then(|list| list.split(',').next()) {
+        Some(first) if path == "/socket/chosen" => format!("Sec-WebSocket-Protocol: {first}\r\n"),
+        _ => String::new(),
+    };
+    let accept = derive_accept_key(key.as_bytes());
+    let upgrade = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket";
+    stream.write_all(format!("{upgrade}\r\nSec-WebSocket-Accept: {accept}\r\n{protocol}\r\n").as_bytes())?;
+    // That the other end goes away, in order or not, is how each of these ends.
+    let _ = talk(path, WebSocket::from_raw_socket(stream, Role::Server, None));
+    Ok(())
+}
+
+fn talk(path: &str, mut socket: WebSocket<&mut TcpStream>) -> Result<(), Error> {
+    if path == "/socket/says" {
+        socket.send(Message::text("one"))?;
+        socket.send(Message::binary(vec![1, 2]))?;
+        socket.close(Some(CloseFrame { code: 4100.into(), reason: "said".into() }))?;
+    }
+    loop {
+        let message = socket.read()?;
+        match &message {
+            Message::Text(text) if text.as_str() == "break" => return Ok(()),
+            Message::Text(text) if text.as_str() == "close" => {
+                socket.close(Some(CloseFrame { code: 4001.into(), reason: "as asked".into() }))?;
+            }
+            Message::Text(_) | Message::Binary(_) => socket.send(message)?,
+            _ => {}
+        }
     }
 }
 
