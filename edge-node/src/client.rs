@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use http::{HeaderValue, Version};
 
+use crate::hints::CurrentHints;
 use crate::listeners::Rule;
 use crate::load::Load;
 
@@ -18,6 +19,8 @@ pub struct Client {
     pub header: HeaderValue,
     /// What the transport adds; nothing in clear text.
     pub transport: Transport,
+    /// Over HTTP/1: what it is told of before its answer.
+    pub hints: CurrentHints,
     /// Everything in `request.cf` but the protocol, which comes first.
     cf: String,
     load: Arc<Load>,
@@ -86,6 +89,7 @@ impl Client {
             address,
             header: HeaderValue::from_str(&text).expect("an address has only visible ASCII"),
             transport,
+            hints: CurrentHints::default(),
             cf,
             load,
             active: AtomicUsize::new(0),

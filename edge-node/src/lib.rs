@@ -22,6 +22,7 @@ mod egress;
 mod errors;
 mod follow;
 mod headers;
+mod hints;
 mod host;
 mod journal;
 mod limits;

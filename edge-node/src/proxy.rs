@@ -12,6 +12,7 @@ use http::{HeaderValue, Version};
 use crate::egress::{Egress, Head, Outbound, Patience, Place, Speaks};
 use crate::errors::EdgeError;
 use crate::headers::CDN_ID;
+use crate::hints::Hints;
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
@@ -56,8 +57,13 @@ impl Proxy {
         })
     }
 
-    /// Sends a request that came over `http` to the origin. A handshake for a WebSocket is one there too.
-    pub async fn send(&self, event: FetchEvent, http: Version) -> Result<FetchResponse, EdgeError> {
+    /// Sends a request that came over `http` to the origin; `hints` is told of the links in its early hints. A handshake for a WebSocket is one there too.
+    pub async fn send(
+        &self,
+        event: FetchEvent,
+        http: Version,
+        hints: Option<Hints>,
+    ) -> Result<FetchResponse, EdgeError> {
         let FetchEvent { method, url, mut headers, body, .. } = event;
         let asked = headers.remove(HOST);
         let named = asked.as_ref().and_then(|host| Authority::try_from(host.as_bytes()).ok());
@@ -66,7 +72,7 @@ impl Proxy {
             headers.insert(X_FORWARDED_HOST, asked);
         }
         headers.append(VIA, via(http));
-        let head = Head { method, target: target(&url), host, headers };
+        let head = Head { method, target: target(&url), host, headers, hints };
         let outbound =
             Outbound { app: self.app.clone(), place: self.place.clone(), head, body, patience: self.patience };
         let response = self.egress.send(outbound).await.map_err(told)?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{ALT_SVC, UPGRADE};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use hyper::upgrade::OnUpgrade;
 use url::Url;
@@ -25,6 +25,7 @@ use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Instance, Start, co
 use crate::egress::Egress;
 use crate::errors::EdgeError;
 use crate::headers::{loop_depth, remove_hop_by_hop};
+use crate::hints::Hints;
 use crate::listeners::Rule;
 use crate::logs::{Logs, now};
 use crate::request::{self, RequestIds};
@@ -108,6 +109,8 @@ struct Trace {
     granted: Option<Granted>,
     /// An isolate that was started for it before its turn.
     begun: Option<Arc<Instance>>,
+    /// Where its client can be told of links before the answer.
+    hints: Option<Hints>,
 }
 
 impl Service {
@@ -119,15 +122,19 @@ impl Service {
     {
         let started = Instant::now();
         let id = self.ids.next();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let (method, uri, version) = (parts.method.clone(), parts.uri.clone(), parts.version);
         let mut trace = Trace { accepts: self.compression.accepts(&parts.headers), ..Trace::default() };
+        trace.hints = parts.extensions.remove::<Hints>();
         trace.ticket.in_flight = client.begin();
         let routed = match (refusal, &trace.ticket.in_flight) {
             (Some(rule), _) => Err(EdgeError::Refused(rule).into()),
             (None, None) => Err(EdgeError::NodeBusy.into()),
             (None, Some(_)) => self.route(parts, body, client, &id, &mut trace).await,
         };
+        if let Some(hints) = &trace.hints {
+            hints.close();
+        }
         let routed = match client.body_refusal() {
             Some(rule) => Err(EdgeError::Refused(rule).into()),
             None => routed,
@@ -353,7 +360,7 @@ impl Service {
         let event = way.event(Method::GET, asking.url().to_owned(), asking.headers(), Body::Empty);
         let (dispatcher, version, http) = (self.dispatcher.clone(), way.version.clone(), way.http);
         tokio::spawn(async move {
-            let Dispatched { result, instance, .. } = ask(&dispatcher, &version, event, http, None).await;
+            let Dispatched { result, instance, .. } = ask(&dispatcher, &version, event, http, None, None).await;
             let answered = |answer| answer::from_app(&Method::GET, answer).map_err(DispatchError::Handler);
             asking.conclude(&version.cache, result.and_then(answered), || Hold { permit, instance }).await;
         });
@@ -378,9 +385,13 @@ impl Service {
         };
         trace.ticket.permit = Some(permit?);
         let method = event.method.clone();
+        let page = trace.hints.as_ref().zip(version.cache.links()).map(|(hints, links)| {
+            hints.tell(&links.of(&event.url));
+            (links, event.url.clone())
+        });
         let spare = if version.origin.is_some() { copy(&event) } else { None };
         let Dispatched { result, start, instance } =
-            ask(&self.dispatcher, version, event, way.http, trace.begun.take()).await;
+            ask(&self.dispatcher, version, event, way.http, trace.begun.take(), trace.hints.clone()).await;
         trace.start = start;
         trace.ticket.instance = instance;
         let result = match (result, handshake, upgrade) {
@@ -396,7 +407,14 @@ impl Service {
             (result, ..) => result,
         };
         let error = match result.and_then(|answer| answer::from_app(&method, answer).map_err(DispatchError::Handler)) {
-            Ok(response) => return Ok(response),
+            Ok(response) => {
+                if let Some((links, url)) = page
+                    && response.status() == StatusCode::OK
+                {
+                    links.note(&url, response.headers());
+                }
+                return Ok(response);
+            }
             Err(error) => error,
         };
         self.logs.failure(version, &error, way.id);
@@ -459,11 +477,12 @@ async fn ask(
     event: FetchEvent,
     http: Version,
     begun: Option<Arc<Instance>>,
+    hints: Option<Hints>,
 ) -> Dispatched {
     match &version.proxy {
         None => dispatcher.send(version, event, begun).await,
         Some(proxy) => {
-            let result = proxy.send(event, http).await.map_err(DispatchError::Edge);
+            let result = proxy.send(event, http, hints).await.map_err(DispatchError::Edge);
             Dispatched { result, start: None, instance: None }
         }
     }

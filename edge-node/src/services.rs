@@ -101,7 +101,7 @@ impl Services {
         let Dispatched { result, instance, .. } = match (&version.proxy, event.work) {
             (None, work) => dispatcher.service(&version, ServiceEvent { work, ..event }).await,
             (Some(proxy), Work::Fetch(event)) => {
-                let result = proxy.send(event, Version::HTTP_11).await.map_err(DispatchError::Edge);
+                let result = proxy.send(event, Version::HTTP_11, None).await.map_err(DispatchError::Edge);
                 Dispatched { result, start: None, instance: None }
             }
             (Some(_), Work::Call(_)) => {

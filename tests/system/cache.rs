@@ -34,6 +34,7 @@ fn a_project_says_what_is_cached_and_what_tells_requests_apart() {
     let settings = "
 [atoll.cache]
 enabled = true
+early_hints = true
 
 [[atoll.cache.rules]]
 path = \"/api/*\"
@@ -65,6 +66,7 @@ cookies = [\"group\"]
     assert_eq!(asked(&up, "plain.localhost", "/?cache-control=max-age=600", &[]).0, "detail=not-shared");
     for (wrong, words) in [
         ("[atoll.cache]\nenable = true\n", ["wrangler.toml, line 5: `atoll.cache.enable`", "`enabled`"]),
+        ("[atoll.cache]\nearly_hints = 1\n", ["line 5: `atoll.cache.early_hints`", "true or false"]),
         ("[atoll.cache.key]\nquery = \"some\"\n", ["line 5: `atoll.cache.key.query`", "except"]),
         ("[atoll.cache.key]\nheaders = [\"a b\"]\n", ["a b", "cache-settings-invalid"]),
         ("[[atoll.cache.rules]]\npath = \"api/*\"\nenabled = true\n", ["api/*", "cache-settings-invalid"]),

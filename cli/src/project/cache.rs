@@ -17,8 +17,9 @@ pub fn read(own: &mut TableReader<'_>) -> Result<CacheSettings, WrongValue> {
     }
     let enabled = table.boolean("enabled")?;
     let key = table.table("key")?.map(read_key).transpose()?.unwrap_or_default();
-    known(table, "`enabled`, `rules` and `key`")?;
-    Ok(CacheSettings { enabled, rules, key })
+    let early_hints = table.boolean("early_hints")?.unwrap_or_default();
+    known(table, "`enabled`, `rules`, `key` and `early_hints`")?;
+    Ok(CacheSettings { enabled, rules, key, early_hints })
 }
 
 fn read_key(mut table: TableReader<'_>) -> Result<CacheKeySettings, WrongValue> {

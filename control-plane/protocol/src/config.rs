@@ -149,6 +149,10 @@ pub struct CacheSettings {
     pub rules: Vec<CacheRule>,
     /// What tells requests apart.
     pub key: CacheKeySettings,
+    /// Whether a browser that navigates to a page which the app has to make is told at once (103 Early Hints) of the links
+    /// that the page's last answer had. Default false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub early_hints: bool,
 }
 
 impl CacheSettings {

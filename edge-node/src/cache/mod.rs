@@ -7,6 +7,7 @@
 mod ask;
 pub(crate) mod content;
 mod fill;
+mod links;
 mod promote;
 mod settings;
 

@@ -7,6 +7,7 @@ use atoll_http_cache::storing::{could_be_stored, judge};
 use atoll_protocol::config::{CacheSettings, QuerySettings};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
+use super::links::PageLinks;
 use crate::logs::now;
 
 /// Answers in a row that could not be stored after which an app's requests pass by the cache, until one could be.
@@ -30,6 +31,7 @@ pub struct VersionCache {
     key: KeySettings,
     unstorable: AtomicU32,
     proven: AtomicBool,
+    links: Option<PageLinks>,
 }
 
 impl VersionCache {
@@ -54,6 +56,7 @@ impl VersionCache {
             key,
             unstorable: AtomicU32::new(0),
             proven: AtomicBool::new(false),
+            links: settings.early_hints.then(PageLinks::default),
         }
     }
 
@@ -88,6 +91,11 @@ impl VersionCache {
     /// Whether a key takes more of a request than its URL.
     pub fn key_has_headers(&self) -> bool {
         !self.key.headers.is_empty() || !self.key.cookies.is_empty()
+    }
+
+    /// The links of its pages, where browsers are to be told of them early.
+    pub fn links(&self) -> Option<&PageLinks> {
+        self.links.as_ref()
     }
 
     /// Whether the app's answers are worth looking for.

@@ -118,7 +118,7 @@ fn outbound(app: &Arc<str>, request: OutboundRequest, patience: Patience) -> Res
     let authority = without_user(uri.authority.ok_or_else(invalid)?).ok_or_else(invalid)?;
     let place = Place { scheme: scheme.ok_or_else(invalid)?, authority: authority.clone(), speaks: Speaks::Negotiated };
     let target = uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let head = Head { method, target, host: authority, headers };
+    let head = Head { method, target, host: authority, headers, hints: None };
     Ok(Outbound { app: app.clone(), place, head, body, patience })
 }
 

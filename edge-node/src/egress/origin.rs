@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, HOST, TE};
+use http::header::{CONNECTION, HOST, LINK, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::ext::on_informational;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -23,6 +24,7 @@ use super::failure::Failure;
 use super::pace::{Progress, Sending};
 use super::retry::{self, Lost, Sent};
 use crate::body::Outgoing;
+use crate::hints::Hints;
 
 /// A connection that nobody has used for so long is closed.
 const IDLE: Duration = Duration::from_secs(30);
@@ -88,6 +90,8 @@ pub struct Head {
     pub host: Authority,
     /// All other fields.
     pub headers: HeaderMap,
+    /// Who is told of the links in its early hints.
+    pub hints: Option<Hints>,
 }
 
 /// Connections and memory of one origin.
@@ -277,6 +281,13 @@ impl Origin {
                 *request.uri_mut() = Uri::from(head.target.clone());
                 if let Ok(host) = HeaderValue::from_str(head.host.as_str()) {
                     headers.insert(HOST, host);
+                }
+                if let Some(hints) = head.hints.clone() {
+                    on_informational(&mut request, move |interim| {
+                        if interim.status() == StatusCode::EARLY_HINTS {
+                            hints.tell(interim.headers().get_all(LINK));
+                        }
+                    });
                 }
                 // RFC 9110 §10.1.4.
                 if headers.contains_key(TE) {

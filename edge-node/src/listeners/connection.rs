@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -28,6 +28,7 @@ use super::stalled::Streams;
 use super::stream::{Socket, Stream};
 use super::tls::{CHALLENGE_PROTOCOL, Tls};
 use crate::client::{Client, Transport};
+use crate::hints::Hints;
 use crate::load::{Connections, Load};
 use crate::service::Service;
 
@@ -153,10 +154,16 @@ async fn begin(
 
 async fn http(shared: &Shared, stream: Stream, client: &Arc<Client>) {
     let requests = AtomicU64::new(0);
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         let version = request.version();
         client.note(version);
         let refusal = client.refusal_of(requests.fetch_add(1, Ordering::Relaxed));
+        if version != Version::HTTP_2
+            && let Some(hints) = Hints::wanted(request.method(), version, request.headers())
+        {
+            request.extensions_mut().insert(hints.clone());
+            client.hints.set(hints);
+        }
         let (service, client) = (shared.service.clone(), client.clone());
         // Whoever runs it moves it several times, for HTTP/2 into a task of its own, and it is some KiB.
         Box::pin(async move {

@@ -37,6 +37,8 @@ pub struct Guard<S> {
     write: Patience,
     lingering: Option<(usize, Patience)>,
     refused: Option<Refused>,
+    /// Interim answers that are not sent yet.
+    interim: Vec<u8>,
 }
 
 /// What a refusal leaves to read.
@@ -65,6 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             write: patience(config.write_timeout_ms),
             lingering: None,
             refused: None,
+            interim: Vec::new(),
         }
     }
 
@@ -222,6 +225,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
+    /// Sends what stands before all that is written from here on.
+    fn send_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.interim.is_empty() {
+            let written = Pin::new(&mut self.stream).poll_write(cx, &self.interim);
+            let sent = ready!(self.written(cx, written))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.interim.drain(..sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => self.write.moved(bytes),
@@ -255,6 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.send_interim(cx))?;
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.written(cx, written)
     }
@@ -265,6 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.send_interim(cx))?;
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.written(cx, written)
     }
@@ -275,6 +293,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // Whoever flushes has written all it had. Over HTTP/1 that is all of the answers before, because requests are
+        // answered one after another; and as long as hints are taken, nothing of this request's answer is made.
+        if !this.is_opaque() {
+            this.client.hints.write(cx, &mut this.interim);
+        }
+        ready!(this.send_interim(cx))?;
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         this.written(cx, flushed.map_ok(|()| 0)).map_ok(|_| ())
     }

@@ -1,9 +1,10 @@
 //! HTTP/3 over QUIC (RFC 9114): one endpoint per listener, one task per connection, with all its requests, so that a
 //! panic in a young library costs one connection.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
@@ -26,6 +27,7 @@ use super::connection::{Entry, Shared};
 use super::tls::{Current, Tls};
 use crate::answer::Answer;
 use crate::client::{Client, Transport};
+use crate::hints::Hints;
 
 /// Between two attempts to have the port, which the process before may still hold.
 const BIND_AGAIN: Duration = Duration::from_secs(1);
@@ -222,13 +224,37 @@ async fn request(shared: &Shared, client: &Arc<Client>, resolver: Resolver) -> b
         None => RequestBody::Stream { stream: Box::new(receiving), length: None },
     };
     let is_head = parts.method == Method::HEAD;
-    let response = shared.service.answer(Request::from_parts(parts, body), client, None).await;
+    let hints = Hints::wanted(&parts.method, parts.version, &parts.headers);
+    let mut request = Request::from_parts(parts, body);
+    if let Some(hints) = &hints {
+        request.extensions_mut().insert(hints.clone());
+    }
     let patience = Duration::from_millis(shared.config.write_timeout_ms);
+    let answer = shared.service.answer(request, client, None);
+    let response = match hints {
+        None => answer.await,
+        Some(hints) => after_hints(&mut sending, &hints, answer, patience).await,
+    };
     match send(&mut sending, response, is_head, patience).await {
         Ok(()) => true,
         Err(code) => {
             sending.stop_stream(code);
             false
+        }
+    }
+}
+
+/// Sends hints until the answer is there.
+async fn after_hints<A>(stream: &mut Sending, hints: &Hints, answer: impl Future<Output = A>, patience: Duration) -> A {
+    let mut answer = pin!(answer);
+    loop {
+        tokio::select! {
+            biased;
+            answer = answer.as_mut() => return answer,
+            Some(interim) = poll_fn(|cx| hints.poll_next(cx)) => {
+                // What hinders it hinders the answer too, which has its own way to say so.
+                let _ = timeout(patience, stream.send_response(interim)).await;
+            }
         }
     }
 }

@@ -300,6 +300,7 @@ pub async fn obeys_the_app_and_the_operator(engine: Engine) {
             cookies: vec!["group".into()],
             ..CacheKeySettings::default()
         },
+        ..CacheSettings::default()
     };
     node.install(state, bundle(CODE), &BTreeMap::new());
     let off = ask(&node, "/api/x?cache-control=max-age=60").await;

@@ -339,7 +339,7 @@ pub async fn tells_health_on_a_private_listener(engine: Engine) {
 }
 
 /// A client that speaks HTTP/3 to a node.
-async fn http3(authority: &Authority, address: SocketAddr, host: &str) -> (quinn::Connection, Http3) {
+pub async fn http3(authority: &Authority, address: SocketAddr, host: &str) -> (quinn::Connection, Http3) {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(authority.path("ca.pem")).unwrap() {
         roots.add(certificate.unwrap()).unwrap();
@@ -357,7 +357,7 @@ async fn http3(authority: &Authority, address: SocketAddr, host: &str) -> (quinn
     (quic, sender)
 }
 
-type Http3 = h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>;
+pub type Http3 = h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>;
 
 /// Sends a request with a body in two pieces; status, headers and body of the answer.
 async fn ask3(sender: &mut Http3, request: Request<()>, body: &[&str]) -> (u16, http::HeaderMap, String) {

@@ -10,6 +10,7 @@ mod conformance;
 mod egress;
 mod faults;
 mod following;
+mod hints;
 mod listeners;
 mod origins;
 mod plane;
@@ -75,6 +76,7 @@ const TESTS: &[Test] = tests! {
         tells_of_client_certificates, refuses_misdirected_requests, redirects_to_https, believes_trusted_proxies_only,
         listens_on_every_kind_of_address, tells_health_on_a_private_listener,
         serves_http3, finishes_http3_requests_when_draining, starts_isolates_at_the_client_hello;
+    hints: of_an_origin_go_to_navigations, of_an_origin_go_out_over_http3, tell_what_a_page_needed_before;
     certificates: serves_what_the_control_plane_sends, keeps_the_certificate_before_one_it_cannot_serve,
         answers_challenges_before_anything_else, answers_challenges_in_handshakes;
     refusals: refuses_ambiguous_requests_and_closes, takes_bodies_in_any_pieces, gives_slow_clients_up, ends_idle_connections,
