@@ -65,7 +65,7 @@ class Cache {
     const name = this.#name;
     webidl.requiredArguments(arguments.length, 1, prefix);
     const { list, method, url } = keyOf(request, prefix);
-    if (method !== "GET" && !ignoresMethod(options, prefix)) return undefined;
+    if (!ignoresMethod(options, prefix) && method !== "GET") return undefined;
     const reply = await op_atoll_cache_match(currentSlot(), name, url, list);
     if (reply.status === 0) return undefined;
     const payload = reply.body === 0 ? null : new Payload(new HostBody(reply.body, null, reply.here));
@@ -129,7 +129,7 @@ class Cache {
     const name = this.#name;
     webidl.requiredArguments(arguments.length, 1, prefix);
     const { list, method, url } = keyOf(request, prefix);
-    if (method !== "GET" && !ignoresMethod(options, prefix)) return false;
+    if (!ignoresMethod(options, prefix) && method !== "GET") return false;
     return await op_atoll_cache_delete(currentSlot(), name, url, list);
   }
 }
