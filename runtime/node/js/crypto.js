@@ -338,6 +338,7 @@ const CLASSES = {
   "internal/crypto_dh": ["DiffieHellman", "DiffieHellmanGroup"],
   "internal/crypto_ecdh": ["ECDH"],
   "internal/crypto_signing": ["Sign", "Verify"],
+  "internal/crypto_x509": ["X509Certificate"],
 };
 for (const [module, names] of Object.entries(PAIRS)) {
   for (const name of names) {
@@ -353,7 +354,9 @@ for (const [module, names] of Object.entries(CLASSES)) {
   for (const name of names) {
     const { [name]: lazy } = {
       [name]: function (...args) {
-        return new (require(module)[name])(...args);
+        const loaded = require(module)[name];
+        // Those of Node.js that are classes need `new`.
+        return new.target === undefined && module === "internal/crypto_x509" ? loaded(...args) : new loaded(...args);
       },
     };
     Object.defineProperty(lazy, Symbol.hasInstance, { value: (instance) => instance instanceof require(module)[name] });

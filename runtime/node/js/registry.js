@@ -98,6 +98,8 @@ const INTERNAL = {
   "internal/crypto_pairs": own("crypto_pairs.js"),
   "internal/crypto_sealed": own("crypto_sealed.js"),
   "internal/crypto_signing": own("crypto_signing.js"),
+  "internal/crypto_x509": own("crypto_x509.js"),
+  "internal/crypto_x509_names": own("crypto_x509_names.js"),
   "internal/engine": own("engine.js"),
   "internal/errors": own("errors.js"),
   "internal/mime": own("mime.js"),

@@ -84,6 +84,39 @@ impl Curve {
         }
     }
 
+    /// The algorithm that signs with a hash, if there is one.
+    fn signing_with(self, hash: &str, fixed: bool) -> Option<&'static algorithms::EcdsaSigningAlgorithm> {
+        match (self, hash, fixed) {
+            (Self::P521, "sha224", false) => Some(&algorithms::ECDSA_P521_SHA224_ASN1_SIGNING),
+            (Self::P521, "sha224", true) => Some(&algorithms::ECDSA_P521_SHA224_FIXED_SIGNING),
+            (Self::P521, "sha256", false) => Some(&algorithms::ECDSA_P521_SHA256_ASN1_SIGNING),
+            (Self::P521, "sha256", true) => Some(&algorithms::ECDSA_P521_SHA256_FIXED_SIGNING),
+            (Self::P521, "sha384", false) => Some(&algorithms::ECDSA_P521_SHA384_ASN1_SIGNING),
+            (Self::P521, "sha384", true) => Some(&algorithms::ECDSA_P521_SHA384_FIXED_SIGNING),
+            _ => (hash == self.hash()).then(|| self.signing(fixed)),
+        }
+    }
+
+    /// The algorithm that verifies with a hash, if there is one.
+    fn verification_with(self, hash: &str, fixed: bool) -> Option<&'static algorithms::EcdsaVerificationAlgorithm> {
+        match (self, hash, fixed) {
+            (Self::P256, "sha1", false) => Some(&algorithms::ECDSA_P256_SHA1_ASN1),
+            (Self::P256, "sha384", false) => Some(&algorithms::ECDSA_P256_SHA384_ASN1),
+            (Self::P256, "sha512", false) => Some(&algorithms::ECDSA_P256_SHA512_ASN1),
+            (Self::P384, "sha256", false) => Some(&algorithms::ECDSA_P384_SHA256_ASN1),
+            (Self::P384, "sha512", false) => Some(&algorithms::ECDSA_P384_SHA512_ASN1),
+            (Self::P521, "sha1", false) => Some(&algorithms::ECDSA_P521_SHA1_ASN1),
+            (Self::P521, "sha1", true) => Some(&algorithms::ECDSA_P521_SHA1_FIXED),
+            (Self::P521, "sha224", false) => Some(&algorithms::ECDSA_P521_SHA224_ASN1),
+            (Self::P521, "sha224", true) => Some(&algorithms::ECDSA_P521_SHA224_FIXED),
+            (Self::P521, "sha256", false) => Some(&algorithms::ECDSA_P521_SHA256_ASN1),
+            (Self::P521, "sha256", true) => Some(&algorithms::ECDSA_P521_SHA256_FIXED),
+            (Self::P521, "sha384", false) => Some(&algorithms::ECDSA_P521_SHA384_ASN1),
+            (Self::P521, "sha384", true) => Some(&algorithms::ECDSA_P521_SHA384_FIXED),
+            _ => (hash == self.hash()).then(|| self.verification(fixed)),
+        }
+    }
+
     fn hash(self) -> &'static str {
         match self {
             Self::P256 | Self::P256k1 => "sha256",
@@ -213,11 +246,11 @@ pub(crate) fn op_node_sign(
             pair.sign(encoding, &random, data, &mut signature).map_err(failed)?;
             Ok(signature.into())
         }
-        Kind::Ec(curve) if hash == curve.hash() => {
-            let pair = ecdsa(curve, fixed, pkcs8)?;
+        Kind::Ec(curve) => {
+            let algorithm = curve.signing_with(hash, fixed).ok_or_else(|| other_hash(hash))?;
+            let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8).map_err(invalid)?;
             Ok(pair.sign(&random, data).map_err(failed)?.as_ref().to_vec().into())
         }
-        Kind::Ec(_) => Err(other_hash(hash)),
         Kind::Ed25519 => Ok(ed25519(pkcs8)?.sign(data).as_ref().to_vec().into()),
     }
 }
@@ -245,8 +278,7 @@ pub(crate) fn op_node_verify(
             ("sha512", true) => &algorithms::RSA_PSS_2048_8192_SHA512,
             _ => return Err(other_hash(hash)),
         },
-        Kind::Ec(curve) if hash == curve.hash() => curve.verification(fixed),
-        Kind::Ec(_) => return Err(other_hash(hash)),
+        Kind::Ec(curve) => curve.verification_with(hash, fixed).ok_or_else(|| other_hash(hash))?,
         Kind::Ed25519 => &algorithms::ED25519,
     };
     Ok(UnparsedPublicKey::new(algorithm, spki).verify(data, signature).is_ok())

@@ -101,6 +101,8 @@ deno_core::extension!(
         "crypto_pairs.js",
         "crypto_sealed.js",
         "crypto_signing.js",
+        "crypto_x509.js",
+        "crypto_x509_names.js",
         "diagnostics_channel.js",
         "engine.js",
         "errors.js",

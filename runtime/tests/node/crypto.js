@@ -1,6 +1,7 @@
 // Calls of node:crypto and node:zlib.
 
 import { cases as agreement } from "./agreement.js";
+import { cases as certificates } from "./certificates.js";
 import { cases as pairs } from "./pairs.js";
 
 const text = "The quick brown fox jumps over the lazy dog";
@@ -34,6 +35,7 @@ function decrypt(crypto, name, iv, data, tag) {
 export const cases = {
   crypto: [
     ...agreement,
+    ...certificates,
     ...pairs,
     ({ createHash }) =>
       ["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "SHA256", "RSA-SHA256", "sha512-256", "sha3-256", "sha3-512"]

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-const CASES: [(&str, &str); 6] = [
+const CASES: [(&str, &str); 7] = [
     ("agreement.js", include_str!("agreement.js")),
+    ("certificates.js", include_str!("certificates.js")),
     ("crypto.js", include_str!("crypto.js")),
     ("data.js", include_str!("data.js")),
     ("pairs.js", include_str!("pairs.js")),
