@@ -4,7 +4,7 @@
 //! when nothing names it. Whoever stores one has checked that its content has the hash.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ const GRACE: Duration = Duration::from_hours(24);
 /// The objects of a directory.
 pub(crate) struct Objects {
     files: LocalFileSystem,
+    directory: PathBuf,
     /// Held for reading while objects are stored or named, for writing while they are deleted.
     pins: Arc<RwLock<()>>,
     not_found: fn(BundleHash) -> ApiError,
@@ -36,19 +37,11 @@ pub(crate) struct Objects {
 pub(crate) type Pin = OwnedRwLockReadGuard<()>;
 
 impl Objects {
-    /// Opens the directory, and removes what uploads that were cut off left there. `not_found` says, with the status 404,
-    /// that an object is not there.
+    /// Opens the directory. `not_found` says, with the status 404, that an object is not there.
     pub(crate) fn open(directory: &Path, not_found: fn(BundleHash) -> ApiError) -> std::io::Result<Self> {
         std::fs::create_dir_all(directory)?;
-        for entry in std::fs::read_dir(directory)? {
-            let entry = entry?;
-            // The object store writes to NAME#NUMBER and renames that to NAME.
-            if entry.file_name().to_string_lossy().contains('#') {
-                std::fs::remove_file(entry.path())?;
-            }
-        }
         let files = LocalFileSystem::new_with_prefix(directory).map_err(std::io::Error::other)?.with_fsync(true);
-        Ok(Self { files, pins: Arc::default(), not_found })
+        Ok(Self { files, directory: directory.to_owned(), pins: Arc::default(), not_found })
     }
 
     /// Keeps all objects that are there now, until the answer is dropped.
@@ -103,7 +96,8 @@ impl Objects {
     }
 
     /// Deletes the objects that are not in `named` and were uploaded longer ago than the time of grace, and says how many
-    /// those were. `named` is asked when nobody can store or name an object any more.
+    /// those were; and removes what uploads that were cut off left there. `named` is asked when nobody can store or name an
+    /// object any more.
     pub(crate) async fn collect(
         &self,
         named: impl Future<Output = Result<HashSet<BundleHash>, ApiError>>,
@@ -119,6 +113,9 @@ impl Objects {
     ) -> Result<usize, ApiError> {
         let _all = self.pins.write().await;
         let named = named.await?;
+        let directory = self.directory.clone();
+        // What stays is tried again the next time.
+        let _ = tokio::task::spawn_blocking(move || remove_leftovers(&directory)).await;
         let mut deleted = 0;
         let mut files = self.files.list(None);
         while let Some(file) = files.next().await.transpose()? {
@@ -130,6 +127,17 @@ impl Objects {
             }
         }
         Ok(deleted)
+    }
+}
+
+/// The object store writes to NAME#NUMBER and renames that to NAME. To be called while nothing is stored.
+fn remove_leftovers(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().contains('#')
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            tracing::warn!(path = %entry.path().display(), %error, "what an upload left cannot be removed");
+        }
     }
 }
 
@@ -166,6 +174,7 @@ mod tests {
         let rest = dir.path().join(format!("{hash}#1"));
         std::fs::write(&rest, "half").unwrap();
         let objects = open(dir.path());
+        assert_eq!(objects.collect_before(0, async { Ok(HashSet::new()) }).await.unwrap(), 0);
         assert!(!rest.exists());
         assert!(objects.size(hash).await.is_ok());
     }

@@ -11,6 +11,7 @@ use atoll_store::{SqliteOptions, SqliteStore, Store, StoreError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,6 +44,8 @@ const ENDPOINT: &str = "endpoint";
 
 /// How often bundles that nothing names are looked for.
 const COLLECT: Duration = Duration::from_hours(1);
+/// And how long after the start for the first time: what serves comes first, and nothing is deployed meanwhile.
+const FIRST_COLLECT: Duration = Duration::from_mins(1);
 
 /// What requests work on.
 pub(crate) struct Plane {
@@ -242,7 +245,7 @@ fn base_url(address: SocketAddr) -> String {
 
 /// Deletes bundles and static files that nothing names, now and then.
 async fn collect(plane: Arc<Plane>) {
-    let mut interval = tokio::time::interval(COLLECT);
+    let mut interval = tokio::time::interval_at(Instant::now() + FIRST_COLLECT, COLLECT);
     loop {
         tokio::select! {
             () = plane.closing.cancelled() => return,

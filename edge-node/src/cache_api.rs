@@ -31,19 +31,15 @@ pub struct AppCaches {
 }
 
 impl AppCaches {
-    /// The caches of the app that `owner` names, with bodies of at most `largest` bytes.
-    pub fn new(store: Arc<FrontCache>, owner: Namespace, largest: u64) -> Self {
-        Self { store, owner, purges: Arc::default(), largest }
+    /// The caches of the app that `owner` names, with bodies of at most `largest` bytes. Nothing is found that `purges`
+    /// cover.
+    pub fn new(store: Arc<FrontCache>, owner: Namespace, largest: u64, purges: Arc<ArcSwap<Purges>>) -> Self {
+        Self { store, owner, purges, largest }
     }
 
     /// The app whose caches these are.
     pub fn owner(&self) -> Namespace {
         self.owner
-    }
-
-    /// From now on nothing that these cover is found.
-    pub fn purge(&self, purges: &Purges) {
-        self.purges.store(Arc::new(purges.clone()));
     }
 
     /// The response for a request, when there is one that is fresh.

@@ -7,7 +7,7 @@ use super::*;
 use crate::config::FrontCacheConfig;
 
 fn caches(store: &Arc<FrontCache>, app: &str) -> AppCaches {
-    AppCaches::new(store.clone(), Namespace::of(&[app.as_bytes()]), 1 << 20)
+    AppCaches::new(store.clone(), Namespace::of(&[app.as_bytes()]), 1 << 20, Arc::default())
 }
 
 fn store() -> Arc<FrontCache> {
@@ -117,12 +117,13 @@ async fn what_the_app_purges_is_not_found_and_what_comes_after_is() {
     let other = "https://a.example/y";
     app.put(request(URL, &[]), tagged()).await.unwrap();
     app.put(request(other, &[]), response(&[], "2")).await.unwrap();
-    app.purge(&Purges::new(0, vec![(5, Scope::Tag("News".into()))]));
+    app.purges.store(Purges::new(0, vec![(5, Scope::Tag("News".into()))]).into());
     assert!(app.find(request(URL, &[])).await.is_none() && !app.delete(request(URL, &[])).await);
     assert!(app.find(request(other, &[])).await.is_some());
     app.put(request(URL, &[]), tagged()).await.unwrap();
     assert!(app.find(request(URL, &[])).await.is_some());
-    app.purge(&Purges::new(0, vec![(5, Scope::Tag("News".into())), (6, Scope::Prefix("a.example/y".into()))]));
+    app.purges
+        .store(Purges::new(0, vec![(5, Scope::Tag("News".into())), (6, Scope::Prefix("a.example/y".into()))]).into());
     assert!(app.find(request(URL, &[])).await.is_some() && app.find(request(other, &[])).await.is_none());
 }
 

@@ -6,6 +6,7 @@
 
 mod access_log;
 mod answer;
+mod app;
 mod assets;
 mod body;
 mod bundles;
@@ -43,6 +44,7 @@ mod services;
 mod sharded;
 mod state;
 mod upgrade;
+mod version;
 mod websocket;
 
 pub use assets::LocalAsset;

@@ -1,6 +1,6 @@
 //! An edge node, assembled.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -15,7 +15,7 @@ use atoll_protocol::api::LogLine;
 use atoll_protocol::sync::AppState;
 use atoll_runtime::{CodeStarts, Engine, Pool, PoolOptions, huge_pages};
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +53,8 @@ const TIDY: Duration = Duration::from_secs(1);
 const ISOLATES_END: Duration = Duration::from_secs(2);
 /// How often unused bundles are looked for.
 const SWEEP: Duration = Duration::from_secs(600);
+/// And how long after the start for the first time: it reads all of the state and the names of all files.
+const FIRST_SWEEP: Duration = Duration::from_secs(60);
 
 /// The node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -295,7 +297,7 @@ impl EdgeNode {
         tasks.spawn(forward_logs(client, self.logs.clone(), log_queue, cancel.clone()));
         let precompile = precompile::run(self.serving.clone(), self.dispatcher.clone());
         let stores = (follower.bundles.clone(), follower.assets.clone(), self.dispatcher.clone());
-        let warm_up = warm_up(stores, follower.disk.clone(), saved.bundles(), tasks.clone());
+        let warm_up = warm_up(stores, self.serving.clone(), follower.disk.clone(), tasks.clone());
         let cancelled = cancel.clone();
         tasks.spawn(async move {
             tokio::select! {
@@ -488,16 +490,19 @@ async fn tidy(dispatcher: Arc<Dispatcher>, load: Arc<Load>, cancel: Cancellation
 /// unused ones from time to time.
 async fn warm_up(
     (bundles, assets, dispatcher): (Arc<BundleStore>, Arc<AssetStore>, Arc<Dispatcher>),
+    serving: Arc<Serving>,
     disk: Arc<DataDir>,
-    needed: HashSet<BundleHash>,
     tasks: TaskTracker,
 ) {
+    // The node comes to serve first, and its pool to be full.
+    precompile::calm_or_impatient(&dispatcher).await;
+    let needed = serving.current().bundles();
     for hash in bundles.missing(needed).await {
         if let Err(error) = bundles.load(hash).await {
             tracing::warn!(%error, "a bundle of the last good state is not there");
         }
     }
-    let mut every = interval(SWEEP);
+    let mut every = interval_at(Instant::now() + FIRST_SWEEP, SWEEP);
     loop {
         every.tick().await;
         let disk = disk.clone();

@@ -1,11 +1,9 @@
 //! Compiles what begins to be served before a request asks for it, one bundle after another, and has what was compiled by a
 //! process before at hand.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atoll_bundle::BundleHash;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::dispatch::Dispatcher;
@@ -31,18 +29,22 @@ pub fn run(serving: Arc<Serving>, dispatcher: Arc<Dispatcher>) -> impl Future<Ou
     drop(serving.take_new());
     let snapshot = serving.current().clone();
     async move {
-        let versions = snapshot.apps.values().flat_map(|app| app.in_service());
-        let known: HashSet<BundleHash> =
-            versions.filter(|version| version.has_code()).map(|version| version.hash).collect();
+        calm_or_impatient(&dispatcher).await;
+        let known = snapshot.bundles();
         drop(snapshot);
         dispatcher.recall(known, BUNDLES_AT_HAND, AT_HAND).await;
         while applied.changed().await.is_ok() {
             for version in serving.take_new() {
-                let _ = timeout(PATIENCE, calm(&dispatcher)).await;
+                calm_or_impatient(&dispatcher).await;
                 dispatcher.compile(&version).await;
             }
         }
     }
+}
+
+/// Waits until no start has taken an isolate from the pool for a while, on a node that is never calm for a second.
+pub async fn calm_or_impatient(dispatcher: &Dispatcher) {
+    let _ = timeout(PATIENCE, calm(dispatcher)).await;
 }
 
 /// Waits until no start has taken an isolate from the pool for a while.

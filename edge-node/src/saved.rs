@@ -17,6 +17,9 @@ pub struct SavedState {
     pub history: String,
     /// The revision that the control plane's frames have brought the node to.
     pub revision: u64,
+    /// The public key of the node whose key opens the secrets of all `apps`; empty when that is not known.
+    #[serde(default)]
+    pub key: String,
     /// The apps as they are served.
     #[serde(with = "shared")]
     pub apps: BTreeMap<String, Arc<AppState>>,
@@ -183,6 +186,15 @@ impl SavedState {
             self.unkept.certificates.insert(name);
         }
         outcomes
+    }
+
+    /// The secrets of all apps are known to be sealed for the key with this public half.
+    pub fn opened_with(&mut self, key: String) {
+        if self.key != key {
+            self.key = key;
+            // A change does not say it.
+            self.unkept.all = true;
+        }
     }
 
     /// Whether something is to be brought up that has arrived.

@@ -1,6 +1,7 @@
+use std::collections::BTreeSet;
+
 use atoll_protocol::api::Target;
-use atoll_protocol::config::VersionConfig;
-use atoll_protocol::sync::Purge;
+use atoll_protocol::sync::{Purge, PurgeScope, VersionState};
 
 use super::*;
 
@@ -39,9 +40,14 @@ fn find(serving: &Serving, host: &str) -> Option<Arc<AppEntry>> {
     serving.current().routes.find(host, "/").cloned()
 }
 
+fn opener(open: impl Fn(&AppState) -> Option<BTreeMap<String, String>> + Send + Sync + 'static) -> Opener {
+    Arc::new(open)
+}
+
 fn follow(serving: &Serving, revision: u64, apps: &[AppState], secret: &str) {
     let apps = apps.iter().map(|app| (app.name.clone(), Arc::new(app.clone()))).collect();
-    serving.follow(revision, &apps, |_| Some([("KEY".to_owned(), secret.to_owned())].into()));
+    let secret = secret.to_owned();
+    serving.follow(revision, &apps, &opener(move |_| Some([("KEY".to_owned(), secret.clone())].into())));
 }
 
 #[tokio::test]
@@ -101,31 +107,9 @@ async fn an_app_whose_secrets_cannot_be_opened_keeps_what_it_had() {
     let serving = serving();
     follow(&serving, 1, &[app("a", &[(1, "x")])], "s");
     let changed = app("a", &[(2, "y")]);
-    serving.follow(2, &[("a".to_owned(), changed.into())].into(), |_| None);
+    serving.follow(2, &[("a".to_owned(), changed.into())].into(), &opener(|_| None));
     let entry = find(&serving, "a.localhost").unwrap();
     assert_eq!(entry.version_for(b"c").unwrap().number, 1);
-}
-
-#[test]
-fn env_is_sorted_and_secrets_take_precedence() {
-    let vars = serde_json::json!({"Z": "text", "B": {"x": [1]}, "S": "no"});
-    let vars: BTreeMap<String, Value> = serde_json::from_value(vars).unwrap();
-    let services = serde_json::json!({"A": {"service": "other"}, "C": {"service": "o", "entrypoint": "E"}});
-    let services = serde_json::from_value(services).unwrap();
-    let config = VersionConfig { vars, services, ..VersionConfig::default() };
-    let env = environment(&config, &[("S".to_owned(), "yes".to_owned())].into());
-    let service = |service: &str, entrypoint: &str| Binding::Service {
-        service: service.to_owned(),
-        entrypoint: entrypoint.to_owned(),
-    };
-    let expected = [
-        ("A".to_owned(), service("other", "default")),
-        ("B".to_owned(), Binding::Json("{\"x\":[1]}".into())),
-        ("C".to_owned(), service("o", "E")),
-        ("S".to_owned(), Binding::Secret("yes".into())),
-        ("Z".to_owned(), Binding::Text("text".into())),
-    ];
-    assert_eq!(*env, expected);
 }
 
 #[tokio::test]
@@ -147,9 +131,9 @@ async fn the_next_app_of_a_name_shares_nothing_with_the_one_before() {
         assert_ne!(key(&before), key(&version()), "{incarnation}");
     }
     let previous = find(&serving, "a.localhost").unwrap();
-    assert_eq!(previous.caches.owner(), version().identity);
+    assert!(previous.is_same_app(&of("other.0"), false) && !previous.is_same_app(&of("other.0"), true));
     // Without its secrets the new one is not served, and the old one is not either.
-    serving.follow(5, &[("a".to_owned(), of("other.4").into())].into(), |_| None);
+    serving.follow(5, &[("a".to_owned(), of("other.4").into())].into(), &opener(|_| None));
     assert!(find(&serving, "a.localhost").is_none());
 }
 
@@ -172,8 +156,8 @@ async fn changes_alone_lead_where_the_whole_state_does() {
                 ((*name).to_owned(), app)
             })
             .collect();
-        whole.follow(1, state, |_| Some(BTreeMap::new()));
-        piecemeal.follow_changes(1, &changes, |_| Some(BTreeMap::new()));
+        whole.follow(1, state, &opener(|_| Some(BTreeMap::new())));
+        piecemeal.follow_changes(1, &changes, &opener(|_| Some(BTreeMap::new())));
         for host in ["a.localhost", "b.localhost", "c.localhost", "x.com", "y.com", "z.x.com"] {
             let name = |serving: &Serving| find(serving, host).map(|app| app.name.to_string());
             assert_eq!(name(&whole), name(&piecemeal), "{host} after {changes:?}");
@@ -233,4 +217,41 @@ async fn what_is_new_is_told_once_and_not_when_it_is_too_much() {
     assert!(numbers().is_empty());
     follow(&serving, 5, &[app("last", &[(1, "l")])], "s");
     assert_eq!(numbers(), [hash("l")].into());
+}
+
+#[tokio::test]
+async fn what_nobody_asks_for_is_not_made_and_its_secrets_are_not_opened() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let serving = serving();
+    let opened = Arc::new(AtomicUsize::new(0));
+    let counting = opener({
+        let opened = opened.clone();
+        move |_| {
+            opened.fetch_add(1, Ordering::Relaxed);
+            Some(BTreeMap::new())
+        }
+    });
+    let apps = ["a", "b"].map(|name| (name.to_owned(), Arc::new(app(name, &[(1, name)]))));
+    serving.resume(1, &apps.into(), &counting);
+    let b = find(&serving, "b.localhost").unwrap();
+    let hashes = ["a", "b"].map(|code| BundleHash::of(code.as_bytes()));
+    assert_eq!(serving.current().bundles(), hashes.into());
+    assert!(!b.has_crons() && b.admit(1).is_some() && b.code_in_service().eq([hashes[1]]));
+    assert_eq!(opened.load(Ordering::Relaxed), 0);
+    assert_eq!(b.version_for(b"c").unwrap().number, 1);
+    assert_eq!(b.in_service().count(), 1);
+    assert_eq!(opened.load(Ordering::Relaxed), 1, "once for b, and a is as it was");
+}
+
+#[tokio::test]
+async fn purges_reach_code_of_an_earlier_revision_that_had_not_begun() {
+    let serving = serving();
+    follow(&serving, 1, &[app("a", &[(1, "x")])], "s");
+    let before = find(&serving, "a.localhost").unwrap();
+    let purged = Purge { revision: 2, scope: PurgeScope::Everything };
+    follow(&serving, 2, &[AppState { purges: vec![purged], ..app("a", &[(1, "x")]) }], "s");
+    let after = find(&serving, "a.localhost").unwrap();
+    assert!(before.version_for(b"c").is_some());
+    assert_eq!((before.purges().last(), after.purges().last()), (0, 2));
+    assert_eq!(before.shared_purges().last(), 2, "what its `caches` look at");
 }

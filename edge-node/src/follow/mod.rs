@@ -30,7 +30,7 @@ use crate::certificates::{self, ControlledCertificates};
 use crate::disk::{DataDir, DiskError};
 use crate::logs::Logs;
 use crate::saved::{OutOfOrder, SavedState};
-use crate::state::Serving;
+use crate::state::{Opener, Serving};
 
 /// Apps brought up at once: mostly their bundles are waited for, from the control plane and until they are on disk.
 const PARALLEL: usize = 32;
@@ -138,18 +138,22 @@ impl Follower {
     /// Serves the last good state, if there is one, and returns it. An app whose secrets this node cannot open is left
     /// out, and then the revision is 0, so that the control plane sends everything again.
     pub fn resume(&self) -> SavedState {
-        let Some(mut saved) = self.disk.load() else { return SavedState::default() };
-        let sealed: Vec<String> = saved
-            .apps
-            .values()
-            .filter(|app| open_secrets(&self.node_key, app).is_err())
-            .map(|app| app.name.clone())
-            .collect();
+        let Some(mut saved) = self.disk.load() else {
+            let mut nothing = SavedState::default();
+            nothing.opened_with(self.node_key.public_key().to_string());
+            return nothing;
+        };
+        let key = self.node_key.public_key().to_string();
+        // What was kept under this very key was opened before it was kept.
+        let unknown = (saved.key != key).then(|| saved.apps.values()).into_iter().flatten();
+        let sealed: Vec<String> =
+            unknown.filter(|app| open_secrets(&self.node_key, app).is_err()).map(|app| app.name.clone()).collect();
         for app in &sealed {
             tracing::error!(app, "its secrets were sealed for another key; it is asked for again");
             saved.apps.remove(app);
             saved.revision = 0;
         }
+        saved.opened_with(key);
         let unusable = saved.certificates.values().filter_map(|state| {
             certificates::check(state, &self.node_key).err().map(|error| (state.name.clone(), error))
         });
@@ -367,22 +371,27 @@ impl Follower {
         }
     }
 
+    /// Opens what is sealed for this node.
+    fn opener(&self) -> Opener {
+        let key = self.node_key.clone();
+        Arc::new(move |app| open_secrets(&key, app).ok())
+    }
+
     fn serve(&self, state: &SavedState) {
         self.certificates.serve(&state.certificates, &self.node_key);
-        self.serving.follow(state.revision, &state.apps, |app| open_secrets(&self.node_key, app).ok());
+        self.serving.resume(state.revision, &state.apps, &self.opener());
     }
 
     /// Serves what has become of apps; without `changes`, everything.
     async fn serve_changes(&self, state: &SavedState, changes: Option<Vec<(String, Option<Arc<AppState>>)>>) {
-        let (serving, node_key, revision) = (self.serving.clone(), self.node_key.clone(), state.revision);
+        let (serving, opener, revision) = (self.serving.clone(), self.opener(), state.revision);
         let apps = changes.is_none().then(|| state.apps.clone());
         off_thread(move || {
-            let secrets = |app: &AppState| open_secrets(&node_key, app).ok();
             if let Some(changes) = changes {
-                serving.follow_changes(revision, &changes, secrets);
+                serving.follow_changes(revision, &changes, &opener);
             }
             if let Some(apps) = apps {
-                serving.follow(revision, &apps, secrets);
+                serving.follow(revision, &apps, &opener);
             }
         })
         .await;
