@@ -23,7 +23,6 @@ use crate::client::InFlight;
 use crate::dispatch::{DispatchError, Instance};
 use crate::errors::EdgeError;
 use crate::headers::remove_hop_by_hop;
-use crate::listeners;
 use crate::state::Permit;
 
 const ATOLL_ERROR: HeaderName = HeaderName::from_static(ERROR_HEADER);
@@ -219,9 +218,7 @@ impl HttpBody for Answer {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        listeners::note(polled.is_ready());
-        let frame = std::task::ready!(polled);
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame {
             self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
         }

@@ -33,7 +33,6 @@ pub struct Client {
     upgraded: AtomicBool,
     closing: AtomicBool,
     draining: AtomicBool,
-    http2: AtomicBool,
 }
 
 /// What a connection's listener and TLS say of it.
@@ -99,7 +98,6 @@ impl Client {
             upgraded: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             draining: AtomicBool::new(false),
-            http2: AtomicBool::new(false),
         }
     }
 
@@ -189,21 +187,9 @@ impl Client {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an answer to a request of this version is the connection's last.
-    pub fn is_last(&self, version: Version) -> bool {
-        version < Version::HTTP_2 && self.draining.load(Ordering::Relaxed)
-    }
-
-    /// Remembers a request's version.
-    pub fn note(&self, version: Version) {
-        if version == Version::HTTP_2 {
-            self.http2.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether requests came over HTTP/2.
-    pub fn speaks_http2(&self) -> bool {
-        self.http2.load(Ordering::Relaxed)
+    /// Whether that has been said.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// The connection ends after this answer, although the client may still be sending.

@@ -10,7 +10,6 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
-use hyper::upgrade::OnUpgrade;
 use url::Url;
 
 use crate::access_log::{AccessLog, Record};
@@ -33,7 +32,7 @@ use crate::routing::normalize_host;
 use crate::scheduled::Trigger;
 use crate::state::{AppEntry, Serving, VersionEntry};
 use crate::websocket::handshake::Handshake;
-use crate::websocket::{Granted, WebSockets, handshake};
+use crate::websocket::{Granted, Upgrade, WebSockets, handshake};
 
 /// A client that sends this is recognised by its value instead of its address when a deployment has two versions.
 const VERSION_KEY: HeaderName = HeaderName::from_static("atoll-version-key");
@@ -213,7 +212,7 @@ impl Service {
         let handshake = handshake::detect(&parts)?;
         let upgrade = handshake.as_ref().and_then(|handshake| {
             handshake.show(&mut parts);
-            parts.extensions.remove::<OnUpgrade>()
+            Upgrade::take(&mut parts.extensions)
         });
         request::check(&parts)?;
         let authority = request::authority(&parts)?;
@@ -371,7 +370,7 @@ impl Service {
         &self,
         way: &Way<'_>,
         event: FetchEvent,
-        (handshake, upgrade): (Option<Handshake>, Option<OnUpgrade>),
+        (handshake, upgrade): (Option<Handshake>, Option<Upgrade>),
         trace: &mut Trace,
     ) -> Result<Response<Outgoing>, DispatchError> {
         let version = way.version;

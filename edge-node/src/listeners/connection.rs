@@ -1,6 +1,7 @@
 //! One connection from its first byte to its last: PROXY header, TLS, HTTP/1.1 or HTTP/2, and its orderly end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
@@ -9,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, StatusCode, Version};
+use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use ipnet::IpNet;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
@@ -23,17 +24,13 @@ use tokio_util::task::TaskTracker;
 
 use super::config::{ConnectionConfig, contains};
 use super::guard::Guard;
-use super::proxy_protocol;
-use super::stalled::Streams;
 use super::stream::{Socket, Stream};
 use super::tls::{CHALLENGE_PROTOCOL, Tls};
+use super::{http2, proxy_protocol};
 use crate::client::{Client, Transport};
 use crate::hints::Hints;
 use crate::load::{Connections, Load};
 use crate::service::Service;
-
-/// Between a client's silence on HTTP/2 and a ping, and between that and giving it up.
-const PING: Duration = Duration::from_secs(30);
 
 /// How long an idle HTTP/1 connection of a draining node stays open, for a request that may be on its way already: it is
 /// answered with `Connection: close`.
@@ -55,7 +52,7 @@ pub struct Shared {
     pub load: Arc<Load>,
     /// Limits.
     pub config: ConnectionConfig,
-    http: Builder<Streams>,
+    http1: http1::Builder,
 }
 
 impl Shared {
@@ -67,23 +64,11 @@ impl Shared {
         [drain, kill]: [CancellationToken; 2],
         tasks: TaskTracker,
     ) -> Arc<Self> {
-        let mut http = Builder::new(Streams { patience: Duration::from_millis(config.write_timeout_ms) });
+        let mut http1 = http1::Builder::new();
         // Heads are timed by the guard, which can answer with 408.
-        http.http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_buf_size(config.header_bytes as usize + 8192);
-        http.http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(config.header_bytes)
-            .max_concurrent_streams(config.streams)
-            // WebSockets over HTTP/2 (RFC 8441).
-            .enable_connect_protocol()
-            .adaptive_window(true)
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING);
+        http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(config.header_bytes as usize + 8192);
         let connections = Arc::new(Connections::new(config.max, config.per_client));
-        Arc::new(Self { service, drain, kill, tasks, connections, load, config: config.clone(), http })
+        Arc::new(Self { service, drain, kill, tasks, connections, load, config: config.clone(), http1 })
     }
 }
 
@@ -122,7 +107,12 @@ pub async fn serve(shared: Arc<Shared>, entry: Arc<Entry>, socket: Socket, peer:
         place = Some(admitted);
     }
     let client = Arc::new(Client::new(address, transport, shared.load.clone()));
-    http(&shared, stream, &client).await;
+    let mut stream = Guard::new(stream, client.clone(), &shared.config);
+    match begins(&shared, &mut stream).await {
+        Some(true) => http2::serve(&shared, stream, &client).await,
+        Some(false) => http1(&shared, stream, &client).await,
+        None => {}
+    }
     drop(place);
 }
 
@@ -152,23 +142,40 @@ async fn begin(
     Ok((Stream::Tls(Box::new(stream)), transport))
 }
 
-async fn http(shared: &Shared, stream: Stream, client: &Arc<Client>) {
+/// Whether the connection speaks HTTP/2; `None` when it ends before it says so.
+async fn begins(shared: &Shared, stream: &mut Guard<Stream>) -> Option<bool> {
+    let draining = async {
+        shared.drain.cancelled().await;
+        sleep(LAST_REQUESTS).await;
+    };
+    tokio::select! {
+        begun = poll_fn(|cx| stream.poll_begin(cx)) => match begun {
+            Ok(speaks_http2) => Some(speaks_http2),
+            Err(error) => {
+                tracing::debug!(%error, "connection ended");
+                None
+            }
+        },
+        () = draining => None,
+        () = sleep(Duration::from_millis(shared.config.idle_timeout_ms)) => None,
+        () = shared.kill.cancelled() => None,
+    }
+}
+
+async fn http1(shared: &Shared, stream: Guard<Stream>, client: &Arc<Client>) {
     let requests = AtomicU64::new(0);
     let service = service_fn(|mut request: Request<Incoming>| {
         let version = request.version();
-        client.note(version);
         let refusal = client.refusal_of(requests.fetch_add(1, Ordering::Relaxed));
-        if version != Version::HTTP_2
-            && let Some(hints) = Hints::wanted(request.method(), version, request.headers())
-        {
+        if let Some(hints) = Hints::wanted(request.method(), version, request.headers()) {
             request.extensions_mut().insert(hints.clone());
             client.hints.set(hints);
         }
         let (service, client) = (shared.service.clone(), client.clone());
-        // Whoever runs it moves it several times, for HTTP/2 into a task of its own, and it is some KiB.
+        // Whoever runs it moves it several times, and it is some KiB.
         Box::pin(async move {
             let mut response = service.answer(request, &client, refusal).await;
-            if client.is_last(version) {
+            if client.is_draining() {
                 response.headers_mut().entry(CONNECTION).or_insert(HeaderValue::from_static("close"));
             }
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -177,8 +184,7 @@ async fn http(shared: &Shared, stream: Stream, client: &Arc<Client>) {
             Ok::<_, Infallible>(response)
         })
     });
-    let stream = TokioIo::new(Guard::new(stream, client.clone(), &shared.config));
-    let mut connection = pin!(shared.http.serve_connection_with_upgrades(stream, service));
+    let mut connection = pin!(shared.http1.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let idle = shared.config.idle_timeout_ms;
     let mut idle_check = pin!(sleep(Duration::from_millis(idle)));
     let mut grace = pin!(sleep(Duration::ZERO));
@@ -194,13 +200,8 @@ async fn http(shared: &Shared, stream: Stream, client: &Arc<Client>) {
             () = shared.drain.cancelled(), if !ending => {
                 ending = true;
                 client.set_draining();
-                if client.speaks_http2() {
-                    // GOAWAY tells the client which requests are still answered.
-                    connection.as_mut().graceful_shutdown();
-                } else {
-                    last_requests = true;
-                    grace.set(sleep(LAST_REQUESTS));
-                }
+                last_requests = true;
+                grace.set(sleep(LAST_REQUESTS));
             }
             () = grace.as_mut(), if last_requests => {
                 last_requests = false;

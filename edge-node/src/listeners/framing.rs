@@ -8,7 +8,7 @@ use memchr::memchr;
 use super::rules::Rule;
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// More get 414.
 const MAX_TARGET: usize = 16 << 10;
 /// A request line with its method and version; a longer one gets 414.

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::config::ConnectionConfig;
 use super::frames::Frames;
-use super::framing::Framing;
+use super::framing::{Framing, PREFACE};
 use super::patience::Patience;
 use super::rules::Rule;
 use crate::client::Client;
@@ -74,6 +74,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     /// Whether the bytes from here on are not HTTP/1.
     fn is_opaque(&self) -> bool {
         self.framing.is_http2() || self.client.has_upgraded()
+    }
+
+    /// Reads until it is clear what the connection speaks: true for HTTP/2. What has been read is read again.
+    pub fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            if self.framing.is_http2() {
+                let behind = self.held.split_off(PREFACE.len().min(self.held.len()));
+                self.count_frames(&behind)?;
+                self.held.extend_from_slice(&behind);
+                return Poll::Ready(Ok(true));
+            }
+            if self.ready > 0 {
+                return Poll::Ready(Ok(false));
+            }
+            if ready!(self.poll_more(cx))? == 0 {
+                // What it has to say of that, HTTP/1 says.
+                return Poll::Ready(Ok(false));
+            }
+        }
+    }
+
+    /// Reads on where a head has not come whole. Bytes that came: none at the end.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            let start = self.held.len();
+            self.held.resize(start + PIECE, 0);
+            let mut piece = ReadBuf::new(&mut self.held[start..]);
+            let read = Pin::new(&mut self.stream).poll_read(cx, &mut piece);
+            let filled = piece.filled().len();
+            self.held.truncate(start + filled);
+            match read {
+                Poll::Ready(Ok(())) => {
+                    if filled > 0 {
+                        self.judge_held()?;
+                    }
+                    return Poll::Ready(Ok(filled));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    ready!(self.wait(cx))?;
+                    if self.ready > 0 {
+                        // A request stands in the place of the one that did not come.
+                        return Poll::Ready(Ok(self.ready));
+                    }
+                }
+            }
+        }
     }
 
     /// Follows new bytes of an HTTP/2 connection.
@@ -145,6 +192,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         buf.put_slice(&self.held[..taken]);
         self.held.drain(..taken);
         self.ready -= taken;
+        if self.held.is_empty() {
+            // Most connections need it only at their beginning.
+            self.held = Vec::new();
+        }
     }
 }
 
@@ -167,18 +218,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
                     this.ready = this.held.len();
                     continue;
                 }
-                // The rest of a head that has not come whole.
-                let start = this.held.len();
-                this.held.resize(start + PIECE, 0);
-                let mut piece = ReadBuf::new(&mut this.held[start..]);
-                let read = Pin::new(&mut this.stream).poll_read(cx, &mut piece);
-                let filled = piece.filled().len();
-                this.held.truncate(start + filled);
-                match read {
-                    Poll::Ready(Ok(())) if filled == 0 => return Poll::Ready(Ok(())),
-                    Poll::Ready(Ok(())) => this.judge_held()?,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => ready!(this.wait(cx))?,
+                if ready!(this.poll_more(cx))? == 0 {
+                    return Poll::Ready(Ok(()));
                 }
                 continue;
             }

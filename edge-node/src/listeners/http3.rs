@@ -7,7 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
@@ -24,6 +24,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::{sleep, timeout};
 
 use super::connection::{Entry, Shared};
+use super::date;
 use super::tls::{Current, Tls};
 use crate::answer::Answer;
 use crate::client::{Client, Transport};
@@ -268,9 +269,7 @@ async fn send(stream: &mut Sending, response: Response<Answer>, is_head: bool, p
     {
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {
-        parts.headers.entry(DATE).or_insert(date);
-    }
+    parts.headers.entry(DATE).or_insert_with(date::now);
     let late = |_| {
         tracing::info!(rule = "stream-stalled", "stream given up");
         Code::H3_REQUEST_CANCELLED

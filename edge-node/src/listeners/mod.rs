@@ -2,15 +2,16 @@
 
 mod config;
 mod connection;
+mod date;
 mod frames;
 mod framing;
 mod guard;
+mod http2;
 mod http3;
 mod open;
 mod patience;
 mod proxy_protocol;
 mod rules;
-mod stalled;
 mod stream;
 mod tls;
 
@@ -30,9 +31,9 @@ pub use self::config::{
 };
 use self::connection::Entry;
 pub use self::connection::Shared;
+pub use self::http2::{Tunnel, TunnelOnAnswer};
 use self::open::Acceptor;
 pub use self::rules::Rule;
-pub use self::stalled::note;
 pub use self::tls::{Certificate, CertificateError, NamedCertificates, OnName, Tls, TlsFileError};
 use crate::certificates::ControlledCertificates;
 use crate::client::Transport;

@@ -4,14 +4,13 @@ pub mod connection;
 pub mod frame;
 pub mod handshake;
 mod memory;
+mod upgrade;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use atoll_runtime::{Close, Socket};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use self::connection::{Ended, Settings};
 use self::frame::Role;
 use self::memory::MessageMemory;
+pub use self::upgrade::Upgrade;
 use crate::answer::Ticket;
 use crate::config::WebSocketConfig;
 
@@ -53,7 +53,7 @@ pub struct Granted {
     /// The app.
     pub app: Arc<str>,
     /// Resolves when the answer was sent.
-    pub upgrade: OnUpgrade,
+    pub upgrade: Upgrade,
     /// What the connection is joined to.
     pub socket: Socket,
     /// Cancelled when the version is not served any more.
@@ -108,10 +108,10 @@ impl WebSockets {
         let Granted { app, upgrade, socket, retired } = granted;
         let settings = self.terms.of(&app);
         let upgraded = tokio::select! {
-            upgraded = timeout(UPGRADE_TIME, upgrade) => upgraded,
+            upgraded = timeout(UPGRADE_TIME, upgrade.done()) => upgraded,
             () = self.kill.cancelled() => return,
         };
-        let Ok(Ok(io)) = upgraded else {
+        let Ok(Some(io)) = upgraded else {
             socket.fail("the connection was lost");
             return;
         };
@@ -136,7 +136,7 @@ impl WebSockets {
                 }
             }
         };
-        let run = connection::run(TokioIo::new(io), Role::Server, &socket, &settings, stop);
+        let run = connection::run(io, Role::Server, &socket, &settings, stop);
         let (ended, bytes) = tokio::select! {
             ended = run => ended,
             () = self.kill.cancelled() => (Ended::Lost, 0),

@@ -1,6 +1,7 @@
 //! 103 Early Hints, over each version of HTTP: those of origins, and the links that pages had before.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +124,33 @@ pub async fn of_an_origin_go_to_navigations(engine: Engine) {
         origin.answers();
         let answer = read_answer(&mut stream).await;
         assert!(answer.starts_with(&format!("HTTP/{version} 200 OK\r\n")), "{answer}");
+    }
+}
+
+/// The same over HTTP/2.
+pub async fn of_an_origin_go_out_over_http2(engine: Engine) {
+    let origin = Origin::start().await;
+    let node = node(reachable(config()), &engine, &[]).await;
+    install_proxy(&node, "p", &origin);
+    let stream = TcpStream::connect(node.local_addr()).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    for hinted in [true, false, true] {
+        let mode = if hinted { "navigate" } else { "cors" };
+        let request = Request::get("http://p.localhost/").header("sec-fetch-mode", mode).body(()).unwrap();
+        let (mut response, _) = sender.send_request(request, true).unwrap();
+        if hinted {
+            let interim = timeout(LONG, poll_fn(|cx| response.poll_informational(cx))).await.unwrap();
+            let interim = interim.expect("an interim answer").unwrap();
+            assert_eq!((interim.status().as_u16(), interim.headers().len()), (103, 1));
+            assert_eq!(links(interim.headers()), ["</a.css>; rel=preload; as=style"]);
+        }
+        origin.answers();
+        let answer = timeout(LONG, response).await.unwrap().unwrap();
+        assert!(answer.status() == 200 && answer.headers()["content-length"] == "4");
+        let mut body = answer.into_body();
+        assert_eq!(body.data().await.unwrap().unwrap(), "page");
     }
 }
 

@@ -76,11 +76,12 @@ const TESTS: &[Test] = tests! {
         tells_of_client_certificates, refuses_misdirected_requests, redirects_to_https, believes_trusted_proxies_only,
         listens_on_every_kind_of_address, tells_health_on_a_private_listener,
         serves_http3, finishes_http3_requests_when_draining, starts_isolates_at_the_client_hello;
-    hints: of_an_origin_go_to_navigations, of_an_origin_go_out_over_http3, tell_what_a_page_needed_before;
+    hints: of_an_origin_go_to_navigations, of_an_origin_go_out_over_http2, of_an_origin_go_out_over_http3, tell_what_a_page_needed_before;
     certificates: serves_what_the_control_plane_sends, keeps_the_certificate_before_one_it_cannot_serve,
         answers_challenges_before_anything_else, answers_challenges_in_handshakes;
     refusals: refuses_ambiguous_requests_and_closes, takes_bodies_in_any_pieces, gives_slow_clients_up, ends_idle_connections,
-        limits_connections_per_client, sheds_load, ends_http2_floods;
+        limits_connections_per_client, sheds_load, ends_http2_floods,
+        takes_no_body_for_frames;
     following: serves_what_it_is_told, compiles_what_begins_to_be_served,
         has_compiled_code_at_hand_when_it_starts_again, brings_up_many_at_once, refuses_what_is_not_signed, keeps_the_old_version_when_a_bundle_is_wrong,
         serves_from_disk_and_catches_up, opens_secrets, forwards_tailed_logs, survives_a_damaged_state,

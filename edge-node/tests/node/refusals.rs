@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use atoll_edge_node::EdgeNode;
 use atoll_runtime::Engine;
+use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -111,7 +112,8 @@ pub async fn gives_slow_clients_up(engine: Engine) {
     let flood = "export default { fetch() {
         return new Response(new ReadableStream({ pull(controller) { controller.enqueue(new Uint8Array(65536)); } }));
     } };";
-    let node = node(config, &engine, &[("a", READS), ("flood", flood)]).await;
+    let large = "export default { fetch() { return new Response(new Uint8Array(4 << 20)); } };";
+    let node = node(config, &engine, &[("a", READS), ("flood", flood), ("large", large)]).await;
     for (bytes, code) in [
         ("GET / HTTP/1.1\r\nHost: a.local", "head-timeout"),
         ("POST / HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 9\r\n\r\nhel", "body-timeout"),
@@ -124,6 +126,23 @@ pub async fn gives_slow_clients_up(engine: Engine) {
     let mut stream = TcpStream::connect(node.local_addr()).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: flood.localhost\r\n\r\n").await.unwrap();
     eventually("the client is given up", async || stream.write_all(b"x").await.is_err()).await;
+    // Over HTTP/2 its stream is, whatever part of the answer has been taken.
+    let stream = TcpStream::connect(node.local_addr()).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for app in ["flood", "large"] {
+        let request = Request::get(format!("http://{app}.localhost/")).body(()).unwrap();
+        let (response, _) = sender.clone().ready().await.unwrap().send_request(request, true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        let ended = loop {
+            match tokio::time::timeout(Duration::from_secs(30), body.data()).await.expect("it is given up") {
+                // Its window is not opened again.
+                Some(Ok(_)) => {}
+                ended => break ended,
+            }
+        };
+        assert_eq!(ended.unwrap().unwrap_err().reason(), Some(h2::Reason::CANCEL), "{app}");
+    }
 }
 
 /// A connection that asks for nothing ends, whether it has asked before or not.
@@ -229,4 +248,33 @@ pub async fn ends_http2_floods(engine: Engine) {
         let _ = writing.await;
     }
     assert_eq!(get(&node, "a", "/").await.body, "hello");
+}
+
+/// What is in a body over HTTP/2 is not counted, wherever the first bytes of its connection are cut.
+pub async fn takes_no_body_for_frames(engine: Engine) {
+    let code =
+        "export default { async fetch(request) { return new Response(`${(await request.bytes()).length} bytes`); } };";
+    let node = node(config(), &engine, &[("a", code)]).await;
+    // :method POST, :scheme http, :path /, :authority a.localhost, without compression of the last.
+    let mut head = vec![0x83, 0x86, 0x84, 0x41, 11];
+    head.extend(b"a.localhost");
+    let pings = frame(6, 0, 0, &[]).repeat(1500);
+    let request = [frame(4, 0, 0, &[]), frame(1, 4, 1, &head), frame(0, 1, 1, &pings)].concat();
+    for cut in [1, 9, 20, 40, 100] {
+        let mut stream = TcpStream::connect(node.local_addr()).await.unwrap();
+        stream.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &request[..cut]].concat()).await.unwrap();
+        let mut answer = Vec::new();
+        let mut buffer = [0; 4096];
+        // The node's settings come when it has read the first part.
+        let read = stream.read(&mut buffer).await.unwrap();
+        answer.extend_from_slice(&buffer[..read]);
+        stream.write_all(&request[cut..]).await.unwrap();
+        let expected = format!("{} bytes", pings.len());
+        while !answer.windows(expected.len()).any(|part| part == expected.as_bytes()) {
+            let read = tokio::time::timeout(Duration::from_secs(30), stream.read(&mut buffer)).await;
+            let read = read.expect("an answer").unwrap();
+            assert!(read > 0, "cut after {cut} bytes: the connection ended");
+            answer.extend_from_slice(&buffer[..read]);
+        }
+    }
 }

@@ -1,0 +1,163 @@
+//! HTTP/2 (RFC 9113): frames are h2's business, requests that of the connection's task, which answers those that need not
+//! wait, all that have come before anything is sent; each of the others goes on in a task of its own.
+
+mod body;
+mod coalesced;
+mod stream;
+mod tunnel;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Ping, PingPong, RecvStream};
+use http::Request;
+use tokio::time::{sleep, timeout};
+
+use self::coalesced::Coalesced;
+pub use self::tunnel::{Tunnel, TunnelOnAnswer};
+use super::connection::Shared;
+use super::guard::Guard;
+use super::stream::Stream;
+use crate::client::Client;
+
+/// Between two pings, and how long the answer to one is waited for before the client counts as gone.
+const PING: Duration = Duration::from_secs(30);
+/// What a client may send on a stream before the app has read it, bytes.
+const STREAM_WINDOW: u32 = 512 << 10;
+/// The same of all streams of a connection. A body that an app leaves unread does not hold up the others.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// What waits to be sent on a stream at most, bytes.
+const SEND_BUFFER: usize = 400 << 10;
+/// Requests that are taken at once.
+const BATCH: usize = 64;
+
+type Io = Coalesced<Guard<Stream>>;
+type Incoming = (Request<RecvStream>, SendResponse<Bytes>);
+
+/// Why a connection broke off.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Serves a connection to its end.
+pub async fn serve(shared: &Shared, stream: Guard<Stream>, client: &Arc<Client>) {
+    let config = &shared.config;
+    let mut builder = Builder::new();
+    builder
+        .max_header_list_size(config.header_bytes)
+        .max_concurrent_streams(config.streams)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        // WebSockets over HTTP/2 (RFC 8441).
+        .enable_connect_protocol();
+    if let Err(error) = requests(shared, &builder, Coalesced::new(stream), client).await {
+        tracing::debug!(client = %client.address, %error, "connection ended");
+    }
+}
+
+async fn requests(shared: &Shared, builder: &Builder, io: Io, client: &Arc<Client>) -> Result<(), Lost> {
+    let patience = Duration::from_millis(shared.config.write_timeout_ms);
+    let mut handshake = pin!(builder.handshake(io.clone()));
+    let mut connection: Connection<Io, Bytes> = tokio::select! {
+        connection = poll_fn(|cx| written(&io, handshake.as_mut().poll(cx), cx)) => connection?,
+        () = shared.kill.cancelled() => return Ok(()),
+    };
+    let mut alive = pin!(keep_alive(connection.ping_pong()));
+    let idle = shared.config.idle_timeout_ms;
+    let mut idle_check = pin!(sleep(Duration::from_millis(idle)));
+    let (mut batch, mut ending, mut asked) = (Vec::new(), false, false);
+    loop {
+        let going_on = tokio::select! {
+            biased;
+            taken = poll_fn(|cx| written(&io, take(&mut connection, &mut batch, cx), cx)) => taken?,
+            () = shared.drain.cancelled(), if !ending => {
+                ending = true;
+                // GOAWAY tells the client which requests are still answered.
+                connection.graceful_shutdown();
+                true
+            }
+            () = shared.kill.cancelled() => return Ok(()),
+            () = idle_check.as_mut(), if !ending => {
+                let left = idle.saturating_sub(client.idle_ms());
+                if left > 0 {
+                    idle_check.set(sleep(Duration::from_millis(left)));
+                } else if asked {
+                    ending = true;
+                    connection.graceful_shutdown();
+                } else {
+                    // A connection without a request has nothing to finish.
+                    return Ok(());
+                }
+                true
+            }
+            () = alive.as_mut() => {
+                tracing::debug!(client = %client.address, rule = "ping-timeout", "connection given up");
+                return Ok(());
+            }
+        };
+        asked |= !batch.is_empty();
+        for (request, respond) in batch.drain(..) {
+            let answer = stream::answer(shared.service.clone(), client.clone(), patience, request, respond);
+            // It is some KiB, and would be moved into its task.
+            let mut answer = Box::pin(answer);
+            if poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await.is_pending() {
+                tokio::spawn(answer);
+            }
+        }
+        if !going_on {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes the requests that are there. Whether there can be more.
+fn take(
+    connection: &mut Connection<Io, Bytes>,
+    batch: &mut Vec<Incoming>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<bool, h2::Error>> {
+    while batch.len() < BATCH {
+        match pin!(connection.accept()).poll(cx) {
+            Poll::Ready(Some(Ok(incoming))) => batch.push(incoming),
+            // What has been taken can no more be answered.
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+            Poll::Ready(None) => return Poll::Ready(Ok(false)),
+            Poll::Pending if batch.is_empty() => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Ok(true))
+}
+
+/// Where h2 can go no further, sends what it has written.
+fn written<T>(io: &Io, polled: Poll<Result<T, h2::Error>>, cx: &mut Context<'_>) -> Poll<Result<T, Lost>> {
+    match polled {
+        Poll::Ready(result) => Poll::Ready(result.map_err(Lost::from)),
+        Poll::Pending => match io.poll_send(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            _ => Poll::Pending,
+        },
+    }
+}
+
+/// Ends when the client does not answer a ping.
+async fn keep_alive(pings: Option<PingPong>) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        sleep(PING).await;
+        if !matches!(timeout(PING, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
