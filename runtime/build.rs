@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 
 use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
@@ -37,7 +38,11 @@ fn main() {
     std::fs::write(out.join("s0.bin"), &output.output).expect("OUT_DIR is writable");
 
     let consumed: HashSet<&str> = output.consumed_lazy_specifiers.iter().map(String::as_str).collect();
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&output.output);
     let mut table = String::new();
+    writeln!(table, "/// Stands for the bytes of S0.\npub(crate) const S0_TAG: u64 = {};", hasher.finish())
+        .expect("writing to memory");
     write_table(&mut table, &out, "RESIDUAL_JS", &scripts, &consumed);
     write_table(&mut table, &out, "RESIDUAL_ESM", &modules, &consumed);
     std::fs::write(out.join("residual_sources.rs"), table).expect("OUT_DIR is writable");

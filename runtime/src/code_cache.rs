@@ -2,7 +2,7 @@
 //!
 //! V8's own check of a code cache compares little more than the source's length, so a cache is only ever found under the
 //! content hash of its bundle, and it never comes from a tenant: bytecode is trusted input. A file is read only when it is
-//! whole and was made by this very engine with these very flags; else it is as if it were not there.
+//! whole and was made by this very engine with these very flags and this very snapshot; else it is as if it were not there.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -14,10 +14,11 @@ use std::time::SystemTime;
 use atoll_bundle::BundleHash;
 use deno_core::v8;
 
+use crate::snapshot;
 use crate::wasm_cache::WasmCache;
 
 /// What a file begins with.
-const MAGIC: &[u8; 8] = b"atollc01";
+const MAGIC: &[u8; 8] = b"atollc02";
 
 /// The code of one bundle's modules by name.
 pub(crate) type Code = BTreeMap<String, Vec<u8>>;
@@ -241,9 +242,10 @@ impl CodeCache {
     }
 }
 
-/// Stands for V8's version and flags.
-fn engine_tag() -> u32 {
-    v8::script_compiler::cached_data_version_tag()
+/// Stands for V8's version, its flags and the snapshot of which all isolates share a part: V8 refuses code that was compiled
+/// beside another one.
+fn engine_tag() -> u64 {
+    snapshot::S0_TAG ^ u64::from(v8::script_compiler::cached_data_version_tag())
 }
 
 /// A file is whole or not there, but may be lost with the power: it can be made again.
@@ -257,7 +259,7 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Magic, tag, whether it is seasoned, then name and code of each module with their lengths before them, then the SHA-256 of all that.
-fn encode(code: &Code, seasoned: bool, tag: u32) -> Vec<u8> {
+fn encode(code: &Code, seasoned: bool, tag: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(size(code) + 64 * (code.len() + 1));
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&tag.to_le_bytes());
@@ -273,7 +275,7 @@ fn encode(code: &Code, seasoned: bool, tag: u32) -> Vec<u8> {
     out
 }
 
-fn decode(file: &[u8], tag: u32) -> Option<(Code, bool)> {
+fn decode(file: &[u8], tag: u64) -> Option<(Code, bool)> {
     let (content, hash) = file.split_at_checked(file.len().checked_sub(32)?)?;
     let rest = content.strip_prefix(MAGIC)?.strip_prefix(&tag.to_le_bytes())?;
     if BundleHash::of(content).as_bytes() != hash {
