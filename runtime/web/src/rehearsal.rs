@@ -28,7 +28,10 @@ export default {
   async fetch(request) {
     const { pathname } = new URL(request.url);
     const type = request.headers.get("accept") ?? "text/plain";
-    return new Response(pathname, { headers: { "content-type": type } });
+    const response = new Response(pathname, { headers: { "content-type": type } });
+    const again = new Response(response.body, response);
+    for (const [name, value] of response.headers.entries()) again.headers.set(name, value);
+    return again;
   },
 };
 "#;

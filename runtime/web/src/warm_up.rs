@@ -1,19 +1,23 @@
 //! Runs what nearly every worker runs, once, before the snapshot is taken: the functions it calls are compiled then, and
 //! the first request of a restored isolate does not have to.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
-use deno_core::JsRuntime;
+use deno_core::{JsRuntime, PollEventLoopOptions};
+use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::oneshot;
 
-use crate::event::{Binding, Body, FetchEvent};
+use crate::event::{Binding, Body, FetchEvent, FetchResponse};
 use crate::{IsolateContext, Nowhere, install, requests};
 
 /// The handlers of typical workers. Nothing here may leave an operation, a timer or an engine object behind that a
-/// snapshot cannot hold: no streams that are pumped or teed, no decoders of streams, no `crypto` (its random numbers would
-/// be every isolate's), no `console`.
+/// snapshot cannot hold: no streams that are teed, no decoders of streams, no `crypto` (its random numbers would be every
+/// isolate's; a method that refuses its receiver is compiled and draws none), no `console`. A timer that is cancelled leaves
+/// its list behind unless another of the same length fires.
 const WORKERS: &[&str] = &[
     "{ fetch(request) { return new Response('text') } }",
     "{ fetch(request) { \
@@ -71,6 +75,23 @@ const WORKERS: &[&str] = &[
         const again = new Response(response.clone().body, response); again.headers.set('x-a', 'b'); \
         await again.text(); await copy.text(); response.ok; request.signal; \
         return Response.redirect('http://example.com/', 302) } }",
+    // What is sent as it is made, and what schedulers are made of.
+    "{ async fetch(request) { \
+        'a b'.split(' '); navigator.userAgent; \
+        for (const refuse of [() => Crypto.prototype.randomUUID.call(null), () => queueMicrotask(null)]) { \
+            try { refuse() } catch {} } \
+        const cancelled = setTimeout(() => {}, 1); \
+        await new Promise((resolve) => { setTimeout(resolve, 1); clearTimeout(cancelled); }); \
+        const encoder = new TextEncoder(); \
+        let chunks = 0; \
+        const page = new ReadableStream({ type: 'bytes', start(controller) { controller.desiredSize; }, \
+            pull(controller) { \
+                controller.enqueue(encoder.encode('a')); \
+                if (++chunks === 3) controller.close(); } }); \
+        return new Response(page, { headers: { 'content-type': 'text/html; charset=utf-8' } }) } }",
+    "{ fetch(request) { \
+        const response = new Response('a'); response.headers.set('x-a', 'b'); \
+        return new Response(response.body, response) } }",
 ];
 
 /// Warms `runtime` up. To be called when the snapshot is built, after the extensions were evaluated.
@@ -79,6 +100,11 @@ const WORKERS: &[&str] = &[
 ///
 /// When a typical worker is not answered: the web platform is broken then.
 pub fn warm_up(runtime: &mut JsRuntime) {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    tokio.expect("a runtime without I/O needs nothing of the system").block_on(serve_all(runtime));
+}
+
+async fn serve_all(runtime: &mut JsRuntime) {
     let state = runtime.op_state();
     let env = [("JSON".to_owned(), Binding::Json("{}".into())), ("TEXT".to_owned(), Binding::Text("text".into()))];
     install(&mut state.borrow_mut(), IsolateContext::new(Arc::new(Nowhere), env.into(), 50, 6));
@@ -87,7 +113,7 @@ pub fn warm_up(runtime: &mut JsRuntime) {
         run(runtime, format!("__atoll__.prepare({namespace}); __atoll__.start({namespace})"));
         for method in [Method::GET, Method::POST] {
             let body = if method == Method::POST { Body::Full(Bytes::from_static(b"{\"a\":1}")) } else { Body::Empty };
-            let (responder, mut answer) = oneshot::channel();
+            let (responder, answer) = oneshot::channel();
             let event = FetchEvent {
                 method,
                 url: "http://example.com/path?a=b".into(),
@@ -99,16 +125,44 @@ pub fn warm_up(runtime: &mut JsRuntime) {
             let begun = requests::begin(&mut state.borrow_mut(), event, responder).expect("a slot is free");
             let (slot, kind) = (begun.slot, begun.body.code());
             run(runtime, format!("__atoll__.dispatch({slot}, {:?}, {:?}, {kind})", begun.method.as_str(), begun.url));
-            let answered = answer.try_recv().expect("the worker answers without waiting for anything");
-            if let Err(error) = answered {
-                panic!("{worker} fails: {error:?}");
-            }
+            drive(runtime, async {
+                match answer.await.expect("the worker answers") {
+                    Ok(response) => take(response).await,
+                    Err(error) => panic!("{worker} fails: {error:?}"),
+                }
+            })
+            .await;
             requests::take_finished(&mut state.borrow_mut());
         }
     }
     run(runtime, "__atoll__.reset()".to_owned());
     assert_eq!(requests::in_flight(&state.borrow()), 0, "the warm-up leaves no request behind");
     state.borrow_mut().try_take::<IsolateContext>();
+}
+
+/// Drives the event loop until `taken` is done and nothing is under way any more.
+async fn drive(runtime: &mut JsRuntime, taken: impl Future<Output = ()>) {
+    let mut taken = pin!(taken);
+    let mut done = false;
+    std::future::poll_fn(|cx| {
+        let polled = runtime.poll_event_loop(cx, PollEventLoopOptions::default());
+        done = done || taken.as_mut().poll(cx).is_ready();
+        match polled {
+            Poll::Ready(Err(error)) => panic!("the warm-up fails: {error}"),
+            Poll::Ready(Ok(())) if done => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+/// Takes a response to its end.
+async fn take(response: FetchResponse) {
+    if let Body::Stream { mut stream, .. } = response.body {
+        while let Some(chunk) = stream.next().await {
+            chunk.expect("the worker's stream does not fail");
+        }
+    }
 }
 
 fn run(runtime: &mut JsRuntime, code: String) {
