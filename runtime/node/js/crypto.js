@@ -264,10 +264,6 @@ function generateKey(type, options, callback) {
   later(callback, secretKey(type, options));
 }
 
-const unavailable = (name) => () => {
-  throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", `crypto.${name}`);
-};
-
 const crypto = {
   Cipheriv,
   Decipheriv,
@@ -327,7 +323,7 @@ const PROMISIFY = Symbol.for("nodejs.util.promisify.custom");
 const PAIRS = {
   "internal/crypto_pairs": ["createPrivateKey", "createPublicKey"],
   "internal/crypto_signing": [
-    "createSign", "createVerify", "diffieHellman", "generateKeyPair", "generateKeyPairSync", "privateDecrypt",
+    "createSign", "createVerify", "diffieHellman", "generateKeyPair", "generateKeyPairSync", "privateDecrypt", "privateEncrypt",
     "publicDecrypt", "publicEncrypt", "sign", "verify",
   ],
   "internal/crypto_dh": ["createDiffieHellman", "createDiffieHellmanGroup", "getDiffieHellman"],
@@ -364,7 +360,6 @@ for (const [module, names] of Object.entries(CLASSES)) {
   }
 }
 crypto.ECDH.convertKey = (...args) => require("internal/crypto_ecdh").ECDH.convertKey(...args);
-crypto.privateEncrypt = unavailable("privateEncrypt");
 for (const [name, get] of [["subtle", () => globalThis.crypto.subtle], ["webcrypto", () => globalThis.crypto]]) {
   Object.defineProperty(crypto, name, { __proto__: null, get, enumerable: true, configurable: true });
 }

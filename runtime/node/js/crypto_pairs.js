@@ -19,6 +19,7 @@ const OID = 0x06;
 const SEQUENCE = 0x30;
 
 const RSA = "2a864886f70d010101";
+const RSA_PSS = "2a864886f70d01010a";
 const EC = "2a8648ce3d0201";
 const ED25519 = "2b6570";
 const X25519 = "2b656e";
@@ -59,6 +60,8 @@ function kindOf({ content }) {
   switch (oid === undefined ? "" : Buffer.from(oid.content).toString("hex")) {
     case RSA:
       return "rsa";
+    case RSA_PSS:
+      return "rsa-pss";
     case ED25519:
       return "ed25519";
     case X25519:
@@ -88,6 +91,10 @@ function privatePair(der, type) {
 
 function complete(kind, pkcs8) {
   const own = { private: Uint8Array.from(pkcs8) };
+  if (kind === "rsa-pss") {
+    const plain = keyPublic("rsa", native({ kind, public: null, ...own }).private);
+    return { ...own, public: spkiOf(sequence(pkcs8, 3)[1].raw, publicPart({ public: plain })) };
+  }
   if (kind !== "x25519") return { ...own, public: keyPublic(kind, pkcs8) };
   return { ...own, public: spkiOf(algorithm(X25519, ""), ecdhPublic(kind, scalarOf({ kind, ...own }))) };
 }
@@ -98,6 +105,60 @@ const scalarOf = ({ kind, private: pkcs8 }) => {
   return OKP[kind] === undefined ? sequence(part, 2)[1].content : elements(part)[0].content;
 };
 
+// A pair as the library takes it, which knows no keys that are for RSA-PSS only.
+function native(pair) {
+  if (pair.kind !== "rsa-pss") return pair;
+  return {
+    kind: "rsa",
+    public: pair.public === null ? null : spkiOf(RSA_ALGORITHM, publicPart(pair)),
+    private: pair.private === null ? null : pkcs8Of(RSA_ALGORITHM, privatePart(pair)),
+  };
+}
+
+// Hashes of RSA-PSS by their identifiers (RFC 4055, section 2.1).
+const HASHES = {
+  __proto__: null,
+  "2b0e03021a": "sha1",
+  "608648016503040204": "sha224",
+  "608648016503040201": "sha256",
+  "608648016503040202": "sha384",
+  "608648016503040203": "sha512",
+};
+const MGF1 = "2a864886f70d010108";
+
+// What a key says that it is for (RFC 4055, section 3.1): nothing, or all three with their defaults.
+function pssParameters(pair) {
+  const [, parameters] = elements(sequence(pair.public, 2)[0].content);
+  if (parameters === undefined || parameters.tag !== SEQUENCE) return {};
+  const part = (tag) => elements(parameters.content).find((one) => one.tag === tag)?.content;
+  const hashIn = (bytes) => HASHES[Buffer.from(elements(bytes)[0].content).toString("hex")];
+  const [hash, mask, salt] = [part(0xa0), part(0xa1), part(0xa2)];
+  return {
+    hashAlgorithm: hash === undefined ? "sha1" : hashIn(elements(hash)[0].content),
+    mgf1HashAlgorithm: mask === undefined ? "sha1" : hashIn(elements(elements(mask)[0].content)[1].content),
+    saltLength: salt === undefined ? 20 : Number(`0x${Buffer.from(elements(salt)[0].content).toString("hex")}`),
+  };
+}
+
+const HASH_SIZES = { __proto__: null, sha1: 20, sha224: 28, sha256: 32, sha384: 48, sha512: 64 };
+
+// A new pair for RSA-PSS, for what `settings` name.
+function makePssPair(bits, settings) {
+  const named = (hash) => element(SEQUENCE, element(OID, Object.keys(HASHES).find((id) => HASHES[id] === hash)), "0500");
+  const parameters = () => {
+    const { hash, mgf1, saltLength = HASH_SIZES[hash] } = settings;
+    const salt = integer(Buffer.from([saltLength >>> 24, saltLength >>> 16, saltLength >>> 8, saltLength]));
+    return element(
+      SEQUENCE,
+      hash === "sha1" ? "" : element(0xa0, named(hash)),
+      mgf1 === "sha1" ? "" : element(0xa1, element(SEQUENCE, element(OID, MGF1), named(mgf1))),
+      saltLength === 20 ? "" : element(0xa2, salt),
+    );
+  };
+  const identified = element(SEQUENCE, element(OID, RSA_PSS), settings === undefined ? "" : parameters());
+  return privatePair(pkcs8Of(identified, privatePart({ private: keyGenerate("rsa", bits) })), "pkcs8");
+}
+
 // A new pair of keys.
 function makePair(kind, bits) {
   if (kind !== "x25519") return privatePair(keyGenerate(kind, bits), "pkcs8");
@@ -107,7 +168,8 @@ function makePair(kind, bits) {
 function publicPair(der, type) {
   const spki = type === "pkcs1" ? spkiOf(RSA_ALGORITHM, der) : der;
   const kind = kindOf(sequence(spki, 2)[0]);
-  if (kind !== "x25519") keyCheck(kind, spki);
+  if (kind === "rsa-pss") keyCheck("rsa", native({ kind, public: spki, private: null }).public);
+  else if (kind !== "x25519") keyCheck(kind, spki);
   else if (sequence(spki, 2)[1].content.length !== 33) throw unsupported();
   return { kind, private: null, public: Uint8Array.from(spki) };
 }
@@ -190,6 +252,7 @@ function toJwk(pair) {
     const [, n, e, d, p, q, dp, dq, qi] = sequence(privatePart(pair), 9).map(({ content }) => text(content));
     return { kty: "RSA", n, e, d, p, q, dp, dq, qi };
   }
+  if (pair.kind === "rsa-pss") throw nodeError("ERR_CRYPTO_JWK_UNSUPPORTED_KEY_TYPE");
   const point = publicPart(pair);
   if (OKP[pair.kind] !== undefined) {
     const { crv } = OKP[pair.kind];
@@ -213,17 +276,18 @@ class AsymmetricKeyObject extends KeyObject {
 
   get asymmetricKeyType() {
     const { kind } = pairs.get(this);
-    return kind === "rsa" || OKP[kind] !== undefined ? kind : "ec";
+    return kind.startsWith("rsa") || OKP[kind] !== undefined ? kind : "ec";
   }
 
   get asymmetricKeyDetails() {
     const pair = pairs.get(this);
     if (OKP[pair.kind] !== undefined) return {};
-    if (pair.kind !== "rsa") return { namedCurve: pair.kind };
+    if (!pair.kind.startsWith("rsa")) return { namedCurve: pair.kind };
     const [n, e] = sequence(publicPart(pair), 2).map(({ content }) => unsigned(content));
     return {
       modulusLength: n.length * 8 - Math.clz32(n[0]) + 24,
       publicExponent: BigInt(`0x${Buffer.from(e).toString("hex")}`),
+      ...(pair.kind === "rsa-pss" ? pssParameters(pair) : {}),
     };
   }
 
@@ -241,7 +305,7 @@ class AsymmetricKeyObject extends KeyObject {
     validate.oneOf(options.format, "options.format", ["pem", "der"]);
     const types = isPublic ? ["spki"] : ["pkcs8"];
     if (pair.kind === "rsa") types.push("pkcs1");
-    else if (!isPublic && OKP[pair.kind] === undefined) types.push("sec1");
+    else if (!isPublic && OKP[pair.kind] === undefined && pair.kind !== "rsa-pss") types.push("sec1");
     const { type } = options;
     if (!types.includes(type)) {
       throw nodeError("ERR_CRYPTO_INCOMPATIBLE_KEY_OPTIONS", `${type}`, `a key of the kind ${this.asymmetricKeyType}`);
@@ -293,10 +357,10 @@ function pairFrom(input, name = "key") {
 
 function privateFrom(input, name) {
   const pair = pairFrom(input, name);
-  if (pair.private === null) throw unsupported();
   if (pairs.has(input) && input.type !== "private") {
     throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", input.type, "private");
   }
+  if (pair.private === null) throw unsupported();
   return pair;
 }
 
@@ -314,5 +378,8 @@ function createPublicKey(input) {
   return publicKey(pairFrom(input));
 }
 
-return { createPrivateKey, createPublicKey, makePair, pairFrom, pairOf, privateFrom, privateKey, publicKey, publicPart, scalarOf };
+return {
+  createPrivateKey, createPublicKey, makePair, makePssPair, native, pairFrom, pairOf, privateFrom, privateKey, pssParameters, publicKey,
+  publicPart, scalarOf,
+};
 })

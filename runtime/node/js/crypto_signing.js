@@ -7,12 +7,14 @@ const { Buffer } = require("buffer");
 const { nodeError, validate } = require("internal/errors");
 const { bytesOf, output } = require("internal/crypto_keys");
 const { CURVES } = require("internal/crypto_ecdh");
-const { makePair, pairFrom, pairOf, privateFrom, privateKey, publicKey, publicPart, scalarOf } = require("internal/crypto_pairs");
-const { sequence } = require("internal/crypto_der");
+const {
+  makePair, makePssPair, native, pairFrom, pairOf, privateFrom, privateKey, pssParameters, publicKey, publicPart, scalarOf,
+} = require("internal/crypto_pairs");
+const { sequence, unsigned } = require("internal/crypto_der");
 const { bitsOf, bytesOfNumber, numberOf, power } = require("internal/crypto_numbers");
 const { Writable } = require("stream");
 
-const { ecdhSecret, rsaDecrypt, rsaEncrypt, sign: signBytes, verify: verifyBytes } = internals.crypto;
+const { ecdhSecret, rsaEncrypt, rsaPrivate, sign: signBytes, verify: verifyBytes } = internals.crypto;
 
 const PKCS1 = 1;
 const NO_PADDING = 3;
@@ -20,7 +22,7 @@ const OAEP = 4;
 const PSS = 6;
 const NOTHING = new Uint8Array();
 // Kinds of keys that Node.js has and nobody here.
-const ABSENT = ["dh", "dsa", "ed448", "rsa-pss", "x448"];
+const ABSENT = ["dh", "dsa", "ed448", "x448"];
 const PROMISIFY = Symbol.for("nodejs.util.promisify.custom");
 
 // `RSA-SHA256`, `sha256WithRSAEncryption`, `ecdsa-with-SHA256` and `SHA-256` are all sha256 here: the key says the rest.
@@ -34,15 +36,25 @@ function digestName(algorithm) {
 function form(options, pair) {
   const { dsaEncoding = "der", padding, saltLength } = options ?? {};
   validate.oneOf(dsaEncoding, "options.dsaEncoding", ["der", "ieee-p1363"]);
-  const isPss = pair.kind === "rsa" && padding === PSS;
+  const isPss = pair.kind === "rsa-pss" || pair.kind === "rsa" && padding === PSS;
   // The salt is as long as the hash, unless the code insists on another one.
   if (isPss && saltLength !== undefined && saltLength >= 0 && ![32, 48, 64].includes(saltLength)) {
     throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", "a salt of another length than that of the hash");
   }
-  if (pair.kind === "rsa" && padding !== undefined && padding !== 1 && padding !== PSS) {
+  if (pair.kind === "rsa-pss" && padding !== undefined && padding !== PSS) {
+    throw opensslError("illegal or unsupported padding mode", "1C8000A5");
+  }
+  if (pair.kind === "rsa" && padding !== undefined && padding !== PKCS1 && padding !== PSS) {
     throw nodeError("ERR_INVALID_ARG_VALUE", "options.padding", padding);
   }
   return { isPss, isFixed: dsaEncoding === "ieee-p1363" };
+}
+
+// A key of RSA-PSS may say which hash it is for.
+function digestFor(pair, digest) {
+  const { hashAlgorithm } = pair.kind === "rsa-pss" ? pssParameters(pair) : {};
+  if (hashAlgorithm !== undefined && digest !== null && digest !== hashAlgorithm) throw opensslError("digest not allowed", "1C8000AE");
+  return digest ?? hashAlgorithm ?? "sha256";
 }
 
 const optionsOf = (key) =>
@@ -51,16 +63,16 @@ const optionsOf = (key) =>
 function signOnce(digest, data, key) {
   if (key === null || key === undefined) throw nodeError("ERR_CRYPTO_SIGN_KEY_REQUIRED");
   const pair = privateFrom(key, "key");
-  if (digest === null) digest = "sha256";
   const { isPss, isFixed } = form(optionsOf(key), pair);
-  return signBytes(pair.kind, pair.private, digest, isPss, isFixed, data);
+  const { kind, private: pkcs8 } = native(pair);
+  return signBytes(kind, pkcs8, digestFor(pair, digest), isPss, isFixed, data);
 }
 
 function verifyOnce(digest, data, key, signature) {
   const pair = pairFrom(key, "key");
-  if (digest === null) digest = "sha256";
   const { isPss, isFixed } = form(optionsOf(key), pair);
-  return verifyBytes(pair.kind, pair.public, digest, isPss, isFixed, data, signature);
+  const { kind, public: spki } = native(pair);
+  return verifyBytes(kind, spki, digestFor(pair, digest), isPss, isFixed, data, signature);
 }
 
 // Data that comes piece by piece is kept until the end.
@@ -161,7 +173,20 @@ function privateDecrypt(key, data) {
     throw Object.assign(new TypeError(why), { code: "ERR_INVALID_ARG_VALUE" });
   }
   const { hash, label } = oaepOptions(key);
-  return output(rsaDecrypt(rsa(privateFrom(key)).private, hash, label, bytesOf(data, "buffer")));
+  return output(rsaPrivate(rsa(privateFrom(key)).private, hash, label, bytesOf(data, "buffer")));
+}
+
+function privateEncrypt(key, data) {
+  const { padding = PKCS1 } = optionsOf(key) ?? {};
+  if (padding !== PKCS1 && padding !== NO_PADDING) throw nodeError("ERR_INVALID_ARG_VALUE", "options.padding", padding);
+  const pair = rsa(privateFrom(key));
+  const bytes = bytesOf(data, "buffer");
+  const [modulus] = sequence(publicPart(pair), 2).map(({ content }) => unsigned(content));
+  if (bytes.length > modulus.length - (padding === PKCS1 ? 11 : 0)) throw rsaError("data too large for key size", "0200006E");
+  if (padding === PKCS1) return output(rsaPrivate(pair.private, "block", NOTHING, bytes));
+  if (bytes.length < modulus.length) throw rsaError("data too small for key size", "0200007A");
+  if (Buffer.compare(bytes, modulus) >= 0) throw rsaError("data too large for modulus", "02000084");
+  return output(rsaPrivate(pair.private, "bare", NOTHING, bytes));
 }
 
 // What was encrypted with a private key (RFC 8017, section 8.2: the block of type 1).
@@ -182,21 +207,35 @@ function publicDecrypt(key, data) {
   return Buffer.from(block.subarray(end + 1));
 }
 
-function rsaError(reason, number) {
-  const code = `ERR_OSSL_RSA_${reason.toUpperCase().replaceAll(" ", "_")}`;
-  return Object.assign(new Error(`error:${number}:rsa routines::${reason}`), { library: "rsa routines", reason, code });
+function opensslError(reason, number, library = "Provider routines", prefix = "") {
+  const code = `ERR_OSSL_${prefix}${reason.toUpperCase().replaceAll(" ", "_")}`;
+  return Object.assign(new Error(`error:${number}:${library}::${reason}`), { library, reason, code });
 }
 
+const rsaError = (reason, number) => opensslError(reason, number, "rsa routines", "RSA_");
+
 function rsa(pair) {
-  if (pair.kind !== "rsa") throw nodeError("ERR_CRYPTO_INVALID_KEYTYPE");
+  if (pair.kind !== "rsa") {
+    throw opensslError("operation not supported for this keytype", "03000096", "digital envelope routines", "EVP_");
+  }
   return pair;
+}
+
+// What a new key of RSA-PSS is for, if the options say it; what they do not name follows the hash.
+function pssOptions({ hashAlgorithm, mgf1HashAlgorithm = hashAlgorithm, saltLength }) {
+  for (const [name, value] of Object.entries({ hashAlgorithm, mgf1HashAlgorithm })) {
+    if (value !== undefined) validate.string(value, `options.${name}`);
+  }
+  if (saltLength !== undefined) validate.integer(saltLength, "options.saltLength", 0, 2 ** 31 - 1);
+  if (hashAlgorithm === undefined && mgf1HashAlgorithm === undefined && saltLength === undefined) return undefined;
+  return { hash: digestName(hashAlgorithm ?? "sha1"), mgf1: digestName(mgf1HashAlgorithm ?? "sha1"), saltLength };
 }
 
 function generate(type, options) {
   validate.string(type, "type");
   let kind = type;
   let bits = 0;
-  if (type === "rsa") {
+  if (type === "rsa" || type === "rsa-pss") {
     validate.object(options, "options");
     bits = options.modulusLength;
     validate.integer(bits, "options.modulusLength", 0, 2 ** 32 - 1);
@@ -209,11 +248,11 @@ function generate(type, options) {
     kind = CURVES[options.namedCurve];
     if (kind === undefined) throw nodeError("ERR_CRYPTO_INVALID_CURVE");
   } else if (ABSENT.includes(type)) {
-    throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", `keys of the type ${type} (rsa, ec, ed25519 and x25519 are there)`);
+    throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", `keys of the type ${type} (rsa, rsa-pss, ec, ed25519 and x25519 are there)`);
   } else if (type !== "ed25519" && type !== "x25519") {
     throw nodeError("ERR_INVALID_ARG_VALUE", "type", type, "must be a supported key type");
   }
-  const pair = makePair(kind, bits);
+  const pair = type === "rsa-pss" ? makePssPair(bits, pssOptions(options)) : makePair(kind, bits);
   const encoded = (key, encoding) => encoding === undefined ? key : key.export(encoding);
   return {
     publicKey: encoded(publicKey(pair), options?.publicKeyEncoding),
@@ -245,7 +284,7 @@ function diffieHellman(options) {
   if (other === undefined) throw nodeError("ERR_INVALID_ARG_VALUE", "options.publicKey", theirs);
   if (mine.type !== "private") throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", mine.type, "private");
   if (theirs.type === "secret") throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", theirs.type, "private or public");
-  if (own.kind !== other.kind || own.kind === "rsa" || own.kind === "ed25519") {
+  if (own.kind !== other.kind || own.kind.startsWith("rsa") || own.kind === "ed25519") {
     throw nodeError("ERR_CRYPTO_INCOMPATIBLE_KEY", "key types for Diffie-Hellman", `${own.kind} and ${other.kind}`);
   }
   return output(ecdhSecret(own.kind, scalarOf(own), publicPart(other)));
@@ -261,6 +300,7 @@ return {
   generateKeyPair,
   generateKeyPairSync: generate,
   privateDecrypt,
+  privateEncrypt,
   publicDecrypt,
   publicEncrypt,
   sign,

@@ -108,6 +108,7 @@ const MESSAGES = {
   ERR_CRYPTO_INVALID_CURVE: [TypeError, () => "Invalid EC curve name"],
   ERR_CRYPTO_INVALID_DIGEST: [TypeError, (name) => `Invalid digest: ${name}`],
   ERR_CRYPTO_INVALID_IV: [TypeError, () => "Invalid initialization vector"],
+  ERR_CRYPTO_JWK_UNSUPPORTED_KEY_TYPE: [Error, () => "Unsupported JWK Key Type."],
   ERR_CRYPTO_INVALID_JWK: [TypeError, () => "Invalid JWK data"],
   ERR_CRYPTO_INVALID_KEYLEN: [RangeError, (reason = "Invalid key length") => reason],
   ERR_CRYPTO_INVALID_KEYTYPE: [RangeError, (reason = "Invalid key type") => reason],

@@ -16,7 +16,7 @@ use deno_core::convert::Uint8Array;
 use deno_core::op2;
 use deno_error::JsErrorBox;
 
-use crate::secp256k1;
+use crate::{rsa_private, secp256k1};
 
 /// What a pair of keys is for.
 #[derive(Clone, Copy)]
@@ -317,14 +317,18 @@ pub(crate) fn op_node_rsa_encrypt(
     Ok(out.into())
 }
 
-/// RSA-OAEP with a private key.
+/// What a private key of RSA does with data: RSA-OAEP with a hash decrypts, `block` and `bare` make what the public key turns
+/// back into the data, which `block` fills up to the length of the key.
 #[op2]
-pub(crate) fn op_node_rsa_decrypt(
+pub(crate) fn op_node_rsa_private(
     #[buffer] pkcs8: &[u8],
     #[string] hash: &str,
     #[buffer] label: &[u8],
     #[buffer] data: &[u8],
 ) -> Result<Uint8Array, JsErrorBox> {
+    if let "block" | "bare" = hash {
+        return rsa_private::apply(pkcs8, hash == "block", data).map(Into::into);
+    }
     let key = PrivateDecryptingKey::from_pkcs8(pkcs8).map_err(invalid)?;
     let key = OaepPrivateDecryptingKey::new(key).map_err(invalid)?;
     let mut out = vec![0; key.min_output_size()];

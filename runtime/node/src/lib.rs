@@ -23,6 +23,7 @@ mod cipher;
 mod exports;
 mod hash;
 mod kdf;
+mod rsa_private;
 mod secp256k1;
 mod text;
 mod zlib;
@@ -58,8 +59,8 @@ deno_core::extension!(
         asymmetric::op_node_key_generate,
         asymmetric::op_node_key_public,
         asymmetric::op_node_key_sec1,
-        asymmetric::op_node_rsa_decrypt,
         asymmetric::op_node_rsa_encrypt,
+        asymmetric::op_node_rsa_private,
         asymmetric::op_node_sign,
         asymmetric::op_node_verify,
         cipher::op_node_cipher_aad,

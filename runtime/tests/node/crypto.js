@@ -3,6 +3,7 @@
 import { cases as agreement } from "./agreement.js";
 import { cases as certificates } from "./certificates.js";
 import { cases as pairs } from "./pairs.js";
+import { cases as pss } from "./pss.js";
 
 const text = "The quick brown fox jumps over the lazy dog";
 const key = (length) => Uint8Array.from({ length }, (_, i) => i * 7 + 1);
@@ -37,6 +38,7 @@ export const cases = {
     ...agreement,
     ...certificates,
     ...pairs,
+    ...pss,
     ({ createHash }) =>
       ["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "SHA256", "RSA-SHA256", "sha512-256", "sha3-256", "sha3-512"]
         .map((name) => createHash(name).update(text).digest("hex")),

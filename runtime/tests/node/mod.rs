@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-const CASES: [(&str, &str); 7] = [
+const CASES: [(&str, &str); 8] = [
     ("agreement.js", include_str!("agreement.js")),
     ("certificates.js", include_str!("certificates.js")),
     ("crypto.js", include_str!("crypto.js")),
     ("data.js", include_str!("data.js")),
     ("pairs.js", include_str!("pairs.js")),
+    ("pss.js", include_str!("pss.js")),
     ("show.js", include_str!("show.js")),
     ("text.js", include_str!("text.js")),
 ];
