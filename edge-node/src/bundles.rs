@@ -4,15 +4,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use atoll_bundle::{Bundle, BundleError, BundleHash, BundleLimits};
 use bytes::Bytes;
 
+use crate::durable::write_whole;
 use crate::follow::client::{ClientError, ControlPlaneClient};
 
 /// Unused files younger than this stay on disk: a change that needs them may be under way.
@@ -192,32 +193,6 @@ pub fn size_of(bundle: &Bundle) -> u64 {
     bundle.modules.iter().map(|module| (module.content.len() + module.name.len()) as u64).sum()
 }
 
-/// Writes a file so that it is whole on disk, or not there, whatever happens.
-pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    write_whole(path, content, true)
-}
-
-/// The same; unless `durably`, it may be gone after a crash, as long as its directory is not on disk.
-fn write_whole(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-    let temporary = path.with_extension(format!("{}.{unique}.tmp", std::process::id()));
-    let written = (|| {
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        match path.parent() {
-            Some(parent) if durably => fs::File::open(parent)?.sync_all(),
-            _ => Ok(()),
-        }
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
 /// Deletes the files of a directory whose names are not hashes in `needed`, except young ones.
 pub(crate) fn sweep(dir: &Path, needed: &HashSet<BundleHash>) {
     for entry in fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok) {
@@ -286,6 +261,7 @@ mod tests {
     use atoll_bundle::{Module, ModuleKind};
 
     use super::*;
+    use crate::durable::write_durably;
 
     fn bundle(code: &str) -> Bundle {
         Bundle {

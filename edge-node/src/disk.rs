@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use atoll_protocol::seal::NodeKey;
 
-use crate::bundles::write_durably;
+use crate::durable::write_durably;
 use crate::journal::{Journal, LoadError};
 use crate::saved::{Change, SavedState};
 

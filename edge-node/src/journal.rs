@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::bundles::write_durably;
+use crate::durable::write_durably;
 use crate::saved::{Change, SavedState};
 
 /// A log may have this size, bytes, before its base is written anew, however small the base is.

@@ -19,6 +19,7 @@ mod config;
 mod crons;
 mod disk;
 mod dispatch;
+mod durable;
 mod egress;
 mod errors;
 mod follow;

@@ -1,19 +1,34 @@
-//! What the fuzz targets share: headers out of bytes, and those parsers of the edge node that stand in files of their own
-//! which need nothing of the engine that the node's crate links.
+//! What the fuzz targets share: headers out of bytes, and those parsers of the edge node and the command line
+//! that stand in files of their own which need nothing of the engine that their crates link.
 
 pub mod listeners;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
+#[path = "../../edge-node/src/durable.rs"]
+pub mod durable;
+#[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
+#[path = "../../edge-node/src/journal.rs"]
+pub mod journal;
+#[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
+#[path = "../../edge-node/src/cache/links.rs"]
+pub mod links;
+#[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/compress/negotiate.rs"]
 pub mod negotiate;
+#[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
+#[path = "../../cli/src/project/mod.rs"]
+pub mod project;
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/listeners/proxy_protocol.rs"]
 pub mod proxy_protocol;
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/routing.rs"]
 pub mod routing;
+#[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
+#[path = "../../edge-node/src/saved.rs"]
+pub mod saved;
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/sharded.rs"]
 pub mod sharded;

@@ -51,7 +51,7 @@ impl Prepared {
 
     /// The version's settings.
     fn config(&self) -> VersionConfig {
-        self.project.config(self.assets.as_ref())
+        self.project.config(self.assets.as_ref().map(|assets| &assets.settings))
     }
 
     /// Writes the modules below `folder`.

@@ -17,14 +17,12 @@ use std::path::{Path, PathBuf};
 
 use assets::Assets;
 use atoll_protocol::config::{
-    CacheSettings, CompressionSettings, LimitOverrides, ProxySettings, ServiceBinding, VersionConfig,
+    AssetSettings, CacheSettings, CompressionSettings, LimitOverrides, ProxySettings, ServiceBinding, VersionConfig,
 };
 use document::{Format, Node, Value};
 use reader::TableReader;
 pub use reader::WrongValue;
 use rules::{Rule, RuleType, Rules};
-
-use crate::assets::Collected;
 
 /// The names a project file may have, in the order in which they are looked for.
 pub const FILE_NAMES: [&str; 3] = ["wrangler.jsonc", "wrangler.json", "wrangler.toml"];
@@ -119,8 +117,8 @@ pub enum ProjectError {
 }
 
 impl Project {
-    /// The settings of a version of it, with these static files.
-    pub fn config(&self, assets: Option<&Collected>) -> VersionConfig {
+    /// The settings of a version of it, with what it says of its static files.
+    pub fn config(&self, assets: Option<&AssetSettings>) -> VersionConfig {
         VersionConfig {
             vars: self.vars.clone(),
             limits: self.limits.clone(),
@@ -130,7 +128,7 @@ impl Project {
             cache: self.cache.clone(),
             compression: self.compression,
             proxy: self.proxy.clone(),
-            assets: assets.map(|assets| assets.settings.clone()),
+            assets: assets.cloned(),
         }
     }
 

@@ -14,8 +14,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
-use crate::bundles::{off_thread, sweep, write_durably};
+use crate::bundles::{off_thread, sweep};
 use crate::compress::CodedContents;
+use crate::durable::write_durably;
 use crate::follow::client::{ClientError, ControlPlaneClient};
 
 /// Objects fetched at once for one version.

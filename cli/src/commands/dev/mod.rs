@@ -183,7 +183,7 @@ impl Session {
             output::warning(warning);
         }
         self.warnings.clone_from(&project.warnings);
-        let config = project.config(assets.as_ref());
+        let config = project.config(assets.as_ref().map(|assets| &assets.settings));
         let hash = BundleHash::of(&bundle.encode());
         let next = Installed { hash, config, secrets };
         if self.installed.as_ref() == Some(&next) {
