@@ -1,3 +1,0 @@
-export default defineEventHandler((event) => {
-  event.context.user = getCookie(event, "user") ?? "nobody";
-});

@@ -1,3 +1,0 @@
-let made = 0;
-
-export default defineEventHandler(() => ({ made: ++made }));

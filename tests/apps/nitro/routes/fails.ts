@@ -1,3 +1,0 @@
-export default defineEventHandler(() => {
-  throw new Error("not for strangers");
-});

@@ -1,4 +1,0 @@
-export default defineEventHandler((event) => {
-  const { greeting } = useRuntimeConfig(event);
-  return `<h1>${greeting}, ${event.context.user}</h1>`;
-});
