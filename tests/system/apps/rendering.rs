@@ -1,6 +1,10 @@
-//! Pages rendered on the server: React, Preact, SvelteKit.
+//! Pages rendered on the server: React, Preact, SvelteKit; and what else is built by an adapter of its own: Nitro.
+
+use serde_json::json;
 
 use crate::support::apps::{App, Bundler, has_header, project, run_tool};
+use crate::support::npm::install_locked;
+use crate::support::project::{Project, repository};
 use crate::support::{Up, eventually};
 
 #[test]
@@ -117,4 +121,61 @@ fn sveltekit() {
         assert_eq!(made_before.header("x-hook"), None, "no code is run for it");
         assert_eq!(app.get("/_worker.js").status, 404, "the code is not served");
     }
+}
+
+/// Built by its preset for Workers. It has packages of its own, since it wants another h3 than the other projects.
+#[test]
+fn nitro() {
+    let up = Up::start();
+    let modules = install_locked("tests/apps/nitro");
+    let project = Project::copy_of(&repository("tests/apps/nitro"));
+    std::os::unix::fs::symlink(&modules, project.path().join("node_modules")).unwrap();
+    let nitropack = modules.join("nitropack/dist/cli/index.mjs");
+    run_tool(&project, nitropack.to_str().unwrap(), &["build", "--preset", "cloudflare_module"]);
+    up.deploy(project.path());
+    let app = App::named(&up, "nitro");
+
+    let home = app.get_with("/", &[("cookie", "user=ada")]);
+    home.expect(200, "<h1>from the project file, ada</h1>");
+    has_header(&home, "content-type", "text/html");
+    has_header(&home, "x-plugin", "true");
+    let item = app.get("/items/1?a=1&a=2");
+    assert_eq!(item.json(), json!({ "id": "1", "name": "first & foremost", "query": { "a": ["1", "2"] } }));
+    let missing = app.get("/items/9");
+    assert_eq!(missing.status, 404);
+    assert_eq!(missing.json(), json!({ "status": 404, "message": "No such item", "data": { "known": ["1"] } }));
+    let made = app.post_json("/items", r#"{"name":"grace"}"#);
+    made.expect(201, r#"{"made":"GRACE"}"#);
+    has_header(&made, "set-cookie", "user=grace; Path=/; HttpOnly");
+    assert_eq!(app.post_form("/items", &[], "name=form").json(), json!({ "made": "FORM" }));
+    assert_eq!(app.get("/items").status, 405);
+
+    // Rules for routes, and what they are about.
+    let moved = app.get("/old/1?x=y");
+    assert_eq!((moved.status, moved.header("location")), (301, Some("/items/1?x=y")));
+    let shared = app.get("/shared/inner");
+    assert_eq!(shared.json()["inner"]["query"]["from"], "inside");
+    has_header(&shared, "access-control-allow-origin", "*");
+    has_header(&shared, "x-rule", "shared");
+    assert_eq!(app.get("/cached").json()["made"], 1);
+    let cached = app.get("/cached");
+    has_header(&cached, "cache-control", "s-maxage=60, stale-while-revalidate");
+
+    let stored = app.get("/stored").json();
+    assert_eq!(
+        stored,
+        json!({ "keys": ["a:b"], "value": { "kept": [1, 2] }, "asset": "from the server's own files\n" })
+    );
+    app.get("/stream").expect(200, "one two three");
+    let events = app.get("/events");
+    has_header(&events, "content-type", "text/event-stream");
+    events.expect(200, "data: one\n\nid: 2\nevent: named\ndata: two\n\n");
+    let platform = app.get("/platform").json();
+    let expected =
+        json!({ "variable": "hello from the platform", "waits": "function", "digest": "ca978112", "method": "GET" });
+    assert_eq!(platform, expected);
+    let broken = app.get("/fails");
+    assert!(broken.status == 500 && !broken.text().contains("not for strangers"), "{broken:?}");
+    app.get("/plain.txt").expect(200, "as it is\n");
+    assert_eq!(app.get("/nowhere").status, 404);
 }

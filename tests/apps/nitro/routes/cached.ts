@@ -1,0 +1,3 @@
+let made = 0;
+
+export default defineEventHandler(() => ({ made: ++made }));
