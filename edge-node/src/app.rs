@@ -8,11 +8,12 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use arc_swap::ArcSwap;
 use atoll_bundle::{Bundle, BundleHash};
 use atoll_http_cache::purge::{Purges, Scope};
-use atoll_protocol::api::CronClaim;
+use atoll_protocol::api::{CronClaim, Target};
 use atoll_protocol::sync::{AppState, PurgeScope, VersionState};
 
 use crate::rollout;
 use crate::routing::{Rank, RoutePattern};
+use crate::source::Source;
 use crate::version::{Maker, VersionEntry, has_code};
 
 /// Opens the secrets of an app; `None` when they cannot be opened.
@@ -25,7 +26,7 @@ static NO_PURGES: LazyLock<Arc<Purges>> = LazyLock::new(Arc::default);
 pub struct AppEntry {
     /// Its name.
     pub name: Arc<str>,
-    source: Arc<AppState>,
+    source: Source,
     /// Where it answers.
     routes: Vec<(Arc<RoutePattern>, Rank)>,
     purges: Arc<Purges>,
@@ -34,8 +35,17 @@ pub struct AppEntry {
     opener: Opener,
     /// The code, when the app is served from memory.
     installed: Option<Arc<Bundle>>,
-    versions: OnceLock<BTreeMap<u64, Arc<VersionEntry>>>,
+    made: OnceLock<Made>,
 }
+
+/// What is made of an app when something is asked of it.
+#[derive(Default)]
+struct Made {
+    targets: Vec<Target>,
+    versions: Versions,
+}
+
+type Versions = BTreeMap<u64, Arc<VersionEntry>>;
 
 /// What an app keeps from one revision to the next.
 struct Standing {
@@ -45,10 +55,9 @@ struct Standing {
     purges: Arc<ArcSwap<Purges>>,
 }
 
-impl Default for Standing {
-    fn default() -> Self {
-        let purges = Arc::new(ArcSwap::new(NO_PURGES.clone()));
-        Self { in_flight: AtomicU32::new(0), websockets: AtomicU32::new(0), purges }
+impl Standing {
+    fn new(purges: Arc<Purges>) -> Self {
+        Self { in_flight: AtomicU32::new(0), websockets: AtomicU32::new(0), purges: Arc::new(ArcSwap::new(purges)) }
     }
 }
 
@@ -57,46 +66,47 @@ impl AppEntry {
     /// when versions are made: now, when those of `previous` have been.
     pub fn new(
         maker: &Arc<Maker>,
-        state: &Arc<AppState>,
+        source: &Source,
         opener: &Opener,
         installed: Option<Arc<Bundle>>,
         previous: Option<&Self>,
     ) -> Self {
-        let previous = previous.filter(|previous| previous.is_same_app(state, installed.is_some()));
-        let name: Arc<str> = match previous {
-            Some(previous) => previous.name.clone(),
-            None => state.name.as_str().into(),
+        let previous = previous.filter(|previous| previous.is_same_app(source, installed.is_some()));
+        let purges = purges(source);
+        let standing = match previous {
+            Some(previous) => {
+                previous.standing.purges.store(purges.clone());
+                previous.standing.clone()
+            }
+            None => Arc::new(Standing::new(purges.clone())),
         };
-        let standing = previous.map(|previous| previous.standing.clone()).unwrap_or_default();
-        let purges = purges(state);
-        standing.purges.store(purges.clone());
         let entry = Self {
-            routes: routes(&name, state, &maker.default_domain),
-            name,
-            source: state.clone(),
+            name: source.name.clone(),
+            routes: routes(source, &maker.default_domain),
+            source: source.clone(),
             purges,
             standing,
             maker: maker.clone(),
             opener: opener.clone(),
             installed,
-            versions: OnceLock::new(),
+            made: OnceLock::new(),
         };
-        if let Some(versions) = previous.and_then(|previous| previous.versions.get()) {
-            entry.versions.get_or_init(|| entry.make(versions));
+        if let Some(made) = previous.and_then(|previous| previous.made.get()) {
+            entry.made.get_or_init(|| entry.make(&made.versions));
         }
         entry
     }
 
     /// Whether an app with this state is the same one, rather than another that has taken its name.
-    pub fn is_same_app(&self, state: &AppState, installed: bool) -> bool {
+    pub fn is_same_app(&self, source: &Source, installed: bool) -> bool {
         self.installed.is_some() == installed
-            && *self.name == *state.name
-            && (installed || self.source.incarnation == state.incarnation)
+            && self.name == source.name
+            && (installed || self.source.incarnation == source.incarnation)
     }
 
     /// Whether this is what it is made of.
-    pub fn is_of(&self, state: &Arc<AppState>) -> bool {
-        self.source == *state
+    pub fn is_of(&self, source: &Source) -> bool {
+        self.source == *source
     }
 
     /// Where it answers.
@@ -114,53 +124,59 @@ impl AppEntry {
         self.standing.purges.load_full()
     }
 
-    fn versions(&self) -> &BTreeMap<u64, Arc<VersionEntry>> {
-        self.versions.get_or_init(|| self.make(&BTreeMap::new()))
+    fn made(&self) -> &Made {
+        self.made.get_or_init(|| self.make(&Versions::new()))
     }
 
-    fn make(&self, kept: &BTreeMap<u64, Arc<VersionEntry>>) -> BTreeMap<u64, Arc<VersionEntry>> {
-        let Some(secrets) = (self.opener)(&self.source) else {
+    fn make(&self, kept: &Versions) -> Made {
+        let Some(state) = self.state() else { return Made::default() };
+        let Some(secrets) = (self.opener)(&state) else {
             tracing::error!(app = %self.name, "its secrets cannot be opened: nothing of it is served");
-            return BTreeMap::new();
+            return Made::default();
         };
-        let caches = self.maker.caches(&self.source, self.installed.is_some(), self.standing.purges.clone());
+        let caches = self.maker.caches(&state, self.installed.is_some(), self.standing.purges.clone());
         let make = |(&number, version): (&u64, &VersionState)| {
             let bundle = self.installed.clone();
-            let fresh = self.maker.version(&self.name, (number, version), &self.source, &secrets, bundle, &caches);
+            let fresh = self.maker.version(&self.name, (number, version), &state, &secrets, bundle, &caches);
             let kept = kept.get(&number).filter(|old| old.same_as(&fresh));
             (number, kept.cloned().unwrap_or_else(|| Arc::new(fresh)))
         };
-        self.source.versions.iter().map(make).collect()
+        let versions = state.versions.iter().map(make).collect();
+        Made { versions, targets: state.targets }
+    }
+
+    fn state(&self) -> Option<AppState> {
+        let state = self.source.state();
+        state.inspect_err(|error| tracing::error!(app = %self.name, %error, "its state cannot be read")).ok()
     }
 
     /// The version for a client; `None` when nothing is deployed.
     pub fn version_for(&self, client: &[u8]) -> Option<&Arc<VersionEntry>> {
-        self.versions().get(&rollout::choose(&self.name, &self.source.targets, client)?)
+        let made = self.made();
+        made.versions.get(&rollout::choose(&self.name, &made.targets, client)?)
     }
 
     /// The versions that a client may be given.
     pub fn in_service(&self) -> impl Iterator<Item = &Arc<VersionEntry>> {
-        self.source.targets.iter().filter_map(|target| self.versions().get(&target.version))
-    }
-
-    /// What is known of those versions before they are made.
-    fn states_in_service(&self) -> impl Iterator<Item = &VersionState> {
-        self.source.targets.iter().filter_map(|target| self.source.versions.get(&target.version))
+        let made = self.made();
+        made.targets.iter().filter_map(|target| made.versions.get(&target.version))
     }
 
     /// The code of those that have any. Makes no version.
-    pub fn code_in_service(&self) -> impl Iterator<Item = BundleHash> {
-        self.states_in_service().filter(|version| has_code(&version.config)).map(|version| version.bundle)
+    pub fn code_in_service(&self) -> Vec<BundleHash> {
+        let Some(state) = self.state() else { return Vec::new() };
+        let versions = state.targets.iter().filter_map(|target| state.versions.get(&target.version));
+        versions.filter(|version| has_code(&version.config)).map(|version| version.bundle).collect()
     }
 
     /// The bundles that its versions name. Makes no version.
-    pub fn bundles(&self) -> impl Iterator<Item = BundleHash> {
-        self.source.versions.values().map(|version| version.bundle)
+    pub fn bundles(&self) -> Vec<BundleHash> {
+        self.state().into_iter().flat_map(|state| state.versions.into_values()).map(|version| version.bundle).collect()
     }
 
-    /// Whether anything is ever due. Makes no version.
+    /// Whether anything may ever be due. Makes no version.
     pub fn has_crons(&self) -> bool {
-        self.states_in_service().any(|version| !version.config.crons.is_empty())
+        self.source.has_crons
     }
 
     /// The cron expressions of the versions in service that are due in this minute since the Unix epoch.
@@ -206,28 +222,28 @@ impl Drop for Permit {
 }
 
 /// An app's routes: those that are written down, then the name that it has by default.
-fn routes(name: &Arc<str>, state: &AppState, default_domain: &str) -> Vec<(Arc<RoutePattern>, Rank)> {
-    let rank = |by_default, position| Rank { by_default, owner: name.clone(), position };
-    let mut routes = Vec::with_capacity(state.routes.len() + 1);
-    for (position, pattern) in state.routes.iter().enumerate() {
+fn routes(source: &Source, default_domain: &str) -> Vec<(Arc<RoutePattern>, Rank)> {
+    let rank = |by_default, position| Rank { by_default, owner: source.name.clone(), position };
+    let mut routes = Vec::with_capacity(source.routes.len() + 1);
+    for (position, pattern) in source.routes.iter().enumerate() {
         match RoutePattern::parse(pattern) {
             Ok(pattern) => routes.push((pattern.into(), rank(false, position))),
-            Err(error) => tracing::warn!(app = %name, %error, "route ignored"),
+            Err(error) => tracing::warn!(app = %source.name, %error, "route ignored"),
         }
     }
-    if state.default_route {
-        let host = format!("{name}.{default_domain}");
+    if source.default_route {
+        let host = format!("{}.{default_domain}", source.name);
         routes.push((RoutePattern::whole_host(&host).into(), rank(true, 0)));
     }
     routes
 }
 
-fn purges(state: &AppState) -> Arc<Purges> {
-    if state.purges.is_empty() {
+fn purges(source: &Source) -> Arc<Purges> {
+    if source.purges.is_empty() {
         return NO_PURGES.clone();
     }
     let (mut floor, mut rules) = (0, Vec::new());
-    for purge in &state.purges {
+    for purge in &source.purges {
         match &purge.scope {
             PurgeScope::Everything => floor = purge.revision.max(floor),
             PurgeScope::Tag(tag) => rules.push((purge.revision, Scope::Tag(tag.as_str().into()))),

@@ -104,7 +104,7 @@ impl Crons {
     fn due(&self, minutes: std::ops::RangeInclusive<u64>) -> Vec<CronClaim> {
         let snapshot = self.serving.current();
         let mut due = Vec::new();
-        let with_crons: Vec<_> = snapshot.apps.iter().filter(|(_, app)| app.has_crons()).collect();
+        let with_crons: Vec<_> = snapshot.with_crons.iter().collect();
         for minute in minutes {
             for (name, app) in &with_crons {
                 for cron in app.due(minute) {

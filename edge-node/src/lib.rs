@@ -43,6 +43,7 @@ mod scheduled;
 mod service;
 mod services;
 mod sharded;
+mod source;
 mod state;
 mod upgrade;
 mod version;

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::assets::{AssetStore, LocalAsset};
-use crate::bundles::BundleStore;
+use crate::bundles::{BundleStore, off_thread};
 use crate::cache::FrontCache;
 use crate::certificates::ControlledCertificates;
 use crate::compress::Compression;
@@ -38,6 +38,7 @@ use crate::logs::Logs;
 use crate::precompile;
 use crate::private::{self, Private};
 use crate::request::RequestIds;
+use crate::saved::SavedState;
 use crate::service::{Options, Service};
 use crate::services::Services;
 use crate::state::Serving;
@@ -136,9 +137,6 @@ impl EdgeNode {
         inheritance: Option<&mut Inheritance>,
     ) -> Result<Self, StartError> {
         config.validate()?;
-        if config.huge_pages {
-            huge_pages::move_code();
-        }
         let mut inherited = inheritance.map(|before| std::mem::take(&mut before.sockets)).unwrap_or_default();
         let mut inherit = |name: &str| {
             let at = inherited.iter().position(|(known, _)| known == name)?;
@@ -186,6 +184,32 @@ impl EdgeNode {
         let bundle_memory = config.bundles.cache_mb.saturating_mul(1 << 20);
         let bundle_dir = disk.as_ref().map(|disk| disk.bundles());
         let bundles = Arc::new(BundleStore::new(bundle_dir, client.clone(), bundle_memory));
+        let certificates = Arc::new(ControlledCertificates::default());
+        let status = watch::Sender::new(Status { ready: config.control_plane.is_none(), ..Status::default() });
+        let (served, tasks) = (status.subscribe(), TaskTracker::new());
+        let mut following = None;
+        if let (Some(plane), Some(client), Some(disk)) = (&config.control_plane, client, &disk) {
+            let follower = Follower {
+                client,
+                key: plane.key,
+                node_key: Arc::new(disk.node_key()?),
+                disk: disk.clone(),
+                bundles: bundles.clone(),
+                assets: assets.clone(),
+                serving: serving.clone(),
+                certificates: certificates.clone(),
+                logs: logs.clone(),
+                status,
+                silence: Duration::from_millis(plane.silence_ms),
+                tasks: tasks.clone(),
+            };
+            // Before threads are begun that this one would have to share its processor with.
+            let saved = follower.resume();
+            following = Some((follower, saved));
+        }
+        if config.huge_pages {
+            huge_pages::move_code();
+        }
         let code = disk.as_ref().map(|disk| disk.code());
         let pool = Pool::new(&engine, PoolOptions { warm: config.isolates.warm, code });
         let dispatcher = Arc::new(Dispatcher::new(pool, bundles.clone(), &config.isolates));
@@ -195,7 +219,6 @@ impl EdgeNode {
             Arc::new(move |name| warm(&serving, &dispatcher, name))
         };
         let listeners = config.all_listeners();
-        let certificates = Arc::new(ControlledCertificates::default());
         let bound = Bound::open(&listeners, &mut inherited, &on_name, &certificates)?;
         let mut sockets = bound.duplicate().map_err(StartError::Duplicate)?;
         if let Some(listener) = &private {
@@ -204,7 +227,6 @@ impl EdgeNode {
         let addresses = bound.addresses();
         let shed = config.connections.shed_mb.map_or_else(memory_ceiling, |mb| mb.saturating_mul(1 << 20));
         let load = Arc::new(Load::new(config.connections.max_requests, shed));
-        let status = watch::Sender::new(Status { ready: config.control_plane.is_none(), ..Status::default() });
         let mut node = Self {
             secure: listeners.iter().map(|listener| listener.tls.is_some()).collect(),
             addresses,
@@ -215,31 +237,17 @@ impl EdgeNode {
             assets: assets.clone(),
             dispatcher: dispatcher.clone(),
             logs: logs.clone(),
-            status: status.subscribe(),
+            status: served,
             drain: CancellationToken::new(),
             kill: CancellationToken::new(),
             background: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            tasks,
             connections: TaskTracker::new(),
             certificates: None,
         };
 
-        if let (Some(plane), Some(client), Some(disk)) = (&config.control_plane, client, disk) {
-            let follower = Follower {
-                client,
-                key: plane.key,
-                node_key: Arc::new(disk.node_key()?),
-                disk,
-                bundles: bundles.clone(),
-                assets: assets.clone(),
-                serving,
-                certificates: certificates.clone(),
-                logs: logs.clone(),
-                status,
-                silence: Duration::from_millis(plane.silence_ms),
-                tasks: node.tasks.clone(),
-            };
-            node.follow(follower, &config, log_queue);
+        if let Some((follower, saved)) = following {
+            node.follow(follower, saved, &config, log_queue);
         }
         let service = Service {
             serving: node.serving.clone(),
@@ -279,9 +287,8 @@ impl EdgeNode {
         Ok(node)
     }
 
-    fn follow(&self, follower: Follower, config: &Config, log_queue: mpsc::Receiver<LogLine>) {
+    fn follow(&self, follower: Follower, saved: SavedState, config: &Config, log_queue: mpsc::Receiver<LogLine>) {
         let (cancel, tasks) = (&self.background, &self.tasks);
-        let saved = follower.resume();
         let crons = Crons::new(
             self.serving.clone(),
             self.dispatcher.clone(),
@@ -495,8 +502,9 @@ async fn warm_up(
     tasks: TaskTracker,
 ) {
     // The node comes to serve first, and its pool to be full.
-    precompile::calm_or_impatient(&dispatcher).await;
-    let needed = serving.current().bundles();
+    precompile::settled(&dispatcher).await;
+    let snapshot = serving.current().clone();
+    let needed = off_thread(move || snapshot.bundles()).await;
     for hash in bundles.missing(needed).await {
         if let Err(error) = bundles.load(hash).await {
             tracing::warn!(%error, "a bundle of the last good state is not there");
@@ -506,11 +514,10 @@ async fn warm_up(
     loop {
         every.tick().await;
         let disk = disk.clone();
-        if let Ok(Some(state)) = tasks.spawn_blocking(move || disk.load()).await {
-            let needed = state.bundles();
+        if let Ok(Some((needed, manifests))) = tasks.spawn_blocking(move || Some(disk.load()?.named())).await {
             bundles.sweep(needed.clone()).await;
             dispatcher.sweep(needed).await;
-            assets.sweep(state.manifests()).await;
+            assets.sweep(manifests).await;
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::bundles::off_thread;
 use crate::dispatch::Dispatcher;
 use crate::state::Serving;
 
@@ -22,6 +23,9 @@ const CALM: Duration = Duration::from_millis(5);
 /// On a node that is never calm, how long each waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What a node can do without waits so long when it is started: it comes to serve meanwhile.
+const SETTLING: Duration = Duration::from_millis(250);
+
 /// Goes on until it is dropped. What is served already counts as compiled: a node that is started again finds its compiled
 /// code on disk. Of too many new versions at once, as a node is told that is new itself, each is compiled when it is asked for.
 pub fn run(serving: Arc<Serving>, dispatcher: Arc<Dispatcher>) -> impl Future<Output = ()> {
@@ -29,9 +33,8 @@ pub fn run(serving: Arc<Serving>, dispatcher: Arc<Dispatcher>) -> impl Future<Ou
     drop(serving.take_new());
     let snapshot = serving.current().clone();
     async move {
-        calm_or_impatient(&dispatcher).await;
-        let known = snapshot.bundles();
-        drop(snapshot);
+        settled(&dispatcher).await;
+        let known = off_thread(move || snapshot.bundles()).await;
         dispatcher.recall(known, BUNDLES_AT_HAND, AT_HAND).await;
         while applied.changed().await.is_ok() {
             for version in serving.take_new() {
@@ -42,8 +45,14 @@ pub fn run(serving: Arc<Serving>, dispatcher: Arc<Dispatcher>) -> impl Future<Ou
     }
 }
 
+/// Waits until a node that has just been started serves and its pool is full.
+pub async fn settled(dispatcher: &Dispatcher) {
+    sleep(SETTLING).await;
+    calm_or_impatient(dispatcher).await;
+}
+
 /// Waits until no start has taken an isolate from the pool for a while, on a node that is never calm for a second.
-pub async fn calm_or_impatient(dispatcher: &Dispatcher) {
+async fn calm_or_impatient(dispatcher: &Dispatcher) {
     let _ = timeout(PATIENCE, calm(dispatcher)).await;
 }
 

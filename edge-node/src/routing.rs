@@ -153,6 +153,8 @@ impl<T: Clone> RouteIndex<T> {
         };
         let rule = Rule { pattern: pattern.clone(), rank, target };
         let at = rules.partition_point(|other| other.order() < rule.order());
+        // Most hosts have one route.
+        rules.reserve_exact(usize::from(rules.is_empty()));
         rules.insert(at, rule);
     }
 

@@ -3,12 +3,13 @@
 //! Pure: frames go in, and what is to be done comes out.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
 
 use atoll_bundle::BundleHash;
 use atoll_protocol::certificates::CertificateState;
 use atoll_protocol::sync::{AppState, Frame};
 use serde::{Deserialize, Serialize};
+
+use crate::source::Source;
 
 /// The state as it is kept on disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,11 +22,9 @@ pub struct SavedState {
     #[serde(default)]
     pub key: String,
     /// The apps as they are served.
-    #[serde(with = "shared")]
-    pub apps: BTreeMap<String, Arc<AppState>>,
+    pub apps: BTreeMap<String, Source>,
     /// Newer states of apps whose bundles or secrets are not there yet; their older state is served meanwhile.
-    #[serde(with = "shared")]
-    pub pending: BTreeMap<String, Arc<AppState>>,
+    pub pending: BTreeMap<String, Source>,
     /// The certificates as they are served, with the challenges that are answered.
     #[serde(default)]
     pub certificates: BTreeMap<String, CertificateState>,
@@ -54,10 +53,8 @@ struct Unkept {
 #[serde(deny_unknown_fields)]
 pub struct Change {
     revision: u64,
-    #[serde(with = "shared")]
-    apps: BTreeMap<String, Option<Arc<AppState>>>,
-    #[serde(with = "shared")]
-    pending: BTreeMap<String, Option<Arc<AppState>>>,
+    apps: BTreeMap<String, Option<Source>>,
+    pending: BTreeMap<String, Option<Source>>,
     #[serde(default)]
     certificates: BTreeMap<String, Option<CertificateState>>,
 }
@@ -85,7 +82,7 @@ impl SavedState {
                         self.end_predecessor(app);
                     }
                 }
-                self.pending = apps.into_iter().map(|app| (app.name.clone(), Arc::new(app))).collect();
+                self.pending = apps.into_iter().map(|app| (app.name.clone(), Source::new(app))).collect();
                 self.arrived = self.certificates.keys().map(|name| (name.clone(), None)).collect();
                 self.arrived.extend(certificates.into_iter().map(|state| (state.name.clone(), Some(state))));
                 self.history = history;
@@ -100,7 +97,7 @@ impl SavedState {
                 match state {
                     Some(state) => {
                         self.end_predecessor(&state);
-                        self.pending.insert(app, Arc::new(*state));
+                        self.pending.insert(app, Source::new(*state));
                     }
                     None => {
                         self.apps.remove(&app);
@@ -123,7 +120,7 @@ impl SavedState {
 
     /// An app whose name has become another app's was deleted: it is not served until that one can be.
     fn end_predecessor(&mut self, app: &AppState) {
-        let other = |old: &Arc<AppState>| !old.incarnation.is_empty() && old.incarnation != app.incarnation;
+        let other = |old: &Source| !old.incarnation.is_empty() && *old.incarnation != *app.incarnation;
         if self.apps.get(&app.name).is_some_and(other) {
             self.apps.remove(&app.name);
         }
@@ -150,7 +147,7 @@ impl SavedState {
     }
 
     /// The apps that may be other than they are on disk, as they are to be served; none of those that are gone.
-    pub fn changed(&self) -> Vec<(String, Option<Arc<AppState>>)> {
+    pub fn changed(&self) -> Vec<(String, Option<Source>)> {
         self.unkept.apps.iter().map(|name| (name.clone(), self.apps.get(name).cloned())).collect()
     }
 
@@ -209,7 +206,7 @@ impl SavedState {
 
     /// What became of the state on disk.
     pub fn change(&self) -> Change {
-        let of = |apps: &BTreeMap<String, Arc<AppState>>| {
+        let of = |apps: &BTreeMap<String, Source>| {
             self.unkept.apps.iter().map(|name| (name.clone(), apps.get(name).cloned())).collect()
         };
         let certificates = self.unkept.certificates.iter();
@@ -234,17 +231,15 @@ impl SavedState {
         become_of(&mut self.certificates, change.certificates);
     }
 
-    /// The manifests of static files that a served or pending version names.
-    pub fn manifests(&self) -> HashSet<BundleHash> {
-        let states = self.apps.values().chain(self.pending.values());
-        let versions = states.flat_map(|state| state.versions.values());
-        versions.filter_map(|version| Some(version.config.assets.as_ref()?.manifest)).collect()
-    }
-
-    /// The bundles that a served or pending version names.
-    pub fn bundles(&self) -> HashSet<BundleHash> {
-        let states = self.apps.values().chain(self.pending.values());
-        states.flat_map(|state| state.versions.values().map(|version| version.bundle)).collect()
+    /// The bundles that a served or pending version names, and the manifests of static files.
+    pub fn named(&self) -> (HashSet<BundleHash>, HashSet<BundleHash>) {
+        let (mut bundles, mut manifests) = (HashSet::new(), HashSet::new());
+        let states = self.apps.values().chain(self.pending.values()).flat_map(Source::state);
+        for version in states.flat_map(|state| state.versions.into_values()) {
+            bundles.insert(version.bundle);
+            manifests.extend(version.config.assets.map(|assets| assets.manifest));
+        }
+        (bundles, manifests)
     }
 }
 
@@ -252,73 +247,13 @@ impl SavedState {
 #[derive(Debug)]
 pub struct Settled {
     name: String,
-    previous: Option<Arc<AppState>>,
+    previous: Option<Source>,
 }
 
 impl Settled {
     /// The app's name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-}
-
-/// Maps of shared states are written and read as maps of states.
-mod shared {
-    use std::collections::BTreeMap;
-    use std::sync::Arc;
-
-    use atoll_protocol::sync::AppState;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    /// A state that is shared, or none.
-    pub(super) trait Shared: Sized {
-        /// What is written of it.
-        type Plain<'a>: Serialize
-        where
-            Self: 'a;
-        /// What is read.
-        type Read: for<'de> Deserialize<'de>;
-        fn plain(&self) -> Self::Plain<'_>;
-        fn shared(read: Self::Read) -> Self;
-    }
-
-    impl Shared for Arc<AppState> {
-        type Plain<'a> = &'a AppState;
-        type Read = AppState;
-
-        fn plain(&self) -> &AppState {
-            self
-        }
-
-        fn shared(read: AppState) -> Self {
-            Self::new(read)
-        }
-    }
-
-    impl Shared for Option<Arc<AppState>> {
-        type Plain<'a> = Option<&'a AppState>;
-        type Read = Option<AppState>;
-
-        fn plain(&self) -> Option<&AppState> {
-            self.as_deref()
-        }
-
-        fn shared(read: Option<AppState>) -> Self {
-            read.map(Arc::new)
-        }
-    }
-
-    pub(super) fn serialize<S: Serializer, T: Shared>(map: &BTreeMap<String, T>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(map.iter().map(|(name, state)| (name, state.plain())))
-    }
-
-    pub(super) fn deserialize<'de, D, T>(from: D) -> Result<BTreeMap<String, T>, D::Error>
-    where
-        D: Deserializer<'de>,
-        T: Shared,
-    {
-        let read = BTreeMap::<String, T::Read>::deserialize(from)?;
-        Ok(read.into_iter().map(|(name, state)| (name, T::shared(state))).collect())
     }
 }
 

@@ -17,6 +17,7 @@ use crate::logs::Logs;
 use crate::routing::RouteIndex;
 use crate::services::Services;
 use crate::sharded::Sharded;
+use crate::source::Source;
 use crate::version::Maker;
 pub use crate::version::VersionEntry;
 
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub routes: RouteIndex<Arc<AppEntry>>,
     /// All apps by name.
     pub apps: Sharded<Arc<AppEntry>>,
+    /// Those of them of which something may be due.
+    pub with_crons: Sharded<Arc<AppEntry>>,
 }
 
 impl Snapshot {
@@ -42,11 +45,15 @@ impl Snapshot {
     fn replace(&mut self, old: Option<&Arc<AppEntry>>, new: Option<&Arc<AppEntry>>) {
         if let Some(old) = old {
             old.routes().iter().for_each(|(pattern, rank)| self.routes.remove(pattern, rank));
+            self.with_crons.remove(&old.name);
         }
         match (old, new) {
             (_, Some(new)) => {
                 for (pattern, rank) in new.routes() {
                     self.routes.insert(pattern.clone(), rank.clone(), new.clone());
+                }
+                if new.has_crons() {
+                    self.with_crons.insert(new.name.clone(), new.clone());
                 }
                 self.apps.insert(new.name.clone(), new.clone());
             }
@@ -74,9 +81,11 @@ struct Sources {
 
 impl Sources {
     fn note_new(&mut self, entry: &AppEntry, previous: Option<&AppEntry>) {
-        let known =
-            |hash| previous.is_some_and(|previous| previous.code_in_service().any(|other: BundleHash| other == hash));
-        for hash in entry.code_in_service().filter(|hash| !known(*hash)) {
+        if self.new.is_none() {
+            return;
+        }
+        let known = previous.map(AppEntry::code_in_service).unwrap_or_default();
+        for hash in entry.code_in_service().into_iter().filter(|hash| !known.contains(hash)) {
             if let Some(new) = &mut self.new {
                 new.push((entry.name.clone(), hash));
             }
@@ -116,35 +125,51 @@ impl Serving {
     /// Serves these apps, and no others that came this way, from now on. Apps whose state did not change, and versions
     /// that stay the same, keep their isolates. `opener` gives the opened secrets of an app that changed; an app for
     /// which it fails keeps what it had.
-    pub fn follow(&self, revision: u64, apps: &BTreeMap<String, Arc<AppState>>, opener: &Opener) {
+    pub fn follow(&self, revision: u64, apps: &BTreeMap<String, Source>, opener: &Opener) {
         let mut sources = self.sources();
         let gone: Vec<String> = sources.followed.keys().filter(|name| !apps.contains_key(*name)).cloned().collect();
         let gone = gone.iter().map(|name| (name, None));
         let changes = gone.chain(apps.iter().map(|(name, app)| (name, Some(app))));
-        self.change(&mut sources, revision, changes, opener, &|app| opener(app).is_some());
+        self.change(&mut sources, revision, changes, opener, &|app| {
+            app.state().is_ok_and(|app| opener(&app).is_some())
+        });
     }
 
     /// Serves these apps for the first time. What their secrets are is found out when they are called: `opener` must be
     /// able to open them all.
-    pub fn resume(&self, revision: u64, apps: &BTreeMap<String, Arc<AppState>>, opener: &Opener) {
-        let changes = apps.iter().map(|(name, app)| (name, Some(app)));
-        self.change(&mut self.sources(), revision, changes, opener, &|_| true);
+    pub fn resume(&self, revision: u64, apps: &BTreeMap<String, Source>, opener: &Opener) {
+        let mut sources = self.sources();
+        let entry = |(name, source): (&String, &Source)| {
+            (name.clone(), Arc::new(AppEntry::new(&self.maker, source, opener, None, None)))
+        };
+        sources.followed = apps.iter().map(entry).collect();
+        let mut next = Snapshot::default();
+        for (name, entry) in &sources.followed {
+            next.replace(None, Some(sources.installed.get(name).unwrap_or(entry)));
+        }
+        for installed in sources.installed.values().filter(|app| !sources.followed.contains_key(&*app.name)) {
+            next.replace(None, Some(installed));
+        }
+        self.current.store(Arc::new(next));
+        self.applied.send_replace(revision);
     }
 
     /// Serves what these apps have become, and all others as they are: what this costs does not grow with those. An app
     /// without a state is gone.
-    pub fn follow_changes(&self, revision: u64, changes: &[(String, Option<Arc<AppState>>)], opener: &Opener) {
+    pub fn follow_changes(&self, revision: u64, changes: &[(String, Option<Source>)], opener: &Opener) {
         let changes = changes.iter().map(|(name, app)| (name, app.as_ref()));
-        self.change(&mut self.sources(), revision, changes, opener, &|app| opener(app).is_some());
+        self.change(&mut self.sources(), revision, changes, opener, &|app| {
+            app.state().is_ok_and(|app| opener(&app).is_some())
+        });
     }
 
     fn change<'a>(
         &self,
         sources: &mut Sources,
         revision: u64,
-        changes: impl Iterator<Item = (&'a String, Option<&'a Arc<AppState>>)>,
+        changes: impl Iterator<Item = (&'a String, Option<&'a Source>)>,
         opener: &Opener,
-        can_be_opened: &dyn Fn(&AppState) -> bool,
+        can_be_opened: &dyn Fn(&Source) -> bool,
     ) {
         let mut next = Snapshot::clone(&self.current.load());
         for (name, state) in changes {
@@ -193,8 +218,8 @@ impl Serving {
         let previous = sources.installed.get(&state.name).cloned();
         let secrets = secrets.clone();
         let opener: Opener = Arc::new(move |_| Some(secrets.clone()));
-        let state = Arc::new(state.clone());
-        let entry = Arc::new(AppEntry::new(&self.maker, &state, &opener, Some(bundle), previous.as_deref()));
+        let source = Source::new(state.clone());
+        let entry = Arc::new(AppEntry::new(&self.maker, &source, &opener, Some(bundle), previous.as_deref()));
         let mut next = Snapshot::clone(&self.current.load());
         next.replace(previous.as_ref().or_else(|| sources.followed.get(&state.name)), Some(&entry));
         sources.installed.insert(state.name.clone(), entry);

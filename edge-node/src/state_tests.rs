@@ -45,7 +45,7 @@ fn opener(open: impl Fn(&AppState) -> Option<BTreeMap<String, String>> + Send + 
 }
 
 fn follow(serving: &Serving, revision: u64, apps: &[AppState], secret: &str) {
-    let apps = apps.iter().map(|app| (app.name.clone(), Arc::new(app.clone()))).collect();
+    let apps = apps.iter().map(|app| (app.name.clone(), Source::new(app.clone()))).collect();
     let secret = secret.to_owned();
     serving.follow(revision, &apps, &opener(move |_| Some([("KEY".to_owned(), secret.clone())].into())));
 }
@@ -107,7 +107,7 @@ async fn an_app_whose_secrets_cannot_be_opened_keeps_what_it_had() {
     let serving = serving();
     follow(&serving, 1, &[app("a", &[(1, "x")])], "s");
     let changed = app("a", &[(2, "y")]);
-    serving.follow(2, &[("a".to_owned(), changed.into())].into(), &opener(|_| None));
+    serving.follow(2, &[("a".to_owned(), Source::new(changed))].into(), &opener(|_| None));
     let entry = find(&serving, "a.localhost").unwrap();
     assert_eq!(entry.version_for(b"c").unwrap().number, 1);
 }
@@ -131,9 +131,10 @@ async fn the_next_app_of_a_name_shares_nothing_with_the_one_before() {
         assert_ne!(key(&before), key(&version()), "{incarnation}");
     }
     let previous = find(&serving, "a.localhost").unwrap();
-    assert!(previous.is_same_app(&of("other.0"), false) && !previous.is_same_app(&of("other.0"), true));
+    let same = Source::new(of("other.0"));
+    assert!(previous.is_same_app(&same, false) && !previous.is_same_app(&same, true));
     // Without its secrets the new one is not served, and the old one is not either.
-    serving.follow(5, &[("a".to_owned(), of("other.4").into())].into(), &opener(|_| None));
+    serving.follow(5, &[("a".to_owned(), Source::new(of("other.4")))].into(), &opener(|_| None));
     assert!(find(&serving, "a.localhost").is_none());
 }
 
@@ -141,13 +142,13 @@ async fn the_next_app_of_a_name_shares_nothing_with_the_one_before() {
 async fn changes_alone_lead_where_the_whole_state_does() {
     let (whole, piecemeal) = (serving(), serving());
     let mut state = BTreeMap::new();
-    let change = |state: &mut BTreeMap<String, Arc<AppState>>, changes: &[(&str, Option<&[&str]>)]| {
+    let change = |state: &mut BTreeMap<String, Source>, changes: &[(&str, Option<&[&str]>)]| {
         let changes: Vec<_> = changes
             .iter()
             .map(|(name, routes)| {
                 let app = routes.map(|routes| {
                     let routes = routes.iter().map(|route| (*route).to_owned()).collect();
-                    Arc::new(AppState { routes, ..app(name, &[(1, name)]) })
+                    Source::new(AppState { routes, ..app(name, &[(1, name)]) })
                 });
                 match &app {
                     Some(app) => drop(state.insert((*name).to_owned(), app.clone())),
@@ -231,12 +232,12 @@ async fn what_nobody_asks_for_is_not_made_and_its_secrets_are_not_opened() {
             Some(BTreeMap::new())
         }
     });
-    let apps = ["a", "b"].map(|name| (name.to_owned(), Arc::new(app(name, &[(1, name)]))));
+    let apps = ["a", "b"].map(|name| (name.to_owned(), Source::new(app(name, &[(1, name)]))));
     serving.resume(1, &apps.into(), &counting);
     let b = find(&serving, "b.localhost").unwrap();
     let hashes = ["a", "b"].map(|code| BundleHash::of(code.as_bytes()));
     assert_eq!(serving.current().bundles(), hashes.into());
-    assert!(!b.has_crons() && b.admit(1).is_some() && b.code_in_service().eq([hashes[1]]));
+    assert!(!b.has_crons() && b.admit(1).is_some() && b.code_in_service() == [hashes[1]]);
     assert_eq!(opened.load(Ordering::Relaxed), 0);
     assert_eq!(b.version_for(b"c").unwrap().number, 1);
     assert_eq!(b.in_service().count(), 1);

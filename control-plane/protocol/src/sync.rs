@@ -7,9 +7,10 @@
 //! if the control plane's history is the same.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use atoll_bundle::BundleHash;
-use serde::de::Error;
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::api::Target;
@@ -70,12 +71,28 @@ pub enum PurgeScope {
 /// Reads a map whose keys are numbers. JSON has them as strings, and within a tagged enum such as [`Frame`] serde has
 /// forgotten by then that they were keys, and does not turn them into numbers by itself.
 fn by_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u64, VersionState>, D::Error> {
-    let versions = BTreeMap::<String, VersionState>::deserialize(deserializer)?;
-    let number = |(key, state): (String, VersionState)| match key.parse() {
-        Ok(number) => Ok((number, state)),
-        Err(_) => Err(D::Error::custom(format!("a version's number is expected as key, not {key:?}"))),
-    };
-    versions.into_iter().map(number).collect()
+    struct ByNumber;
+
+    impl<'de> Visitor<'de> for ByNumber {
+        type Value = BTreeMap<u64, VersionState>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map of versions by their numbers")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut versions = BTreeMap::new();
+            while let Some(key) = map.next_key::<String>()? {
+                let Ok(number) = key.parse() else {
+                    return Err(A::Error::custom(format!("a version's number is expected as key, not {key:?}")));
+                };
+                versions.insert(number, map.next_value()?);
+            }
+            Ok(versions)
+        }
+    }
+
+    deserializer.deserialize_map(ByNumber)
 }
 
 /// A version as a node needs it.

@@ -30,6 +30,7 @@ use crate::certificates::{self, ControlledCertificates};
 use crate::disk::{DataDir, DiskError};
 use crate::logs::Logs;
 use crate::saved::{OutOfOrder, SavedState};
+use crate::source::Source;
 use crate::state::{Opener, Serving};
 
 /// Apps brought up at once: mostly their bundles are waited for, from the control plane and until they are on disk.
@@ -102,6 +103,8 @@ enum BringUpError {
     Asset(#[from] AssetUnavailable),
     #[error(transparent)]
     Secret(#[from] SealError),
+    #[error("its state cannot be read: {0}")]
+    State(#[from] serde_json::Error),
     #[error("the node cannot keep its state: {0}")]
     Disk(String),
 }
@@ -146,8 +149,8 @@ impl Follower {
         let key = self.node_key.public_key().to_string();
         // What was kept under this very key was opened before it was kept.
         let unknown = (saved.key != key).then(|| saved.apps.values()).into_iter().flatten();
-        let sealed: Vec<String> =
-            unknown.filter(|app| open_secrets(&self.node_key, app).is_err()).map(|app| app.name.clone()).collect();
+        let can_be_opened = |app: &Source| app.state().is_ok_and(|app| open_secrets(&self.node_key, &app).is_ok());
+        let sealed: Vec<String> = unknown.filter(|app| !can_be_opened(app)).map(|app| app.name.to_string()).collect();
         for app in &sealed {
             tracing::error!(app, "its secrets were sealed for another key; it is asked for again");
             saved.apps.remove(app);
@@ -269,11 +272,11 @@ impl Follower {
     /// Brings up what is pending as far as it can be, keeps the state, serves it.
     async fn bring_up(&self, saved: &mut SavedState) {
         let mut failures = BTreeMap::new();
-        let pending: Vec<Arc<AppState>> = saved.pending.values().cloned().collect();
+        let pending: Vec<Source> = saved.pending.values().cloned().collect();
         let few = pending.len() <= FEW;
         let mut prepared: Vec<_> = stream::iter(pending.into_iter().map(|app| async move {
             let result = self.prepare(&app, few).await;
-            (app, result)
+            (app.name.clone(), result)
         }))
         .buffer_unordered(PARALLEL)
         .collect()
@@ -287,11 +290,11 @@ impl Follower {
         let mut settled = Vec::new();
         for (app, result) in prepared {
             match result {
-                Ok(()) => settled.push(saved.settle(&app.name)),
+                Ok(()) => settled.push(saved.settle(&app)),
                 Err(error) => {
-                    let (app, problem) = (&app.name, with_causes(&error));
-                    tracing::error!(app, problem, "the app cannot be brought up; its older state serves on");
-                    failures.insert(app.clone(), problem);
+                    let problem = with_causes(&error);
+                    tracing::error!(%app, problem, "the app cannot be brought up; its older state serves on");
+                    failures.insert(app.to_string(), problem);
                 }
             }
         }
@@ -340,8 +343,9 @@ impl Follower {
     }
 
     /// Sees to it that all an app needs is there. What was fetched is durable after [`BundleStore::keep_fetched`].
-    async fn prepare(&self, app: &AppState, in_memory: bool) -> Result<(), BringUpError> {
-        open_secrets(&self.node_key, app)?;
+    async fn prepare(&self, app: &Source, in_memory: bool) -> Result<(), BringUpError> {
+        let app = app.state()?;
+        open_secrets(&self.node_key, &app)?;
         for version in app.versions.values() {
             let hash: BundleHash = version.bundle;
             self.bundles.fetch(hash, in_memory).await?;
@@ -383,7 +387,7 @@ impl Follower {
     }
 
     /// Serves what has become of apps; without `changes`, everything.
-    async fn serve_changes(&self, state: &SavedState, changes: Option<Vec<(String, Option<Arc<AppState>>)>>) {
+    async fn serve_changes(&self, state: &SavedState, changes: Option<Vec<(String, Option<Source>)>>) {
         let (serving, opener, revision) = (self.serving.clone(), self.opener(), state.revision);
         let apps = changes.is_none().then(|| state.apps.clone());
         off_thread(move || {
