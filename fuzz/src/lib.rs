@@ -29,6 +29,8 @@ pub mod routing;
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/saved.rs"]
 pub mod saved;
+#[path = "../../edge-node/src/source.rs"]
+pub mod source;
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/sharded.rs"]
 pub mod sharded;
