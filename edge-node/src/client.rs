@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use http::uri::Authority;
 use http::{HeaderValue, Version};
 
 use crate::hints::CurrentHints;
@@ -23,6 +24,10 @@ pub struct Client {
     pub hints: CurrentHints,
     /// Everything in `request.cf` but the protocol, which comes first.
     cf: String,
+    /// All of it, as the connection's first request had it.
+    first_cf: OnceLock<(Version, Arc<str>)>,
+    /// The last `Host` field with what it says.
+    last_host: Mutex<Option<(HeaderValue, Authority)>>,
     load: Arc<Load>,
     /// Requests under way.
     active: AtomicUsize,
@@ -90,6 +95,8 @@ impl Client {
             transport,
             hints: CurrentHints::default(),
             cf,
+            first_cf: OnceLock::new(),
+            last_host: Mutex::default(),
             load,
             active: AtomicUsize::new(0),
             last: AtomicU64::new(0),
@@ -102,7 +109,13 @@ impl Client {
     }
 
     /// `request.cf`: only what is truly known.
-    pub fn cf(&self, version: Version) -> String {
+    pub fn cf(&self, version: Version) -> Arc<str> {
+        let (first, text) = self.first_cf.get_or_init(|| (version, self.make_cf(version)));
+        // Over HTTP/1, requests of one connection may differ.
+        if *first == version { text.clone() } else { self.make_cf(version) }
+    }
+
+    fn make_cf(&self, version: Version) -> Arc<str> {
         let protocol = match version {
             Version::HTTP_2 => "HTTP/2",
             Version::HTTP_3 => "HTTP/3",
@@ -115,7 +128,7 @@ impl Client {
         json.push_str("\",");
         json.push_str(&self.cf);
         json.push('}');
-        json
+        json.into()
     }
 
     /// The scheme of its requests' URLs.
@@ -133,6 +146,20 @@ impl Client {
                 Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
                 None => name.eq_ignore_ascii_case(host),
             })
+    }
+
+    /// What `read` makes of a `Host` field, which it is not asked again as long as the next requests have the same.
+    pub fn authority(&self, host: &HeaderValue, read: impl FnOnce() -> Option<Authority>) -> Option<Authority> {
+        let mut last = self.last_host.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((value, authority)) = last.as_ref()
+            && value == host
+        {
+            return Some(authority.clone());
+        }
+        let authority = read()?;
+        // A copy: the field itself would keep the buffer that it was read into.
+        *last = HeaderValue::from_bytes(host.as_bytes()).ok().map(|host| (host, authority.clone()));
+        Some(authority)
     }
 
     /// Begins a request, unless the node has as many as it may.

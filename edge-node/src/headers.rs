@@ -13,6 +13,10 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// Removes the fields that concern one connection only, those that `Connection` names too (RFC 9110 §7.6.1). That trailers
 /// are welcome stays: they pass this platform.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Going through the few fields there are costs less than looking for each that there could be.
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -34,6 +38,11 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let names = [&CONNECTION, &KEEP_ALIVE, &PROXY_CONNECTION, &TRANSFER_ENCODING, &UPGRADE, &TE];
+    names.into_iter().any(|hop_by_hop| name == hop_by_hop)
 }
 
 /// How often a request has passed this platform.

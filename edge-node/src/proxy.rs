@@ -57,14 +57,16 @@ impl Proxy {
         })
     }
 
-    /// Sends a request that came over `http` to the origin; `hints` is told of the links in its early hints. A handshake for a WebSocket is one there too.
+    /// Sends a request that came over `http` to the origin; `hints` is told of the links in its early hints. A handshake
+    /// for a WebSocket is one there too.
     pub async fn send(
         &self,
         event: FetchEvent,
         http: Version,
         hints: Option<Hints>,
     ) -> Result<FetchResponse, EdgeError> {
-        let FetchEvent { method, url, mut headers, body, .. } = event;
+        let FetchEvent { method, url, headers, body, .. } = event;
+        let mut headers = Arc::unwrap_or_clone(headers);
         let asked = headers.remove(HOST);
         let named = asked.as_ref().and_then(|host| Authority::try_from(host.as_bytes()).ok());
         let host = named.filter(|_| self.preserve_host).unwrap_or_else(|| self.place.authority.clone());

@@ -33,18 +33,23 @@ pub fn check(parts: &Parts) -> Result<(), EdgeError> {
 }
 
 /// The host a request is for: the target's authority if it has one, else the one `Host` field (RFC 9112 §3.2).
-pub fn authority(parts: &Parts) -> Result<Authority, EdgeError> {
+pub fn authority(parts: &Parts, client: &Client) -> Result<Authority, EdgeError> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let authority = match (parts.uri.authority(), hosts.next(), hosts.next()) {
-        (_, _, Some(_)) => return Err(EdgeError::HostInvalid),
-        (Some(authority), _, None) => authority.clone(),
-        (None, Some(host), None) => Authority::try_from(host.as_bytes()).map_err(|_| EdgeError::HostInvalid)?,
-        (None, None, None) => return Err(EdgeError::HostInvalid),
+        (_, _, Some(_)) => None,
+        (Some(authority), _, None) => Some(authority.clone()).filter(is_plain),
+        (None, Some(host), None) => client.authority(host, || {
+            let authority = Authority::try_from(host.as_bytes()).ok();
+            authority.filter(is_plain)
+        }),
+        (None, None, None) => None,
     };
-    if authority.host().is_empty() || authority.as_str().contains('@') {
-        return Err(EdgeError::HostInvalid);
-    }
-    Ok(authority)
+    authority.ok_or(EdgeError::HostInvalid)
+}
+
+/// It has a host and nothing of a user.
+fn is_plain(authority: &Authority) -> bool {
+    !authority.host().is_empty() && !authority.as_str().contains('@')
 }
 
 /// The path without the query; of `OPTIONS *` the root.
@@ -75,12 +80,18 @@ pub fn url(parts: &Parts, authority: &Authority, scheme: &str) -> String {
 /// Adds `Host`, when only the target names it, and the fields that say where the request came from. Those that say who
 /// the client is replace what the client sent; `X-Forwarded-For` is added to.
 pub fn add_forwarding(headers: &mut HeaderMap, authority: &Authority, client: &Client) {
-    if !headers.contains_key(HOST)
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
+    let (mut names_host, mut forwarded, mut certified) = (false, false, false);
+    // Going through the few fields there are costs less than looking for each that there could be.
+    for name in headers.keys() {
+        names_host |= *name == HOST;
+        forwarded |= *name == X_FORWARDED_FOR;
+        certified |= *name == CLIENT_CERT || *name == CLIENT_CERT_CHAIN;
+    }
+    if !names_host && let Ok(host) = HeaderValue::from_str(authority.as_str()) {
         headers.insert(HOST, host);
     }
-    let forwarded = match headers.get(X_FORWARDED_FOR) {
+    let earlier = if forwarded { headers.get(X_FORWARDED_FOR) } else { None };
+    let forwarded = match earlier {
         Some(earlier) => {
             let joined = [earlier.as_bytes(), b", ", client.header.as_bytes()].concat();
             HeaderValue::from_bytes(&joined).unwrap_or_else(|_| client.header.clone())
@@ -91,9 +102,11 @@ pub fn add_forwarding(headers: &mut HeaderMap, authority: &Authority, client: &C
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme()));
     headers.insert(X_REAL_IP, client.header.clone());
     headers.insert(CF_CONNECTING_IP, client.header.clone());
-    // RFC 9440 §2.4: only the one that ends TLS may say this.
-    headers.remove(CLIENT_CERT);
-    headers.remove(CLIENT_CERT_CHAIN);
+    if certified {
+        // RFC 9440 §2.4: only the one that ends TLS may say this.
+        headers.remove(CLIENT_CERT);
+        headers.remove(CLIENT_CERT_CHAIN);
+    }
     if let Some(certificate) = client.transport.tls.as_ref().and_then(|tls| tls.client_cert.clone()) {
         headers.insert(CLIENT_CERT, certificate);
     }
@@ -141,21 +154,42 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    fn client() -> Client {
+        let load = Arc::new(Load::new(1, u64::MAX));
+        Client::new("::ffff:9.9.9.9".parse().unwrap(), Transport::default(), load)
+    }
+
     #[test]
     fn the_target_names_the_host_before_the_header_does() {
+        let client = client();
         let request = parts("http://a.com:81/x?y", &["b.com"]);
-        let named = authority(&request).unwrap();
+        let named = authority(&request, &client).unwrap();
         assert_eq!(url(&request, &named, "https"), "https://a.com:81/x?y");
         let request = parts("/x", &["b.com:8080"]);
-        assert_eq!(url(&request, &authority(&request).unwrap(), "http"), "http://b.com:8080/x");
+        assert_eq!(url(&request, &authority(&request, &client).unwrap(), "http"), "http://b.com:8080/x");
         let request = parts("*", &["b.com"]);
-        assert_eq!(url(&request, &authority(&request).unwrap(), "http"), "http://b.com/");
+        assert_eq!(url(&request, &authority(&request, &client).unwrap(), "http"), "http://b.com/");
     }
 
     #[test]
     fn a_host_that_is_missing_double_or_nonsense_is_refused() {
         for hosts in [&[][..], &["a.com", "a.com"], &[""], &["a b"], &["user@a.com"], &["a.com/x"], &[":80"]] {
-            assert_eq!(authority(&parts("/", hosts)), Err(EdgeError::HostInvalid), "{hosts:?}");
+            assert_eq!(authority(&parts("/", hosts), &client()), Err(EdgeError::HostInvalid), "{hosts:?}");
+        }
+    }
+
+    #[test]
+    fn requests_of_one_connection_may_be_for_different_hosts() {
+        let client = client();
+        for (host, expected) in [
+            ("a.com", Ok("a.com")),
+            ("a.com", Ok("a.com")),
+            ("a b", Err(EdgeError::HostInvalid)),
+            ("A.com:80", Ok("A.com:80")),
+            ("a.com", Ok("a.com")),
+        ] {
+            let named = authority(&parts("/", &[host]), &client);
+            assert_eq!(named.as_ref().map(Authority::as_str), expected.as_ref().copied(), "{host}");
         }
     }
 
@@ -166,8 +200,7 @@ mod tests {
         headers.insert(X_REAL_IP, HeaderValue::from_static("1.1.1.1"));
         headers.insert(CF_CONNECTING_IP, HeaderValue::from_static("1.1.1.1"));
         headers.insert(CLIENT_CERT, HeaderValue::from_static(":AA==:"));
-        let load = Arc::new(Load::new(1, u64::MAX));
-        let client = Client::new("::ffff:9.9.9.9".parse().unwrap(), Transport::default(), load);
+        let client = client();
         add_forwarding(&mut headers, &"a.com".parse().unwrap(), &client);
         assert_eq!(headers[X_FORWARDED_FOR], "1.1.1.1, 9.9.9.9");
         assert_eq!(headers[X_REAL_IP], "9.9.9.9");

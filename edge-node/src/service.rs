@@ -90,8 +90,8 @@ impl Way<'_> {
     /// What the app is given, with the fields that say where it comes from.
     fn event(&self, method: Method, url: String, mut headers: HeaderMap, body: Body) -> FetchEvent {
         request::add_forwarding(&mut headers, self.authority, self.client);
-        let cf = Some(self.client.cf(self.http).to_owned());
-        FetchEvent { method, url, headers, body, request_id: self.id.to_owned(), cf }
+        let cf = Some(self.client.cf(self.http));
+        FetchEvent { method, url, headers: Arc::new(headers), body, request_id: self.id.to_owned(), cf }
     }
 }
 
@@ -215,29 +215,31 @@ impl Service {
             Upgrade::take(&mut parts.extensions)
         });
         request::check(&parts)?;
-        let authority = request::authority(&parts)?;
+        let authority = request::authority(&parts, client)?;
         authority.as_str().clone_into(&mut trace.host);
-        if let Some(answer) = self.certificates.answer(authority.host(), request::path(&parts)) {
+        // Without the port; to find its end takes a look at every byte.
+        let name = authority.host();
+        if let Some(answer) = self.certificates.answer(name, request::path(&parts)) {
             return Ok(answer::challenge(&parts.method, answer));
         }
         if let Some(port) = client.transport.redirect_https {
             return Ok(answer::to_https(&parts, &authority, port));
         }
-        if !client.may_ask_for(authority.host()) {
-            return Err(EdgeError::Misdirected(authority.host().to_owned()).into());
+        if !client.may_ask_for(name) {
+            return Err(EdgeError::Misdirected(name.to_owned()).into());
         }
         let depth = loop_depth(&parts.headers);
         if depth >= self.options.loop_limit {
             return Err(EdgeError::LoopDetected { depth }.into());
         }
         let path = request::path(&parts);
-        let host = normalize_host(authority.host());
+        let host = normalize_host(name);
         let (app, version) = {
             let snapshot = self.serving.current();
             let app = snapshot
                 .routes
                 .find(&host, path)
-                .ok_or_else(|| EdgeError::RouteNotFound { host: authority.host().to_owned(), path: path.to_owned() })?;
+                .ok_or_else(|| EdgeError::RouteNotFound { host: name.to_owned(), path: path.to_owned() })?;
             let not_deployed = || EdgeError::NotDeployed(app.name.to_string());
             let version = match parts.headers.get(VERSION_KEY) {
                 Some(key) => app.version_for(key.as_bytes()),
@@ -256,7 +258,7 @@ impl Service {
             let limit = version.limits.concurrency;
             let overloaded = || EdgeError::AppOverloaded { app: app.name.to_string(), limit };
             trace.ticket.permit = Some(app.admit(limit).ok_or_else(overloaded)?);
-            return self.schedule(&version, &trigger, id, trace).await;
+            return Box::pin(self.schedule(&version, &trigger, id, trace)).await;
         }
         let upgrades = handshake.is_some() || parts.headers.contains_key(UPGRADE);
         if let Some(assets) = version.assets.as_ref().filter(|_| !upgrades || version.is_without_worker()) {
@@ -294,7 +296,8 @@ impl Service {
                 trace.cache = Some(outcome.as_str());
                 return Ok(response);
             }
-            Begin::Ask(asked) => return self.through_cache(&way, asked, trace).await,
+            // In memory of its own: what is rare must not make the state of every request larger.
+            Begin::Ask(asked) => return Box::pin(self.through_cache(&way, asked, trace)).await,
             Begin::Pass(why) => why,
         };
         let invalidation = self.cache.invalidation(&version.cache, &asked);
@@ -420,7 +423,7 @@ impl Service {
         match (&error, spare, &version.origin) {
             (DispatchError::Handler(HandlerError::Exception { pass_through: true, .. }), Some(event), Some(origin)) => {
                 trace.error = Some(error.code());
-                self.pass_through(&version.app, event, origin).await
+                Box::pin(self.pass_through(&version.app, event, origin)).await
             }
             _ => Err(error),
         }
@@ -462,7 +465,12 @@ impl Service {
         let _ = url.set_host(origin.host_str());
         let _ = url.set_port(origin.port());
         let method = event.method.clone();
-        let request = OutboundRequest { method: event.method, url, headers: event.headers, body: Body::Empty };
+        let request = OutboundRequest {
+            method: event.method,
+            url,
+            headers: Arc::unwrap_or_clone(event.headers),
+            body: Body::Empty,
+        };
         let response = self.egress.fetch(app, request).await.map_err(|failure| unreachable(failure.message))?;
         let response = FetchResponse { status: response.status, headers: response.headers, body: response.body };
         answer::from_app(&method, response).map_err(DispatchError::Handler)
@@ -481,7 +489,7 @@ async fn ask(
     match &version.proxy {
         None => dispatcher.send(version, event, begun).await,
         Some(proxy) => {
-            let result = proxy.send(event, http, hints).await.map_err(DispatchError::Edge);
+            let result = Box::pin(proxy.send(event, http, hints)).await.map_err(DispatchError::Edge);
             Dispatched { result, start: None, instance: None }
         }
     }

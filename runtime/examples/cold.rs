@@ -90,7 +90,7 @@ impl Options {
         FetchEvent {
             method: http::Method::GET,
             url: format!("http://hello.localhost{}", self.path),
-            headers: http::HeaderMap::new(),
+            headers: Arc::default(),
             body: Body::Empty,
             request_id: "1".into(),
             cf: None,

@@ -16,6 +16,8 @@ use atoll_web::requests::Answer;
 use futures::task::AtomicWaker;
 use tokio::runtime::{Handle, Id};
 
+use crate::waits::Waits;
+
 thread_local! {
     static HUB: RefCell<Option<(Id, Arc<Hub>)>> = const { RefCell::new(None) };
 }
@@ -25,6 +27,8 @@ thread_local! {
 pub(crate) struct Hub {
     crossing: Mutex<Crossing>,
     task: AtomicWaker,
+    /// The thread's requests that wait for their answers.
+    pub(crate) waits: Waits,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +50,10 @@ impl Hub {
             _ => {
                 let hub = Arc::new(Self::default());
                 handle.spawn(serve(CloseOnDrop(hub.clone())));
+                handle.spawn({
+                    let hub = hub.clone();
+                    async move { hub.waits.look().await }
+                });
                 *slot = Some((handle.id(), hub.clone()));
                 hub
             }

@@ -4,6 +4,7 @@
 //! operations that a finished request left behind stand still.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -65,6 +66,27 @@ struct Active {
     _ticket: Ticket,
 }
 
+/// Slots are numbers of the platform's own, low bits first: as good as any hash of them.
+#[derive(Default)]
+struct SlotHasher(u64);
+
+impl Hasher for SlotHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u32(&mut self, slot: u32) {
+        // The table looks at the topmost bits as well.
+        self.0 = u64::from(slot).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 struct Hosted {
     core: Core,
     worker: Worker,
@@ -78,7 +100,7 @@ struct Hosted {
     released: bool,
     /// The isolate was condemned within the turn of one request, which has been told.
     alone_to_blame: bool,
-    active: HashMap<u32, Active>,
+    active: HashMap<u32, Active, BuildHasherDefault<SlotHasher>>,
     woken: Arc<LoopWaker>,
     batched: Batched,
     /// Answers given and not sent.
@@ -147,7 +169,7 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
         seasoned: false,
         released: false,
         alone_to_blame: false,
-        active: HashMap::new(),
+        active: HashMap::default(),
         woken,
         batched: Batched::default(),
         answers: Vec::new(),

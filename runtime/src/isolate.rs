@@ -1,7 +1,9 @@
 //! The handle by which the rest of the node speaks to an isolate, and the state the two sides share.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use atoll_web::event::{
@@ -159,6 +161,10 @@ impl Shared {
         self.abandoned.send_replace(true);
     }
 
+    pub(crate) fn is_abandoned(&self) -> bool {
+        *self.abandoned.borrow()
+    }
+
     pub(crate) fn set_phase(&self, phase: Phase) {
         if matches!(phase, Phase::Failed(_) | Phase::Ended) {
             self.stopped.store(true, Ordering::SeqCst);
@@ -187,14 +193,6 @@ pub struct Load {
     pub memory: usize,
     /// Since when `in_flight` is zero; `None` while it is not.
     pub idle: Option<Duration>,
-}
-
-impl Load {
-    /// How long an event sent now would wait before the isolate begins with it, estimated from what waits already.
-    pub fn wait(&self) -> Duration {
-        let queued = self.cost.saturating_mul(u32::try_from(self.queued).unwrap_or(u32::MAX));
-        self.turn.unwrap_or_default().saturating_add(queued)
-    }
 }
 
 /// A handle to an isolate that runs (or is about to run) one worker. Cheap to clone; when the last handle is dropped and
@@ -240,31 +238,39 @@ impl Isolate {
     async fn send(&self, event: Event) -> Result<FetchResponse, HandlerError> {
         static KEYS: AtomicU64 = AtomicU64::new(0);
         let key = KEYS.fetch_add(1, Ordering::Relaxed);
-        let (responder, response) = oneshot::channel();
+        let (responder, mut response) = oneshot::channel();
         let hub = Hub::of_this_thread();
         let ticket = Ticket::new(&self.shared);
         self.shared.queued.fetch_add(1, Ordering::Relaxed);
-        let message = Message::Fetch(Box::new(Fetch { key, event, responder, hub, ticket }));
+        let message = Message::Fetch(Box::new(Fetch { key, event, responder, hub: hub.clone(), ticket }));
         if self.sender.send(message).is_err() {
             self.shared.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(self.reason());
         }
         let mut abort = AbortOnDrop { sender: Some(&self.sender), key };
-        let mut abandoned = self.shared.abandoned.subscribe();
-        let result = tokio::select! {
-            biased;
-            answered = response => {
+        let until = Instant::now().checked_add(self.wall);
+        let mut place = None;
+        let answered = std::future::poll_fn(|cx| {
+            if let Poll::Ready(answered) = Pin::new(&mut response).poll(cx) {
+                return Poll::Ready(Some(answered));
+            }
+            match &place {
+                None => place = Some(hub.waits.add(until, &self.shared, cx.waker())),
+                Some(_) if self.shared.is_abandoned() || until.is_some_and(|until| until <= Instant::now()) => {
+                    return Poll::Ready(None);
+                }
+                Some(place) => place.renew(cx.waker()),
+            }
+            Poll::Pending
+        });
+        match answered.await {
+            Some(answered) => {
                 abort.sender = None;
                 answered.unwrap_or_else(|_| Err(self.reason()))
             }
-            _ = abandoned.wait_for(|abandoned| *abandoned) => {
-                Err(self.shared.death().cloned().unwrap_or_else(|| self.reason()))
-            }
-            () = tokio::time::sleep(self.wall) => {
-                Err(HandlerError::WallClock { limit_ms: u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX) })
-            }
-        };
-        result
+            None if self.shared.is_abandoned() => Err(self.shared.death().cloned().unwrap_or_else(|| self.reason())),
+            None => Err(HandlerError::WallClock { limit_ms: u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX) }),
+        }
     }
 
     fn reason(&self) -> HandlerError {
@@ -301,6 +307,25 @@ impl Isolate {
             memory: shared.memory.load(Ordering::Relaxed),
             idle: (in_flight == 0).then(|| Duration::from_millis(shared.now().saturating_sub(since))),
         }
+    }
+
+    /// How long an event sent now would wait before the isolate begins with it, estimated from what waits already.
+    pub fn wait(&self) -> Duration {
+        let cost = Duration::from_nanos(self.shared.cost.load(Ordering::Relaxed));
+        let queued = self.shared.queued.load(Ordering::Relaxed);
+        let turn = self.shared.meter.get().and_then(|meter| meter.turn());
+        let queued = cost.saturating_mul(u32::try_from(queued).unwrap_or(u32::MAX));
+        turn.unwrap_or_default().saturating_add(queued)
+    }
+
+    /// Whether it takes no more requests: it was stopped, broke a limit or failed to start.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.stopped.load(Ordering::Relaxed)
+    }
+
+    /// How many requests were sent and are not finished (response body and `waitUntil` included).
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.load(Ordering::Relaxed)
     }
 
     /// Stops it now: requests in flight fail with [`HandlerError::Stopped`].

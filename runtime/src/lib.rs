@@ -27,6 +27,7 @@ mod priority;
 mod shared;
 mod snapshot;
 mod turn;
+mod waits;
 mod wasm_cache;
 mod watchdog;
 mod worker;

@@ -94,7 +94,7 @@ fn get(path: &str) -> FetchEvent {
     FetchEvent {
         method: http::Method::GET,
         url: format!("http://test.localhost{path}"),
-        headers: http::HeaderMap::new(),
+        headers: Arc::default(),
         body: Body::Empty,
         request_id: "r1".into(),
         cf: None,

@@ -1,31 +1,38 @@
 //! Requests that pass by the cache because an answer to them could be poison for others.
 
-use http::header::{FORWARDED, IF_MATCH, IF_UNMODIFIED_SINCE, UPGRADE};
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, UPGRADE};
 use http::{HeaderMap, HeaderName, Method};
 
 use crate::status::{Bypass, Forwarded};
 
-/// Fields by which frameworks let a client choose what is answered, or what links in the answer lead to, and which
-/// hardly anything names in `Vary`. A request with one of them is neither answered from the cache nor does its answer
-/// get there, so that nobody can make an answer that others get.
-const UNKEYED: [HeaderName; 16] = [
-    FORWARDED,
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-scheme"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-forwarded-ssl"),
-    HeaderName::from_static("x-host"),
-    HeaderName::from_static("x-original-host"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-http-host-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-method-override"),
-    HeaderName::from_static("x-middleware-subrequest"),
-];
+/// Whether this is a field by which frameworks let a client choose what is answered, or what links in the answer lead to,
+/// and which hardly anything names in `Vary`. A request with one of them is neither answered from the cache nor does its
+/// answer get there, so that nobody can make an answer that others get.
+fn is_unkeyed(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    // Most fields are told by their beginning.
+    name == "forwarded"
+        || name.strip_prefix("x-").is_some_and(|name| {
+            matches!(
+                name,
+                "forwarded-host"
+                    | "forwarded-port"
+                    | "forwarded-prefix"
+                    | "forwarded-scheme"
+                    | "forwarded-server"
+                    | "forwarded-ssl"
+                    | "host"
+                    | "original-host"
+                    | "original-url"
+                    | "rewrite-url"
+                    | "http-host-override"
+                    | "http-method"
+                    | "http-method-override"
+                    | "method-override"
+                    | "middleware-subrequest"
+            )
+        })
+}
 
 /// Whether the cache may be asked about a request at all. `headers` are those that the app will see: without the
 /// hop-by-hop fields and what `Connection` names.
@@ -33,13 +40,20 @@ pub fn admit(method: &Method, headers: &HeaderMap, has_body: bool) -> Result<(),
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(Forwarded::Method);
     }
+    let (mut upgrade, mut precondition, mut unkeyed) = (false, false, false);
+    // Going through the few fields there are costs less than looking for each that there could be.
+    for name in headers.keys() {
+        upgrade |= *name == UPGRADE;
+        precondition |= *name == IF_MATCH || *name == IF_UNMODIFIED_SINCE;
+        unkeyed |= is_unkeyed(name);
+    }
     let bypass = if has_body {
         Bypass::Body
-    } else if headers.contains_key(UPGRADE) {
+    } else if upgrade {
         Bypass::Upgrade
-    } else if headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE) {
+    } else if precondition {
         Bypass::Precondition
-    } else if UNKEYED.iter().any(|name| headers.contains_key(name)) {
+    } else if unkeyed {
         Bypass::UnkeyedHeader
     } else {
         return Ok(());
@@ -67,7 +81,10 @@ mod tests {
         assert_eq!(admit(&Method::POST, &none, false), Err(Forwarded::Method));
         assert_eq!(admit(&Method::GET, &none, true), Err(Forwarded::Bypass(Bypass::Body)));
         for (name, why) in [
+            ("forwarded", Bypass::UnkeyedHeader),
+            ("x-host", Bypass::UnkeyedHeader),
             ("x-forwarded-host", Bypass::UnkeyedHeader),
+            ("x-middleware-subrequest", Bypass::UnkeyedHeader),
             ("x-original-url", Bypass::UnkeyedHeader),
             ("x-http-method-override", Bypass::UnkeyedHeader),
             ("if-match", Bypass::Precondition),
@@ -76,6 +93,9 @@ mod tests {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("evil"))]);
             assert_eq!(admit(&Method::GET, &headers, false), Err(Forwarded::Bypass(why)), "{name}");
         }
+        let harmless = ["host", "accept", "x-forwarded-for", "x-forwarded-proto", "x-requested-with"];
+        let headers = harmless.map(|name| (HeaderName::from_static(name), HeaderValue::from_static("1")));
+        assert_eq!(admit(&Method::GET, &HeaderMap::from_iter(headers), false), Ok(()));
     }
 
     #[test]

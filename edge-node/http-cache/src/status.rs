@@ -146,6 +146,17 @@ impl Outcome {
 
     /// The field's member for this cache.
     pub fn header(self) -> HeaderValue {
+        // What most answers that do not come from the cache say needs no memory of its own.
+        match self {
+            Self::Forward { why: Forwarded::Bypass(Bypass::Inactive), .. } => {
+                return HeaderValue::from_static("atoll; fwd=bypass; detail=inactive");
+            }
+            Self::Forward { why: Forwarded::Bypass(Bypass::Off), .. } => {
+                return HeaderValue::from_static("atoll; fwd=bypass; detail=off");
+            }
+            Self::Forward { why: Forwarded::Method, .. } => return HeaderValue::from_static("atoll; fwd=method"),
+            _ => {}
+        }
         let mut text = String::with_capacity(64);
         text.push_str("atoll");
         // Writing to a string cannot fail.
@@ -190,6 +201,11 @@ mod tests {
                 Outcome::Forward { why: Forwarded::Bypass(Bypass::Off), stored: Err(Refusal::Method) },
                 "atoll; fwd=bypass; detail=off",
                 "off",
+            ),
+            (
+                Outcome::Forward { why: Forwarded::Bypass(Bypass::Inactive), stored: Err(Refusal::Method) },
+                "atoll; fwd=bypass; detail=inactive",
+                "inactive",
             ),
             (Outcome::Forward { why: Forwarded::Method, stored: Err(Refusal::Method) }, "atoll; fwd=method", "method"),
             (Outcome::Collapsed { why: miss }, "atoll; fwd=uri-miss; collapsed", "collapsed"),

@@ -1,7 +1,7 @@
 //! The isolates of one version, and the register of all of a node's isolates.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -17,8 +17,23 @@ pub struct Instance {
     /// The isolate itself.
     pub isolate: Isolate,
     started: Instant,
+    /// It is not young any more.
+    loaded: AtomicBool,
     siblings: Weak<Instances>,
     register: Weak<Register>,
+}
+
+impl Instance {
+    /// Whether it is so young that it may still be loading.
+    fn is_loading(&self) -> bool {
+        // To look at the clock for every request takes longer than all else.
+        if self.loaded.load(Ordering::Relaxed) {
+            return false;
+        }
+        let loading = self.started.elapsed() < scale::LOADING;
+        self.loaded.store(!loading, Ordering::Relaxed);
+        loading
+    }
 }
 
 impl Drop for Instance {
@@ -48,10 +63,11 @@ impl Instances {
     }
 
     fn choose_in(list: &mut Vec<Arc<Instance>>, max: usize) -> Selected {
-        list.retain(|instance| !instance.isolate.load().stopped);
-        let views = list
-            .iter()
-            .map(|instance| scale::View { wait: instance.isolate.load().wait(), age: instance.started.elapsed() });
+        if list.iter().any(|instance| instance.isolate.is_stopped()) {
+            list.retain(|instance| !instance.isolate.is_stopped());
+        }
+        let views =
+            list.iter().map(|instance| scale::View { wait: instance.isolate.wait(), loading: instance.is_loading() });
         match scale::choose(views, max) {
             Choice::Use(at) => Selected::Use(list[at].clone()),
             Choice::Start { otherwise } => Selected::Start { otherwise: otherwise.map(|at| list[at].clone()) },
@@ -74,6 +90,7 @@ impl Instances {
             id: register.next.fetch_add(1, Ordering::Relaxed),
             isolate: start(),
             started: Instant::now(),
+            loaded: AtomicBool::new(false),
             siblings: Arc::downgrade(self),
             register: Arc::downgrade(register),
         });

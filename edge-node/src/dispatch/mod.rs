@@ -140,7 +140,7 @@ impl Dispatcher {
             };
             let sent = event.take().expect("an event is left for every round");
             // Only another request can stop the isolate of this one, so a lonely request needs no copy.
-            let shared = start == Start::Warm && instance.isolate.load().in_flight > 0;
+            let shared = start == Start::Warm && instance.isolate.in_flight() > 0;
             let spare = if shared && std::mem::take(&mut again) { copy(&sent) } else { None };
             let result = instance.isolate.fetch(sent).await;
             if result.is_err() || start == Start::Cold || !version.instances.backoff().is_clear() {
@@ -202,7 +202,7 @@ impl Dispatcher {
             let full = DispatchError::Edge(EdgeError::NodeOverloaded { limit: self.max_live });
             return otherwise.map(|instance| (instance, Start::Warm)).ok_or(full);
         }
-        let worker = self.worker(version).await.map_err(|error| {
+        let worker = Box::pin(self.worker(version)).await.map_err(|error| {
             tracing::error!(app = %version.app, version = version.number, %error, "bundle not available");
             DispatchError::Edge(EdgeError::BundleUnavailable { app: version.app.to_string(), version: version.number })
         })?;

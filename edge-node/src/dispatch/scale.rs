@@ -15,8 +15,8 @@ pub const LOADING: Duration = Duration::from_millis(10);
 pub struct View {
     /// How long a request would wait before the isolate begins with it, as far as can be known.
     pub wait: Duration,
-    /// How long ago it was started.
-    pub age: Duration,
+    /// It was started less than [`LOADING`] ago.
+    pub loading: bool,
 }
 
 /// What to do with a request.
@@ -36,8 +36,8 @@ impl View {
         self.wait > LONG_WAIT
     }
 
-    fn rank(&self) -> u128 {
-        self.wait.as_nanos() / SAME_WAIT.as_nanos()
+    fn rank(&self) -> u64 {
+        u64::try_from(self.wait.as_nanos()).unwrap_or(u64::MAX) / const { SAME_WAIT.as_nanos() as u64 }
     }
 }
 
@@ -48,7 +48,7 @@ pub fn choose(views: impl IntoIterator<Item = View>, max: usize) -> Choice {
     let mut best: Option<(usize, View)> = None;
     for (at, view) in views.into_iter().enumerate() {
         count += 1;
-        loading |= view.age < LOADING;
+        loading |= view.loading;
         // The first of equals: load gathers on few isolates, and the others become idle and end.
         if best.as_ref().is_none_or(|(_, least)| view.rank() < least.rank()) {
             best = Some((at, view));
@@ -66,10 +66,8 @@ pub fn choose(views: impl IntoIterator<Item = View>, max: usize) -> Choice {
 mod tests {
     use super::*;
 
-    const OLD: Duration = Duration::from_secs(1);
-
     fn view(wait_us: u64) -> View {
-        View { wait: Duration::from_micros(wait_us), age: OLD }
+        View { wait: Duration::from_micros(wait_us), loading: false }
     }
 
     #[test]
@@ -103,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_burst_waits_for_the_one_that_is_loading() {
-        let loading = View { wait: Duration::from_millis(3), age: Duration::ZERO };
+        let loading = View { wait: Duration::from_millis(3), loading: true };
         assert_eq!(choose([loading], 4), Choice::Use(0));
         assert_eq!(choose([view(1_000), loading], 4), Choice::Use(0));
     }

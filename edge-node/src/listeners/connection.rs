@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use super::config::{ConnectionConfig, contains};
 use super::guard::Guard;
+use super::quiet::Quiet;
 use super::stream::{Socket, Stream};
 use super::tls::{CHALLENGE_PROTOCOL, Tls};
 use super::{http2, proxy_protocol};
@@ -186,18 +187,22 @@ async fn http1(shared: &Shared, stream: Guard<Stream>, client: &Arc<Client>) {
     });
     let mut connection = pin!(shared.http1.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let idle = shared.config.idle_timeout_ms;
-    let mut idle_check = pin!(sleep(Duration::from_millis(idle)));
+    let mut idle_check = Quiet::new(sleep(Duration::from_millis(idle)));
     let mut grace = pin!(sleep(Duration::ZERO));
+    let mut drain = Quiet::new(shared.drain.cancelled());
+    let mut kill = Quiet::new(shared.kill.cancelled());
     let (mut ending, mut last_requests) = (false, false);
     loop {
         tokio::select! {
+            biased;
+            () = &mut kill => return,
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(client = %client.address, %error, "connection ended");
                 }
                 return;
             }
-            () = shared.drain.cancelled(), if !ending => {
+            () = &mut drain, if !ending => {
                 ending = true;
                 client.set_draining();
                 last_requests = true;
@@ -207,8 +212,7 @@ async fn http1(shared: &Shared, stream: Guard<Stream>, client: &Arc<Client>) {
                 last_requests = false;
                 connection.as_mut().graceful_shutdown();
             }
-            () = shared.kill.cancelled() => return,
-            () = idle_check.as_mut(), if !ending => {
+            () = &mut idle_check, if !ending => {
                 let left = idle.saturating_sub(client.idle_ms());
                 if left == 0 {
                     // A connection without a request has nothing to finish; this one may still have to say so.

@@ -85,7 +85,16 @@ function quote(string) {
 
 // A list is flat: name, value, name, value, ..., names in lower case.
 const parseList = (text) => text === "" ? [] : StringPrototypeSplit(text, "\n");
-const serialiseList = (list) => list.length === 0 ? "" : ArrayPrototypeJoin(list, "\n");
+function serialiseList(list) {
+  switch (list.length) {
+    case 0:
+      return "";
+    case 2:
+      return `${list[0]}\n${list[1]}`;
+    default:
+      return ArrayPrototypeJoin(list, "\n");
+  }
+}
 
 function listGet(list, name) {
   let found = null;

@@ -98,14 +98,14 @@ pub struct FetchEvent {
     pub method: Method,
     /// The absolute URL as the client addressed it, for example `http://hello.localhost:8080/a?b`.
     pub url: String,
-    /// Request headers without hop-by-hop fields.
-    pub headers: HeaderMap,
+    /// Request headers without hop-by-hop fields; shared with whoever may have to send them once more.
+    pub headers: Arc<HeaderMap>,
     /// The request body.
     pub body: Body,
     /// Identifies the request in logs (`Atoll-Request-Id`, access log, `tail`).
     pub request_id: String,
     /// `request.cf`: what the node knows of the client, as a JSON object in text form; `None` leaves it undefined.
-    pub cf: Option<String>,
+    pub cf: Option<Arc<str>>,
 }
 
 /// A timer's event for the app's `scheduled` handler.
@@ -158,7 +158,7 @@ impl From<ServiceEvent> for Event {
 impl FetchEvent {
     /// A request that asks for nothing: what stands in the place of one for other events.
     pub(crate) fn nothing(request_id: String) -> Self {
-        let (url, headers) = (String::new(), HeaderMap::new());
+        let (url, headers) = (String::new(), Arc::default());
         Self { method: Method::GET, url, headers, body: Body::Empty, request_id, cf: None }
     }
 }

@@ -46,7 +46,7 @@ pub fn request() -> FetchEvent {
     FetchEvent {
         method: Method::GET,
         url: "http://example.com/path?a=b".into(),
-        headers: HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]),
+        headers: HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]).into(),
         body: Body::Empty,
         request_id: String::new(),
         cf: None,

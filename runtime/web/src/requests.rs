@@ -3,6 +3,8 @@
 //! A request is finished when it was answered, the answer's body has been taken to its end or dropped, its WebSocket is
 //! closed, and all promises given to `waitUntil` have settled.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use deno_core::OpState;
 use http::{HeaderMap, Method, StatusCode};
@@ -99,8 +101,8 @@ impl BodyKind {
 
 /// One request under way.
 pub(crate) struct Request {
-    pub(crate) headers: HeaderMap,
-    pub(crate) cf: Option<String>,
+    pub(crate) headers: Arc<HeaderMap>,
+    pub(crate) cf: Option<Arc<str>>,
     pub(crate) scheduled: Option<ScheduledEvent>,
     /// The entrypoint that another worker asked for.
     pub(crate) entrypoint: Option<String>,
@@ -132,6 +134,8 @@ pub(crate) struct Requests {
     fresh: Vec<u32>,
     /// The requests whose jobs have ended.
     ended_jobs: Vec<u32>,
+    /// Reads the fields of answers.
+    pub(crate) reader: headers::Reader,
     /// Answers that wait to be taken; `None` sends each at once.
     held: Option<Vec<Answer>>,
 }

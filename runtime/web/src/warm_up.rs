@@ -117,7 +117,8 @@ async fn serve_all(runtime: &mut JsRuntime) {
             let event = FetchEvent {
                 method,
                 url: "http://example.com/path?a=b".into(),
-                headers: HeaderMap::from_iter([(HeaderName::from_static("accept"), HeaderValue::from_static("*/*"))]),
+                headers: HeaderMap::from_iter([(HeaderName::from_static("accept"), HeaderValue::from_static("*/*"))])
+                    .into(),
                 body,
                 request_id: String::new(),
                 cf: None,

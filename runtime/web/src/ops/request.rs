@@ -27,7 +27,7 @@ pub(crate) fn op_atoll_request_headers(state: &mut OpState, #[smi] slot: u32) ->
 #[op2]
 #[string]
 pub(crate) fn op_atoll_request_cf(state: &mut OpState, #[smi] slot: u32) -> String {
-    state.borrow::<Requests>().get(slot).and_then(|request| request.cf.clone()).unwrap_or_default()
+    state.borrow::<Requests>().get(slot).and_then(|request| request.cf.as_deref()).unwrap_or_default().to_owned()
 }
 
 /// A handle of the request's body; 0 when there is none or it was taken before.
@@ -46,8 +46,9 @@ pub(crate) fn op_atoll_respond_empty(
     #[smi] status: u16,
     #[string(onebyte)] list: Cow<[u8]>,
 ) -> Result<(), HeaderError> {
-    let headers = headers::from_list(&list)?;
-    state.borrow_mut::<Requests>().respond(slot, status, headers, None);
+    let requests = state.borrow_mut::<Requests>();
+    let headers = requests.reader.read(&list)?;
+    requests.respond(slot, status, headers, None);
     Ok(())
 }
 
@@ -60,8 +61,9 @@ pub(crate) fn op_atoll_respond_text(
     #[string(onebyte)] list: Cow<[u8]>,
     #[string] text: String,
 ) -> Result<(), HeaderError> {
-    let headers = headers::from_list(&list)?;
-    state.borrow_mut::<Requests>().respond(slot, status, headers, Some(text.into()));
+    let requests = state.borrow_mut::<Requests>();
+    let headers = requests.reader.read(&list)?;
+    requests.respond(slot, status, headers, Some(text.into()));
     Ok(())
 }
 
@@ -74,8 +76,9 @@ pub(crate) fn op_atoll_respond_bytes(
     #[string(onebyte)] list: Cow<[u8]>,
     #[buffer] bytes: &[u8],
 ) -> Result<(), HeaderError> {
-    let headers = headers::from_list(&list)?;
-    state.borrow_mut::<Requests>().respond(slot, status, headers, Some(Bytes::copy_from_slice(bytes)));
+    let requests = state.borrow_mut::<Requests>();
+    let headers = requests.reader.read(&list)?;
+    requests.respond(slot, status, headers, Some(Bytes::copy_from_slice(bytes)));
     Ok(())
 }
 

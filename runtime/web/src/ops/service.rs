@@ -36,7 +36,7 @@ pub(crate) fn fetch_event(state: &OpState, slot: u32, request: OutboundRequest) 
     let OutboundRequest { method, url, headers, body } = request;
     let request_id = requests::request_id(state, slot).unwrap_or_default();
     let cf = state.borrow::<Requests>().get(slot).and_then(|request| request.cf.clone());
-    FetchEvent { method, url: url.into(), headers, body, request_id, cf }
+    FetchEvent { method, url: url.into(), headers: headers.into(), body, request_id, cf }
 }
 
 /// Calls a method of another worker with arguments that are serialised; so is the result. `session` is an end that goes with

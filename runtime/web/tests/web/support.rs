@@ -377,7 +377,7 @@ pub fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Body)
     FetchEvent {
         method,
         url: format!("http://app.example{path}"),
-        headers: map,
+        headers: map.into(),
         body,
         request_id: "request-1".into(),
         cf: None,
