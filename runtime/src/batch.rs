@@ -5,10 +5,14 @@
 //! it has to do, and then wakes the isolates it has sent requests to; an isolate answers all requests it was sent, and then
 //! wakes the I/O thread once. A thread with nothing else to do does either at once: batching never waits for more.
 //!
+//! While requests come one at a time, there is nothing to batch, and each wake is on the way of an answer. An isolate's is
+//! sent at once then, and the I/O thread is woken by what it waits for anyway, I/O: woken through its runtime's own queue, a
+//! thread wakes a second one of that runtime before it looks at the answer, because there might be more to do.
+//!
 //! Every I/O thread has a [`Hub`], a task of its tokio runtime. The task may run on another thread of that runtime; nothing
 //! depends on where it runs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -16,10 +20,17 @@ use atoll_web::requests::Answer;
 use futures::task::AtomicWaker;
 use tokio::runtime::{Handle, Id};
 
+use crate::bell::Bell;
 use crate::waits::Waits;
 
 thread_local! {
+    static SLEEPS_WITHOUT_IO: Cell<bool> = const { Cell::new(false) };
     static HUB: RefCell<Option<(Id, Arc<Hub>)>> = const { RefCell::new(None) };
+}
+
+/// The calling thread runs a tokio runtime without I/O.
+pub(crate) fn without_io() {
+    SLEEPS_WITHOUT_IO.set(true);
 }
 
 /// What waits to cross, on behalf of one I/O thread.
@@ -27,6 +38,8 @@ thread_local! {
 pub(crate) struct Hub {
     crossing: Mutex<Crossing>,
     task: AtomicWaker,
+    /// Wakes the thread out of waiting for I/O; `None` where there is none.
+    bell: Option<Bell>,
     /// The thread's requests that wait for their answers.
     pub(crate) waits: Waits,
 }
@@ -48,8 +61,18 @@ impl Hub {
         HUB.with_borrow_mut(|slot| match slot {
             Some((id, hub)) if *id == handle.id() && !hub.lock().closed => hub.clone(),
             _ => {
-                let hub = Arc::new(Self::default());
+                let (bell, rung) = if SLEEPS_WITHOUT_IO.get() { None } else { Bell::new() }.unzip();
+                let hub = Arc::new(Self { bell, ..Self::default() });
                 handle.spawn(serve(CloseOnDrop(hub.clone())));
+                if let Some(mut rung) = rung {
+                    let hub = hub.clone();
+                    handle.spawn(async move {
+                        let mut answers = Vec::new();
+                        while rung.next().await {
+                            hub.send(&mut answers);
+                        }
+                    });
+                }
                 handle.spawn({
                     let hub = hub.clone();
                     async move { hub.waits.look().await }
@@ -67,9 +90,23 @@ impl Hub {
             if !crossing.closed {
                 crossing.answers.append(answers);
                 drop(crossing);
-                return self.task.wake();
+                return match &self.bell {
+                    Some(bell) if self.waits.is_lonely() => bell.ring(),
+                    _ => self.task.wake(),
+                };
             }
         }
+        answers.drain(..).for_each(Answer::send);
+    }
+
+    /// Whether requests of this thread have come one at a time of late.
+    pub(crate) fn is_lonely(&self) -> bool {
+        self.bell.is_some() && self.waits.is_lonely()
+    }
+
+    /// Sends what has been handed over.
+    fn send(&self, answers: &mut Vec<Answer>) {
+        std::mem::swap(&mut self.lock().answers, answers);
         answers.drain(..).for_each(Answer::send);
     }
 
@@ -112,8 +149,11 @@ async fn serve(hub: CloseOnDrop) {
         if hub.lock().wakes.is_empty() {
             continue;
         }
-        // Comes back when the thread has run everything else and has looked for I/O.
-        tokio::task::yield_now().await;
+        // With one request at a time there is nothing to wait for.
+        if !hub.waits.look_back() {
+            // Comes back when the thread has run everything else and has looked for I/O.
+            tokio::task::yield_now().await;
+        }
         let wakes = std::mem::take(&mut hub.lock().wakes);
         wakes.into_iter().for_each(Waker::wake);
     }

@@ -29,6 +29,9 @@ const BATCH: usize = 64;
 /// After so many requests the functions that requests call are taken to be compiled.
 const SEASONED: u32 = 4;
 
+/// How long the pool leaves the processor to an isolate that has been started and has answered nothing yet.
+const FIRST: Duration = Duration::from_millis(5);
+
 /// How long the first answer of a batch waits for the others at most, while further events are dispatched.
 const HOLD: Duration = Duration::from_micros(200);
 
@@ -105,6 +108,8 @@ struct Hosted {
     batched: Batched,
     /// Answers given and not sent.
     answers: Vec<requests::Answer>,
+    /// An answer was sent.
+    has_answered: bool,
     /// Wakes the thread when the earliest `waitUntil` has had its time.
     deadline: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
 }
@@ -173,14 +178,19 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
         woken,
         batched: Batched::default(),
         answers: Vec::new(),
+        has_answered: false,
         deadline: None,
     };
     requests::hold_answers(&mut hosted.core.state().borrow_mut());
-    let mut refill = Some(refill);
+    let mut refill = Some((refill, Box::pin(tokio::time::sleep(FIRST))));
     std::future::poll_fn(|cx| {
         let polled = hosted.poll(cx);
         hosted.send_answers();
-        refill.take();
+        if let Some((_, late)) = &mut refill
+            && (hosted.has_answered || polled.is_ready() || late.as_mut().poll(cx).is_ready())
+        {
+            refill = None;
+        }
         polled
     })
     .await;
@@ -257,6 +267,8 @@ impl Hosted {
             cx.waker().wake_by_ref();
         }
         self.woken.task.register(cx.waker());
+        // What was answered at once need not wait for what was not.
+        self.send_answers();
         if !self.active.is_empty() && (self.woken.woken.swap(false, Ordering::AcqRel) || dispatched) {
             self.drive();
         }
@@ -298,14 +310,14 @@ impl Hosted {
     /// Sends what was answered: one answer directly, several in one go.
     fn send_answers(&mut self) {
         requests::take_answers(&mut self.core.state().borrow_mut(), &mut self.answers);
-        let hub = match self.answers.as_slice() {
-            [] => return,
-            [_] => None,
-            [first, ..] => self.active.get(&first.slot).map(|active| active.hub.clone()),
-        };
+        if self.answers.is_empty() {
+            return;
+        }
+        self.has_answered = true;
+        let hub = self.answers.first().and_then(|first| self.active.get(&first.slot)).map(|active| active.hub.clone());
         match hub {
-            Some(hub) => hub.deliver(&mut self.answers),
-            None => self.answers.drain(..).for_each(requests::Answer::send),
+            Some(hub) if self.answers.len() > 1 || hub.is_lonely() => hub.deliver(&mut self.answers),
+            _ => self.answers.drain(..).for_each(requests::Answer::send),
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod abort;
 mod batch;
+mod bell;
 mod builtins;
 mod code_cache;
 mod compile;

@@ -15,6 +15,7 @@ use futures::FutureExt;
 use tokio::sync::oneshot;
 
 use crate::abort::Contained;
+use crate::batch;
 use crate::code_cache::{CodeCache, CodeStarts};
 use crate::compile;
 use crate::core::Core;
@@ -196,12 +197,23 @@ impl Pool {
             purpose,
             made: Instant::now(),
         };
-        let mut queue = self.inner.lock();
-        while let Some(waiting) = queue.waiting.pop() {
+        loop {
+            let (waiting, low) = {
+                let mut queue = self.inner.lock();
+                let Some(waiting) = queue.waiting.pop() else {
+                    queue.claims.push_back(claim);
+                    self.inner.refill.notify_all();
+                    return isolate;
+                };
+                (waiting, self.inner.is_low(&queue))
+            };
+            // Without the lock: a thread that is woken may displace this one, and must not wait for it then.
             match waiting.send(claim) {
                 Ok(()) => {
                     // As long as there are others, the isolate itself has the pool refilled, when it has answered.
-                    if self.inner.is_low(&queue) {
+                    if low {
+                        // A filler that is about to wait holds the lock; without it, it would miss this.
+                        drop(self.inner.lock());
                         self.inner.refill.notify_all();
                     }
                     return isolate;
@@ -210,9 +222,6 @@ impl Pool {
                 Err(returned) => claim = returned,
             }
         }
-        queue.claims.push_back(claim);
-        self.inner.refill.notify_all();
-        isolate
     }
 }
 
@@ -234,6 +243,7 @@ fn fill(inner: &Arc<Inner>) {
         let (restored, ready) = std::sync::mpsc::sync_channel(1);
         let pool = inner.clone();
         let spawned = thread::Builder::new().name("isolate".into()).stack_size(STACK).spawn(move || {
+            batch::without_io();
             let jobs = Arc::new(Jobs::default());
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()

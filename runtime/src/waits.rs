@@ -4,6 +4,7 @@
 //! noticed at once, so the requests of an I/O thread stand in one list, which is looked through ten times a second while
 //! there are any.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ const EMPTY_LOOKS: u32 = 10;
 pub(crate) struct Waits {
     list: Mutex<List>,
     first: Notify,
+    /// How many have waited at a time of late.
+    most: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -54,12 +57,27 @@ impl Waits {
         let wait = Wait { until, shared: shared.clone(), waker: waker.clone() };
         let (key, first) = {
             let mut list = self.lock();
-            (list.waits.insert(wait), !std::mem::replace(&mut list.looked_at, true))
+            let key = list.waits.insert(wait);
+            if self.most.load(Ordering::Relaxed) < list.waits.len() {
+                self.most.store(list.waits.len(), Ordering::Relaxed);
+            }
+            (key, !std::mem::replace(&mut list.looked_at, true))
         };
         if first {
             self.first.notify_one();
         }
         Place { waits: self, key }
+    }
+
+    /// Whether never more than one has waited at a time since [`look_back`](Self::look_back) was called last.
+    pub(crate) fn is_lonely(&self) -> bool {
+        self.most.load(Ordering::Relaxed) <= 1
+    }
+
+    /// Counts anew how many wait at a time. Says whether it was never more than one.
+    pub(crate) fn look_back(&self) -> bool {
+        let list = self.lock();
+        self.most.swap(list.waits.len(), Ordering::Relaxed) <= 1
     }
 
     /// Looks at the list for as long as the tokio runtime lives.
