@@ -176,13 +176,14 @@ pub async fn refuses_hostile_frames(engine: Engine) {
 pub async fn outlives_the_limits_of_requests(engine: Engine) {
     let mut short = one();
     short.limits.wall_ms = 300;
-    short.limits.cpu_ms = 200;
+    short.limits.cpu_ms = 1000;
     short.isolates.idle_seconds = 1;
     let node = node(short, &engine, &[("echo", ECHO)]).await;
     let mut client = client(&node, "echo").await;
     let begun = std::time::Instant::now();
     let mut busy = 0;
-    while begun.elapsed() < Duration::from_millis(2500) || busy < 30 {
+    // More CPU time than one request has: 20 ms for each.
+    while begun.elapsed() < Duration::from_millis(2500) || busy < 60 {
         client.send(Message::text("busy")).await.unwrap();
         assert_eq!(next(&mut client).await, Message::text("done"));
         busy += 1;
