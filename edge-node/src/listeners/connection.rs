@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
@@ -24,7 +26,6 @@ use tokio_util::task::TaskTracker;
 
 use super::config::{ConnectionConfig, contains};
 use super::guard::Guard;
-use super::quiet::Quiet;
 use super::stream::{Socket, Stream};
 use super::tls::{CHALLENGE_PROTOCOL, Tls};
 use super::{http2, proxy_protocol};
@@ -187,44 +188,55 @@ async fn http1(shared: &Shared, stream: Guard<Stream>, client: &Arc<Client>) {
     });
     let mut connection = pin!(shared.http1.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let idle = shared.config.idle_timeout_ms;
-    let mut idle_check = Quiet::new(sleep(Duration::from_millis(idle)));
-    let mut grace = pin!(sleep(Duration::ZERO));
-    let mut drain = Quiet::new(shared.drain.cancelled());
-    let mut kill = Quiet::new(shared.kill.cancelled());
-    let (mut ending, mut last_requests) = (false, false);
+    let check = |ms| sleep(Duration::from_millis(ms)).map(|()| Signal::Idle).boxed();
+    // Asks each of them only when it has something to say: most take a lock to answer, and here it would be for every request.
+    let mut signals = FuturesUnordered::from_iter([
+        shared.kill.cancelled().map(|()| Signal::Kill).boxed(),
+        shared.drain.cancelled().map(|()| Signal::Drain).boxed(),
+        check(idle),
+    ]);
+    let mut ending = false;
     loop {
-        tokio::select! {
+        let signal = tokio::select! {
             biased;
-            () = &mut kill => return,
+            Some(signal) = signals.next() => signal,
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(client = %client.address, %error, "connection ended");
                 }
                 return;
             }
-            () = &mut drain, if !ending => {
+        };
+        match signal {
+            Signal::Kill => return,
+            Signal::Drain if !ending => {
                 ending = true;
                 client.set_draining();
-                last_requests = true;
-                grace.set(sleep(LAST_REQUESTS));
+                signals.push(sleep(LAST_REQUESTS).map(|()| Signal::LastRequests).boxed());
             }
-            () = grace.as_mut(), if last_requests => {
-                last_requests = false;
-                connection.as_mut().graceful_shutdown();
-            }
-            () = &mut idle_check, if !ending => {
-                let left = idle.saturating_sub(client.idle_ms());
-                if left == 0 {
-                    // A connection without a request has nothing to finish; this one may still have to say so.
-                    if requests.load(Ordering::Relaxed) == 0 {
-                        return;
-                    }
+            Signal::LastRequests => connection.as_mut().graceful_shutdown(),
+            Signal::Idle if !ending => match idle.saturating_sub(client.idle_ms()) {
+                // A connection without a request has nothing to finish; this one may still have to say so.
+                0 if requests.load(Ordering::Relaxed) == 0 => return,
+                0 => {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
-                } else {
-                    idle_check.set(sleep(Duration::from_millis(left)));
                 }
-            }
+                left => signals.push(check(left)),
+            },
+            Signal::Drain | Signal::Idle => {}
         }
     }
+}
+
+/// What happens to a connection beside its requests.
+enum Signal {
+    /// All connections end.
+    Kill,
+    /// The node takes no more connections, and this one is to end.
+    Drain,
+    /// The requests that may have been on their way then have had their time.
+    LastRequests,
+    /// It is time to look how long there has been no request.
+    Idle,
 }

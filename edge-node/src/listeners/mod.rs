@@ -11,7 +11,6 @@ mod http3;
 mod open;
 mod patience;
 mod proxy_protocol;
-mod quiet;
 mod rules;
 mod stream;
 mod tls;
