@@ -43,6 +43,7 @@ use crate::service::{Options, Service};
 use crate::services::Services;
 use crate::state::Serving;
 use crate::upgrade::{self, Inheritance, UpgradeError};
+use crate::version::Maker;
 use crate::websocket::{self, WebSockets};
 
 /// The names by which another process knows what is no listener.
@@ -178,9 +179,8 @@ impl EdgeNode {
             tokio::task::spawn_blocking(move || cache.scan());
         }
         let services = Services::new(logs.clone());
-        let serving =
-            Serving::new(&config, egress.clone(), logs.clone(), services.clone(), cache.clone(), assets.clone());
-        let serving = Arc::new(serving);
+        let maker = Maker::new(&config, egress.clone(), logs.clone(), services.clone(), cache.clone(), assets.clone());
+        let serving = Arc::new(Serving::new(maker));
         let bundle_memory = config.bundles.cache_mb.saturating_mul(1 << 20);
         let bundle_dir = disk.as_ref().map(|disk| disk.bundles());
         let bundles = Arc::new(BundleStore::new(bundle_dir, client.clone(), bundle_memory));

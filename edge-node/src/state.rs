@@ -9,13 +9,7 @@ use atoll_protocol::sync::AppState;
 use tokio::sync::watch;
 
 pub use crate::app::{AppEntry, Opener, Permit};
-use crate::assets::AssetStore;
-use crate::cache::FrontCache;
-use crate::config::Config;
-use crate::egress::Egress;
-use crate::logs::Logs;
 use crate::routing::RouteIndex;
-use crate::services::Services;
 use crate::sharded::Sharded;
 use crate::source::Source;
 use crate::version::Maker;
@@ -95,20 +89,13 @@ impl Sources {
 }
 
 impl Serving {
-    /// Serves nothing.
-    pub fn new(
-        config: &Config,
-        egress: Arc<Egress>,
-        logs: Arc<Logs>,
-        services: Arc<Services>,
-        cache: Arc<FrontCache>,
-        assets: Arc<AssetStore>,
-    ) -> Self {
+    /// Serves nothing. Versions are made by `maker`.
+    pub fn new(maker: Maker) -> Self {
         Self {
             current: ArcSwap::default(),
             sources: Mutex::default(),
             applied: watch::Sender::new(0),
-            maker: Arc::new(Maker::new(config, egress, logs, services, cache, assets)),
+            maker: Arc::new(maker),
         }
     }
 

@@ -4,6 +4,12 @@ use atoll_protocol::api::Target;
 use atoll_protocol::sync::{Purge, PurgeScope, VersionState};
 
 use super::*;
+use crate::assets::AssetStore;
+use crate::cache::FrontCache;
+use crate::config::Config;
+use crate::egress::Egress;
+use crate::logs::Logs;
+use crate::services::Services;
 
 fn serving() -> Serving {
     let config = Config::default();
@@ -11,7 +17,7 @@ fn serving() -> Serving {
     let cache = FrontCache::new(&config.front_cache, 0, None).unwrap();
     let egress = Egress::new(&config.egress, crate::websocket::Terms::new(&config.websocket)).unwrap();
     let assets = AssetStore::new(None, None, 0);
-    Serving::new(&config, Arc::new(egress), logs.clone(), Services::new(logs), cache, assets)
+    Serving::new(Maker::new(&config, Arc::new(egress), logs.clone(), Services::new(logs), cache, assets))
 }
 
 fn app(name: &str, versions: &[(u64, &str)]) -> AppState {
