@@ -49,7 +49,7 @@ fn changes_are_kept_and_cost_what_they_are() {
     assert_eq!(fs::metadata(dir.path().join("state.json")).unwrap().len(), base);
     let loaded = loaded(dir.path());
     assert_eq!(loaded, state);
-    assert!(!loaded.apps.contains_key("app-2") && loaded.pending["app-3"].revision == 13);
+    assert!(!loaded.apps.contains_key("app-2") && loaded.pending["app-3"].revision() == 13);
 }
 
 #[test]

@@ -314,9 +314,9 @@ pub(crate) mod tests {
         state.settle("a");
         state.settle("b");
         state.take(change(6, "a", Some(app("a", 6)))).unwrap();
-        assert_eq!((state.apps["a"].revision, state.pending["a"].revision, state.revision), (4, 6, 6));
+        assert_eq!((state.apps["a"].revision(), state.pending["a"].revision(), state.revision), (4, 6, 6));
         state.settle("a");
-        assert_eq!(state.apps["a"].revision, 6);
+        assert_eq!(state.apps["a"].revision(), 6);
         assert!(state.pending.is_empty());
     }
 
@@ -330,8 +330,8 @@ pub(crate) mod tests {
         let before = state.clone();
         let settled = ["a", "b"].map(|name| state.settle(name));
         assert_eq!(settled.each_ref().map(Settled::name), ["a", "b"]);
-        assert_eq!((state.apps["a"].revision, state.apps["b"].revision, state.pending.len()), (2, 3, 0));
-        let changed: Vec<_> = state.changed().into_iter().map(|(name, app)| (name, app.unwrap().revision)).collect();
+        assert_eq!((state.apps["a"].revision(), state.apps["b"].revision(), state.pending.len()), (2, 3, 0));
+        let changed: Vec<_> = state.changed().into_iter().map(|(name, app)| (name, app.unwrap().revision())).collect();
         assert_eq!(changed, [("a".to_owned(), 2), ("b".to_owned(), 3)]);
         settled.into_iter().for_each(|settled| state.unsettle(settled));
         assert_eq!(state, before);

@@ -25,9 +25,6 @@ pub struct Facts {
     pub name: Arc<str>,
     /// Tells it from others that had its name.
     pub incarnation: Box<str>,
-    /// The revision of its last change.
-    #[cfg(test)]
-    pub revision: u64,
     /// Its routes as they are written down.
     pub routes: Vec<String>,
     /// Whether it also answers by its name.
@@ -50,8 +47,6 @@ impl Source {
             has_crons: state.versions.values().any(|version| !version.config.crons.is_empty()),
             name: state.name.into(),
             incarnation: state.incarnation.into(),
-            #[cfg(test)]
-            revision: state.revision,
             routes: state.routes,
             default_route: state.default_route,
             purges: state.purges,
@@ -62,6 +57,12 @@ impl Source {
     /// The whole state. Its text has been understood once, so there is always one.
     pub fn state(&self) -> Result<AppState, serde_json::Error> {
         serde_json::from_str(self.0.text.get())
+    }
+
+    /// The revision of its last change.
+    #[cfg(test)]
+    pub fn revision(&self) -> u64 {
+        self.state().expect("a state").revision
     }
 }
 
@@ -105,7 +106,7 @@ mod tests {
         let state = AppState { routes: vec!["a.com/*".into()], ..app("a", 7) };
         let source = Source::new(state.clone());
         assert_eq!(source.state().unwrap(), state);
-        assert_eq!((&*source.name, source.revision, &*source.routes), ("a", 7, &*state.routes));
+        assert_eq!((&*source.name, source.revision(), &*source.routes), ("a", 7, &*state.routes));
         let text = serde_json::to_string(&source).unwrap();
         assert_eq!(text, serde_json::to_string(&state).unwrap());
         let read: Source = serde_json::from_str(&text).unwrap();
