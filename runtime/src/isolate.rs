@@ -176,17 +176,13 @@ impl Shared {
     }
 }
 
-/// What an isolate is doing, for dispatch and eviction. Reading it is a few atomic loads.
+/// What an isolate is doing, for eviction. Reading it is a few atomic loads.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     /// Requests sent and not finished (response body and `waitUntil` included).
     pub in_flight: usize,
     /// Requests sent that the isolate has not begun with.
     pub queued: usize,
-    /// CPU time that an event took of late, a moving average; zero before the first.
-    pub cost: Duration,
-    /// How long the turn of JavaScript under way has taken (wall clock); `None` when none is.
-    pub turn: Option<Duration>,
     /// The isolate takes no more requests: it was stopped, broke a limit or failed to start.
     pub stopped: bool,
     /// V8 heap and off-heap bytes, as of the last time it was measured (after a turn, at most every 100 ms).
@@ -218,7 +214,7 @@ impl Isolate {
     }
 
     /// Sends a request and waits for the response's head. Dropping the future, or the answer's unfinished body, tells
-    /// the handler that the client has gone (`request.signal` aborts). Must be called within a tokio runtime.
+    /// the handler that the client has gone (`request.signal` aborts). Must be called within a tokio runtime with I/O and time.
     pub async fn fetch(&self, event: FetchEvent) -> Result<FetchResponse, HandlerError> {
         self.send(event.into()).await
     }
@@ -301,8 +297,6 @@ impl Isolate {
         Load {
             in_flight,
             queued: shared.queued.load(Ordering::Relaxed),
-            cost: Duration::from_nanos(shared.cost.load(Ordering::Relaxed)),
-            turn: shared.meter.get().and_then(|meter| meter.turn()),
             stopped: shared.stopped.load(Ordering::Relaxed),
             memory: shared.memory.load(Ordering::Relaxed),
             idle: (in_flight == 0).then(|| Duration::from_millis(shared.now().saturating_sub(since))),

@@ -26,7 +26,7 @@ pub struct Instance {
 impl Instance {
     /// Whether it is so young that it may still be loading.
     fn is_loading(&self) -> bool {
-        // To look at the clock for every request takes longer than all else.
+        // Once it is known, no request has to look at the clock for it.
         if self.loaded.load(Ordering::Relaxed) {
             return false;
         }
