@@ -137,15 +137,14 @@ async fn serve(hub: CloseOnDrop) {
     loop {
         std::future::poll_fn(|cx| {
             hub.task.register(cx.waker());
-            let mut crossing = hub.lock();
-            if crossing.answers.is_empty() && crossing.wakes.is_empty() {
-                return Poll::Pending;
+            let crossing = hub.lock();
+            match crossing.answers.is_empty() && crossing.wakes.is_empty() {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
             }
-            std::mem::swap(&mut crossing.answers, &mut answers);
-            Poll::Ready(())
         })
         .await;
-        answers.drain(..).for_each(Answer::send);
+        hub.send(&mut answers);
         if hub.lock().wakes.is_empty() {
             continue;
         }
