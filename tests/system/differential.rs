@@ -94,14 +94,16 @@ service = \"classic\"
 [limits]
 cpu_ms = 30000
 wall_ms = 600000
+startup_cpu_ms = 5000
 subrequests = 1000
 ";
 
 /// The worker in the syntax of service workers, as a project of its own.
 fn classic() -> Project {
     let source = std::fs::read_to_string(folder().join("classic.js")).unwrap();
-    let wrangler =
-        format!("name = \"classic\"\nmain = \"index.js\"\ncompatibility_date = {DATE:?}\n[vars]\nTEXT = \"text\"\n");
+    let wrangler = format!(
+        "name = \"classic\"\nmain = \"index.js\"\ncompatibility_date = {DATE:?}\n[vars]\nTEXT = \"text\"\n[limits]\ncpu_ms = 30000\n"
+    );
     Project::empty().file("index.js", source).file("wrangler.toml", wrangler)
 }
 

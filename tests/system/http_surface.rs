@@ -147,8 +147,9 @@ fn outbound_requests_obey_the_address_policy() {
         let loops = request.headers.iter().any(|(name, _)| name == "cdn-loop");
         (200, format!("{} {} {} loop={loops}", request.method, request.path, String::from_utf8_lossy(&request.body)))
     });
+    let patient = || json!({ "limits": { "cpu_ms": 5000 } });
     let strict = Up::start();
-    strict.deploy_source("out", FETCH);
+    strict.deploy_with("out", FETCH, patient());
     for target in [
         format!("http://{origin}/"),
         format!("http://localhost:{}/", origin.port()),
@@ -163,7 +164,7 @@ fn outbound_requests_obey_the_address_policy() {
     }
     drop(strict);
     let open = Up::with(&["--allow-egress", "127.0.0.0/8"]);
-    open.deploy_source("out", FETCH);
+    open.deploy_with("out", FETCH, patient());
     open.get("out", &format!("/?to=http://{origin}/path")).expect(200, "POST /path ping loop=true");
     let response = open.get("out", "/?to=http://10.0.0.1/");
     assert_eq!(response.status, 502, "{}", response.text());

@@ -126,12 +126,14 @@ pub async fn replaces_an_isolate_that_broke_a_limit(engine: Engine) {
         if (request.url.endsWith('/loop')) while (true) {}
         return new Response(`${++served}`);
     } };";
-    let node = node(config(), &engine, &[("a", code)]).await;
+    let mut config = config();
+    config.limits.cpu_ms = 200;
+    let node = node(config, &engine, &[("a", code)]).await;
     assert_eq!(get(&node, "a", "/").await.body, "1");
     assert_eq!(get(&node, "a", "/").await.body, "2");
     let killed = get(&node, "a", "/loop").await;
     assert_eq!((killed.status.as_u16(), killed.error()), (503, "cpu-limit"), "{}", killed.body);
-    assert!(killed.body.contains("50 ms"));
+    assert!(killed.body.contains("200 ms"));
     assert_eq!(get(&node, "a", "/").await.body, "1");
 }
 

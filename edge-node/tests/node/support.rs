@@ -27,6 +27,8 @@ use tokio::net::TcpStream;
 pub fn config() -> Config {
     let mut config = Config { listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..Config::default() };
     config.isolates.warm = 1;
+    // So that what a busy machine charges an app for is no reason to stop it.
+    config.limits.cpu_ms = 500;
     config.huge_pages = false;
     config
 }
