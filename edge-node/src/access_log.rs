@@ -158,7 +158,7 @@ mod tests {
             cache: Some("hit"),
             error: None,
         });
-        let text = String::from_utf8(written.recv_timeout(Duration::from_secs(10)).unwrap()).unwrap();
+        let text = String::from_utf8(written.recv_timeout(Duration::from_secs(60)).unwrap()).unwrap();
         assert!(text.ends_with("}\n") && text.lines().count() == 1);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((value["host"].as_str(), value["app"].as_str()), (Some("a\"b"), Some("hello")));

@@ -221,10 +221,10 @@ mod tests {
         assert!(taken >= Duration::from_millis(20), "{taken:?}");
         assert_eq!(jobs.take(), Duration::ZERO);
         let begun = Instant::now();
-        on_a_thread(|jobs| jobs.exempt(|| burn(Duration::from_millis(50))));
-        assert!(begun.elapsed() >= Duration::from_millis(50));
+        on_a_thread(|jobs| jobs.exempt(|| burn(Duration::from_millis(200))));
+        assert!(begun.elapsed() >= Duration::from_millis(200));
         let taken = jobs.take();
-        assert!(taken < Duration::from_millis(50), "{taken:?}");
+        assert!(taken < Duration::from_millis(200), "{taken:?}");
     }
 
     #[test]

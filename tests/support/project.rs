@@ -4,17 +4,21 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+/// A line of `wrangler.toml`: limits that are no question of how busy the machine is.
+pub const PATIENT: &str = "limits = { cpu_ms = 10000, startup_cpu_ms = 5000 }\n";
+
 /// A project folder that is removed when dropped.
 pub struct Project {
     directory: TempDir,
 }
 
 impl Project {
-    /// A project named `name` with `wrangler.toml` and entry point `src/index.ts`.
+    /// A project named `name` with `wrangler.toml` and entry point `src/index.ts`, and more CPU time than a busy machine
+    /// charges it.
     pub fn new(name: &str) -> Self {
         Self::empty().file(
             "wrangler.toml",
-            format!("name = \"{name}\"\nmain = \"src/index.ts\"\ncompatibility_date = \"2026-11-01\"\n"),
+            format!("name = \"{name}\"\nmain = \"src/index.ts\"\ncompatibility_date = \"2026-11-01\"\n{PATIENT}"),
         )
     }
 
@@ -33,6 +37,20 @@ impl Project {
     /// Adds or replaces a file.
     pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
         self.write(name, content);
+        self
+    }
+
+    /// Gives a project without limits of its own more CPU time than a busy machine charges it.
+    pub fn patient(self) -> Self {
+        let toml = self.path().join("wrangler.toml");
+        if let Ok(text) = std::fs::read_to_string(&toml) {
+            std::fs::write(toml, format!("{PATIENT}{text}")).unwrap();
+            return self;
+        }
+        let json = self.path().join("wrangler.jsonc");
+        let text = std::fs::read_to_string(&json).unwrap();
+        let limits = r#"{ "limits": { "cpu_ms": 10000, "startup_cpu_ms": 5000 },"#;
+        std::fs::write(json, text.replacen('{', limits, 1)).unwrap();
         self
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// How long anything may take that is expected to happen soon; far above what it takes on a busy machine.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(120);
 
 /// Polls `condition` until it gives a value. Panics, naming `what`, when it has not within [`SOON`].
 #[track_caller]

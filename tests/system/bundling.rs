@@ -2,6 +2,7 @@
 //! project's own esbuild; and what is said when it cannot be built.
 
 use crate::support::http::try_request;
+use crate::support::project::PATIENT;
 use crate::support::{Project, Up, npm};
 
 /// `(func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add)`.
@@ -42,7 +43,7 @@ export default {
         .file("src/maths/twice.ts", "export function twice(n: number): number { return n * 2; }\n")
         .file("src/lazy.mjs", "export default \"loaded late\";\n")
         .file("tsconfig.json", "{ \"compilerOptions\": { \"jsx\": \"react\", \"jsxFactory\": \"h\" } }\n")
-        .file("wrangler.toml", format!("name = \"{name}\"\nmain = \"src/index.tsx\"\ncompatibility_date = \"2026-11-01\"\n"))
+        .file("wrangler.toml", format!("name = \"{name}\"\nmain = \"src/index.tsx\"\ncompatibility_date = \"2026-11-01\"\n{PATIENT}"))
 }
 
 #[test]
@@ -225,7 +226,10 @@ fn what_cannot_be_built_is_named_with_its_place() {
     refused(
         &up,
         "slow-start",
-        &main("slow-start", "for (;;) {}\nexport default { fetch() {} };\n"),
+        &main("slow-start", "for (;;) {}\nexport default { fetch() {} };\n").file(
+            "wrangler.toml",
+            "name = \"slow-start\"\nmain = \"src/index.ts\"\ncompatibility_date = \"2026-11-01\"\n",
+        ),
         &["400 ms", "CPU"],
     );
     let noise: String =

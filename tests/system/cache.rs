@@ -65,9 +65,9 @@ cookies = [\"group\"]
     up.deploy(self::project("plain", "").path());
     assert_eq!(asked(&up, "plain.localhost", "/?cache-control=max-age=600", &[]).0, "detail=not-shared");
     for (wrong, words) in [
-        ("[atoll.cache]\nenable = true\n", ["wrangler.toml, line 5: `atoll.cache.enable`", "`enabled`"]),
-        ("[atoll.cache]\nearly_hints = 1\n", ["line 5: `atoll.cache.early_hints`", "true or false"]),
-        ("[atoll.cache.key]\nquery = \"some\"\n", ["line 5: `atoll.cache.key.query`", "except"]),
+        ("[atoll.cache]\nenable = true\n", ["wrangler.toml, line 6: `atoll.cache.enable`", "`enabled`"]),
+        ("[atoll.cache]\nearly_hints = 1\n", ["line 6: `atoll.cache.early_hints`", "true or false"]),
+        ("[atoll.cache.key]\nquery = \"some\"\n", ["line 6: `atoll.cache.key.query`", "except"]),
         ("[atoll.cache.key]\nheaders = [\"a b\"]\n", ["a b", "cache-settings-invalid"]),
         ("[[atoll.cache.rules]]\npath = \"api/*\"\nenabled = true\n", ["api/*", "cache-settings-invalid"]),
     ] {

@@ -17,7 +17,7 @@ use crate::support::{Api, eventually};
 const TLS: &str = "[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = {}\n";
 const HELLO: &str = "export default { fetch: () => new Response('hello') };";
 /// An order waits for processes on a busy machine.
-const ISSUED: std::time::Duration = std::time::Duration::from_secs(90);
+const ISSUED: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// Runs `atoll certificates ARGUMENTS` against a control plane.
 #[track_caller]

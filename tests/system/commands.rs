@@ -67,7 +67,7 @@ fn init_makes_projects_that_deploy() {
     };
     for (name, template) in [("my-ts", "ts"), ("my-js", "js"), ("my-hono", "hono")] {
         init(&[name, "--template", template]).ok();
-        let project = Project::copy_of(&folder.path().join(name));
+        let project = Project::copy_of(&folder.path().join(name)).patient();
         if template == "hono" {
             npm::install(&project, &["hono"]);
         }

@@ -100,8 +100,7 @@ fn what_nobody_handles_is_logged_with_its_stack_in_the_typescript_source() {
          \x20   return new Response(\"fine\");\n\
          \x20 },\n\
          };\n",
-    )
-    .wrangler("[limits]\ncpu_ms = 5000\n");
+    );
     up.deploy(project.path());
     let mut tail = tail(&up, "careless", || up.get("careless", "/").expect(200, "fine"));
     let mut logged = |path: &str, words: &str| {

@@ -6,7 +6,7 @@ use crate::support::{Connection, Project, Up, npm, origin};
 /// A copy of an example, with the packages it asks for in the versions it pins.
 fn example(name: &str) -> Project {
     let folder = repository("examples").join(name);
-    let project = Project::copy_of(&folder);
+    let project = Project::copy_of(&folder).patient();
     if let Ok(text) = std::fs::read_to_string(folder.join("package.json")) {
         let package: serde_json::Value = serde_json::from_str(&text).unwrap();
         for (dependency, pinned) in package["dependencies"].as_object().expect("dependencies") {

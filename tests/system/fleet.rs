@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::roles::{ControlPlane, EdgeNode};
-use crate::support::wait::{eventually_within, strike_after};
+use crate::support::wait::strike_after;
 use crate::support::{Api, Connection, eventually};
 use crate::system::crash::{Random, deploy_until_killed, verify};
 
@@ -192,7 +192,7 @@ fn memory_follows_the_eviction_limit() {
     (0..40).for_each(&mut call);
     let full = eventually_steady(&node);
     (40..APPS).for_each(&mut call);
-    eventually_within(Duration::from_secs(30), "memory comes back to what twenty isolates take", || {
+    eventually("memory comes back to what twenty isolates take", || {
         (node.process.resident_mib() < full + 100).then_some(())
     });
     (0..5).for_each(&mut call);

@@ -2,13 +2,11 @@
 //! meanwhile, memory returns, the process lives.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::http::try_request;
-use crate::support::wait::eventually_within;
-use crate::support::{Response, Up};
+use crate::support::{Response, Up, eventually};
 
 const CALM: &str = r#"export default { fetch: () => new Response("calm") };"#;
 
@@ -44,7 +42,7 @@ fn run(cases: &[Case]) {
         );
         assert!(up.process.alive(), "{}: the process ended", case.name);
     }
-    eventually_within(Duration::from_secs(60), "memory returns", || {
+    eventually("memory returns", || {
         up.get("calm", "/").expect(200, "calm");
         let now = up.process.resident_mib();
         (now < before + 200).then_some(())
@@ -73,37 +71,38 @@ fn beside_calm(up: &Up, app: &str) -> Response {
 #[test]
 fn cpu_hogs_end_at_their_cpu_limit() {
     let cpu: &[_] = &[(503, "cpu-limit")];
+    let limits = || json!({ "cpu_ms": 50 });
     run(&[
-        Case { name: "endless-loop", handler: "for (;;) {}", limits: json!({}), ends: cpu },
+        Case { name: "endless-loop", handler: "for (;;) {}", limits: limits(), ends: cpu },
         Case {
             name: "endless-microtasks",
             handler: "const next = () => Promise.resolve().then(next); await next();",
-            limits: json!({}),
+            limits: limits(),
             ends: cpu,
         },
-        Case { name: "endless-await", handler: "while (true) await null;", limits: json!({}), ends: cpu },
+        Case { name: "endless-await", handler: "while (true) await null;", limits: limits(), ends: cpu },
         Case {
             name: "catastrophic-regex",
             handler: r#"return new Response(String(/^(a+)+$/.test("a".repeat(60) + "b")));"#,
-            limits: json!({}),
+            limits: limits(),
             ends: cpu,
         },
         Case {
             name: "try-catch-finally",
             handler: "for (;;) { try { for (;;) {} } catch {} finally { for (;;) {} } }",
-            limits: json!({}),
+            limits: limits(),
             ends: cpu,
         },
         Case {
             name: "after-a-wait",
             handler: "await new Promise((resolve) => setTimeout(resolve, 20)); for (;;) {}",
-            limits: json!({}),
+            limits: limits(),
             ends: cpu,
         },
         Case {
             name: "sorting",
             handler: "new Array(1e6).fill(0).map(Math.random).sort((a, b) => { for (;;) {} });",
-            limits: json!({}),
+            limits: limits(),
             ends: cpu,
         },
     ]);
@@ -155,7 +154,7 @@ fn memory_hogs_end_at_their_memory_limit() {
         Case {
             name: "wasm-memory",
             handler: "const m = new WebAssembly.Memory({ initial: 4096 }); new Uint8Array(m.buffer).fill(1); \
-                      await new Promise((resolve) => setTimeout(resolve, 5000)); return new Response('kept');",
+                      await new Promise((resolve) => setTimeout(resolve, 25_000)); return new Response('kept');",
             limits: limits(),
             ends: refused,
         },
@@ -202,7 +201,7 @@ fn requests_that_go_nowhere_end() {
         Case {
             name: "deep-recursion",
             handler: "const f = () => f() + 1; return new Response(f());",
-            limits: json!({ "cpu_ms": 2000 }),
+            limits: json!({}),
             ends: &[(500, "handler-exception")],
         },
         Case {
@@ -218,11 +217,12 @@ fn requests_that_go_nowhere_end() {
 fn an_infinite_stream_ends_when_its_cpu_time_is_used() {
     let mut up = Up::start();
     up.deploy_source("calm", CALM);
-    up.deploy_source(
+    up.deploy_with(
         "endless-stream",
         r#"export default { fetch() {
              return new Response(new ReadableStream({ pull(controller) { controller.enqueue(new Uint8Array(1 << 14)); } }));
            } };"#,
+        json!({ "limits": { "cpu_ms": 1000 } }),
     );
     let response = beside_calm(&up, "endless-stream");
     // The head was sent before the limit was reached: the body is cut off, not ended.
@@ -235,7 +235,8 @@ fn an_infinite_stream_ends_when_its_cpu_time_is_used() {
 fn code_that_never_finishes_loading_is_stopped() {
     let up = Up::start();
     up.deploy_source("calm", CALM);
-    up.deploy_source("endless-start", "for (;;) {} export default { fetch: () => new Response('never') };");
+    let limits = json!({ "limits": { "startup_cpu_ms": 400 } });
+    up.deploy_with("endless-start", "for (;;) {} export default { fetch: () => new Response('never') };", limits);
     for _ in 0..3 {
         beside_calm(&up, "endless-start").expect_error(503, "startup-cpu-limit");
     }
@@ -244,7 +245,7 @@ fn code_that_never_finishes_loading_is_stopped() {
 #[test]
 fn after_a_kill_the_next_request_gets_a_fresh_isolate() {
     let up = Up::start();
-    up.deploy_source(
+    up.deploy_with(
         "sometimes",
         r#"let calls = 0;
            export default { fetch(request) {
@@ -252,6 +253,7 @@ fn after_a_kill_the_next_request_gets_a_fresh_isolate() {
              if (request.url.endsWith("/hang")) for (;;) {}
              return new Response(String(calls));
            } };"#,
+        json!({ "limits": { "cpu_ms": 1000 } }),
     );
     up.get("sometimes", "/").expect(200, "1");
     up.get("sometimes", "/hang").expect_error(503, "cpu-limit");

@@ -115,7 +115,8 @@ fn routes_with_wildcards_choose_the_most_specific_app() {
 fn project_files_may_be_json_with_comments() {
     let up = Up::start();
     let text = "{\n  // the name\n  \"name\": \"commented\", \"main\": \"src/index.ts\",\n  \
-                \"compatibility_date\": \"2026-11-01\", /* and */ \"vars\": { \"A\": \"b\" },\n}\n";
+                \"compatibility_date\": \"2026-11-01\", /* and */ \"vars\": { \"A\": \"b\" },\n  \
+                \"limits\": { \"cpu_ms\": 10000, \"startup_cpu_ms\": 5000 },\n}\n";
     let project = Project::empty().file("wrangler.jsonc", text).file("src/index.ts", SHOW_ENV);
     up.deploy(project.path());
     up.get("commented", "/").expect(200, "{\"A\":\"b\"}");
@@ -139,7 +140,10 @@ fn limits_of_the_project_file_hold() {
             "src/index.ts",
             "export default { async fetch() { await new Promise((r) => setTimeout(r, 20_000)); return new Response(); } };\n",
         )
-        .wrangler("[limits]\nwall_ms = 300\n");
+        .file(
+            "wrangler.toml",
+            "name = \"limited\"\nmain = \"src/index.ts\"\ncompatibility_date = \"2026-11-01\"\n[limits]\nwall_ms = 300\n",
+        );
     up.deploy(project.path());
     up.get("limited", "/").expect_error(504, "wall-clock-limit");
 }

@@ -268,7 +268,7 @@ pub async fn outlive_the_control_plane(engine: Engine) {
     })
     .await;
 
-    assert!(node.shutdown(std::time::Duration::from_secs(5)).await);
+    assert!(node.shutdown(std::time::Duration::from_secs(60)).await);
     plane.stop().await;
     let node = EdgeNode::start(plane.config(dir.path()), engine.clone()).await.unwrap();
     node.ready().await;

@@ -409,7 +409,7 @@ pub async fn finds_on_disk_what_a_killed_node_stored(engine: Engine) {
     let cached = dir.path().join("cache/entries");
     eventually("both are on disk", async || std::fs::read_dir(&cached).is_ok_and(|found| found.count() == 2)).await;
     // Its data directory is free only after an orderly end; the cache's files are as they were when they were renamed.
-    assert!(first.shutdown(Duration::from_secs(10)).await);
+    assert!(first.shutdown(Duration::from_secs(60)).await);
     let torn = dir.path().join("cache/tmp/9");
     std::fs::write(&torn, b"a fill that was under way").unwrap();
     let second = EdgeNode::start(config, engine).await.unwrap();

@@ -99,7 +99,7 @@ pub async fn serves_what_the_control_plane_sends(engine: Engine) {
     drop(sender);
 
     plane.stop().await;
-    assert!(node.shutdown(Duration::from_secs(10)).await);
+    assert!(node.shutdown(Duration::from_secs(60)).await);
     let secret = std::fs::read_to_string(&second.key).unwrap().lines().nth(1).unwrap().to_owned();
     for entry in std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
     {

@@ -102,7 +102,7 @@ async fn hello(address: SocketAddr, settings: &[u8]) -> TcpStream {
 /// The next frame; none at the connection's end.
 async fn next(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
     let mut head = [0; 9];
-    timeout(Duration::from_secs(30), stream.read_exact(&mut head)).await.expect("something comes").ok()?;
+    timeout(Duration::from_secs(120), stream.read_exact(&mut head)).await.expect("something comes").ok()?;
     let mut payload = vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];
     stream.read_exact(&mut payload).await.ok()?;
     Some((head[3], head[4], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))

@@ -71,7 +71,7 @@ pub async fn has_compiled_code_at_hand_when_it_starts_again(engine: Engine) {
     let code = dir.path().join("code").join(hash(&says("a 1")).to_string());
     eventually("it is compiled", async || code.exists()).await;
     plane.stop().await;
-    assert!(node.shutdown(Duration::from_secs(10)).await);
+    assert!(node.shutdown(Duration::from_secs(60)).await);
 
     let node = started(&plane, dir.path(), &engine).await;
     eventually("the code is in memory", async || node.code_bytes() > 0).await;
@@ -112,7 +112,7 @@ pub async fn brings_up_many_at_once(engine: Engine) {
     eventually("it is reported", async || plane.report().is_some_and(|report| report.revision == MANY + 1)).await;
     assert_eq!(plane.report().unwrap().failures.into_keys().collect::<Vec<_>>(), ["app-7"]);
     plane.stop().await;
-    assert!(node.shutdown(Duration::from_secs(10)).await);
+    assert!(node.shutdown(Duration::from_secs(60)).await);
     let node = started(&plane, dir.path(), &engine).await;
     assert_eq!(*node.status().borrow(), Status { ready: true, revision: MANY + 1, ..Status::default() });
     answers(&node).await;
@@ -167,7 +167,7 @@ pub async fn serves_from_disk_and_catches_up(engine: Engine) {
     node.applied(1).await;
     plane.stop().await;
     assert_eq!(get(&node, "a", "/").await.body, "a 1");
-    assert!(node.shutdown(Duration::from_secs(10)).await);
+    assert!(node.shutdown(Duration::from_secs(60)).await);
 
     let node = started(&plane, dir.path(), &engine).await;
     node.ready().await;
@@ -205,7 +205,7 @@ pub async fn opens_secrets(engine: Engine) {
     node.applied(2).await;
     assert_eq!(get(&node, "a", "/").await.body, "another text 7");
     plane.stop().await;
-    node.shutdown(Duration::from_secs(10)).await;
+    node.shutdown(Duration::from_secs(60)).await;
     let node = started(&plane, dir.path(), &engine).await;
     node.ready().await;
     assert_eq!(get(&node, "a", "/").await.body, "another text 7");
@@ -250,7 +250,7 @@ pub async fn survives_a_damaged_state(engine: Engine) {
     plane.opens_with(1, vec![version(&plane, "a", 1)]);
     let node = started(&plane, dir.path(), &engine).await;
     node.applied(1).await;
-    node.shutdown(Duration::from_secs(10)).await;
+    node.shutdown(Duration::from_secs(60)).await;
     let path = dir.path().join("state.json");
     let half = std::fs::read(&path).unwrap();
     std::fs::write(&path, &half[..half.len() / 2]).unwrap();

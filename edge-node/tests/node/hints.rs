@@ -19,7 +19,7 @@ use crate::listeners::{Authority, http3, listener, tls_config};
 use crate::support::{app, bundle, config, node};
 
 /// How long anything may take.
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(120);
 
 /// An origin that hints, and answers only when it may: a permit for each request.
 struct Origin {

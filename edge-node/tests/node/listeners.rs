@@ -435,7 +435,7 @@ pub async fn finishes_http3_requests_when_draining(engine: Engine) {
         ask3(&mut sender.clone(), request, &[]).await
     });
     while logs.recv().await.unwrap().message != "here" {}
-    assert!(node.shutdown(Duration::from_secs(20)).await, "drained");
+    assert!(node.shutdown(Duration::from_secs(60)).await, "drained");
     assert_eq!(pending.await.unwrap().2, "late");
 }
 

@@ -89,8 +89,8 @@ const TESTS: &[Test] = tests! {
     services: fetch_each_other, call_methods_of_each_other, come_to_an_end, keep_their_own_limits, end_with_the_client;
 };
 
-/// No test may take longer.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// No test may take longer, on however busy a machine.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     let engine = Engine::init(EngineOptions::default());

@@ -15,9 +15,7 @@ pub async fn starts_more_isolates_when_one_is_busy(engine: Engine) {
         while (Date.now() < end) {}
         return new Response('done');
     } };";
-    let mut config = config();
-    config.limits.cpu_ms = 5_000;
-    let node = node(config, &engine, &[("busy", code)]).await;
+    let node = node(config(), &engine, &[("busy", code)]).await;
     assert_eq!(get(&node, "busy", "/?ms=0").await.body, "done");
     assert_eq!(node.live_isolates(), 1);
     // A request that comes just before the isolate is seen to be busy waits as long as the hog runs; then there is another hog.
@@ -51,7 +49,7 @@ pub async fn starts_the_code_beside_the_request(engine: Engine) {
         return new Response('done', { headers: { 'cache-control': 's-maxage=60' } }); } };";
     let mut config = config();
     config.limits.request_body_bytes = 10;
-    config.isolates.idle_seconds = 1;
+    config.isolates.idle_seconds = 2;
     let node = node(config, &engine, &[("early", code)]).await;
     let large = request(&node, "early", "/").method("POST").body(Full::from(vec![b'a'; 11])).unwrap();
     assert_eq!(send(&http1(), large).await.error(), "body-too-large");
@@ -65,7 +63,7 @@ pub async fn starts_the_code_beside_the_request(engine: Engine) {
 /// Idle isolates end, and the next request starts one again.
 pub async fn ends_idle_isolates(engine: Engine) {
     let mut config = config();
-    config.isolates.idle_seconds = 1;
+    config.isolates.idle_seconds = 2;
     let node = node(config, &engine, &[("hello", &says("hello"))]).await;
     for _ in 0..2 {
         assert_eq!(get(&node, "hello", "/").await.body, "hello");
@@ -127,13 +125,13 @@ pub async fn replaces_an_isolate_that_broke_a_limit(engine: Engine) {
         return new Response(`${++served}`);
     } };";
     let mut config = config();
-    config.limits.cpu_ms = 200;
+    config.limits.cpu_ms = 1_000;
     let node = node(config, &engine, &[("a", code)]).await;
     assert_eq!(get(&node, "a", "/").await.body, "1");
     assert_eq!(get(&node, "a", "/").await.body, "2");
     let killed = get(&node, "a", "/loop").await;
     assert_eq!((killed.status.as_u16(), killed.error()), (503, "cpu-limit"), "{}", killed.body);
-    assert!(killed.body.contains("200 ms"));
+    assert!(killed.body.contains("1000 ms"));
     assert_eq!(get(&node, "a", "/").await.body, "1");
 }
 
@@ -159,7 +157,6 @@ pub async fn stops_the_largest_when_all_are_too_large(engine: Engine) {
     } };";
     let mut config = config();
     config.isolates.ceiling_mb = 150;
-    config.limits.cpu_ms = 10_000;
     config.isolates.max_per_version = 1;
     let node = node(config, &engine, &[("large", code), ("middle", code), ("small", code)]).await;
     let (small, middle) = (get(&node, "small", "/?mb=1"), get(&node, "middle", "/?mb=50"));

@@ -201,7 +201,9 @@ pub async fn keep_their_own_limits(engine: Engine) {
     let caller = "export default { async fetch(request, env) { \
         try { const r = await env.HOG.fetch('http://hog/', { method: 'POST', body: await request.text() }); \
         return new Response(`${r.status}`); } catch (e) { return new Response(e.message); } } };";
-    let node = node(config(), &engine, &[("hog", hog)]).await;
+    let mut config = config();
+    config.limits.cpu_ms = 1_000;
+    let node = node(config, &engine, &[("hog", hog)]).await;
     install(&node, "caller", caller, &[("HOG", "hog", None)]);
     for (body, says) in [("spin", "CPU time"), ("hang", "never settle")] {
         let answer = request(&node, "caller", "/").method("POST").body(Full::from(body)).unwrap();

@@ -184,7 +184,7 @@ pub async fn finishes_requests_when_draining(engine: Engine) {
         async move { send(&http1(), request).await }
     });
     eventually("the request is under way", async || node.live_isolates() == 1).await;
-    assert!(node.shutdown(Duration::from_secs(20)).await, "drained");
+    assert!(node.shutdown(Duration::from_secs(60)).await, "drained");
     assert_eq!(pending.await.unwrap().body, "late");
     assert!(TcpStream::connect(address).await.is_err());
 }

@@ -28,7 +28,9 @@ pub fn config() -> Config {
     let mut config = Config { listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..Config::default() };
     config.isolates.warm = 1;
     // So that what a busy machine charges an app for is no reason to stop it.
-    config.limits.cpu_ms = 500;
+    config.limits.cpu_ms = 10_000;
+    config.limits.startup_cpu_ms = 5_000;
+    config.limits.wall_ms = 120_000;
     config.huge_pages = false;
     config
 }
@@ -157,7 +159,7 @@ pub async fn raw(node: &EdgeNode, bytes: &[u8]) -> String {
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        match tokio::time::timeout(Duration::from_secs(5), stream.read(&mut buffer)).await {
+        match tokio::time::timeout(Duration::from_secs(60), stream.read(&mut buffer)).await {
             Ok(Ok(0) | Err(_)) | Err(_) => break,
             Ok(Ok(read)) => answer.extend_from_slice(&buffer[..read]),
         }
@@ -183,7 +185,7 @@ pub fn decoded(coding: &str, bytes: &[u8]) -> Vec<u8> {
 
 /// Polls until the condition holds.
 pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !condition().await {
         assert!(Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;

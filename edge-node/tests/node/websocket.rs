@@ -175,15 +175,22 @@ pub async fn refuses_hostile_frames(engine: Engine) {
 /// Limits of a request do not end a WebSocket: its time is not limited, and each message has CPU time of its own.
 pub async fn outlives_the_limits_of_requests(engine: Engine) {
     let mut short = one();
-    short.limits.wall_ms = 300;
-    short.limits.cpu_ms = 1000;
+    short.limits.wall_ms = 2_000;
+    short.limits.cpu_ms = 1_000;
     short.isolates.idle_seconds = 1;
     let node = node(short, &engine, &[("echo", ECHO)]).await;
-    let mut client = client(&node, "echo").await;
+    // A machine may be too busy to start an isolate within the time that a request has here.
+    let mut open = None;
+    eventually("a handshake is in time", async || {
+        open = connect(&node, "echo", "/").await.ok();
+        open.is_some()
+    })
+    .await;
+    let (mut client, _) = open.unwrap();
     let begun = std::time::Instant::now();
     let mut busy = 0;
     // More CPU time than one request has: 20 ms for each.
-    while begun.elapsed() < Duration::from_millis(2500) || busy < 60 {
+    while begun.elapsed() < Duration::from_secs(3) || busy < 60 {
         client.send(Message::text("busy")).await.unwrap();
         assert_eq!(next(&mut client).await, Message::text("done"));
         busy += 1;
@@ -195,7 +202,9 @@ pub async fn outlives_the_limits_of_requests(engine: Engine) {
 
 /// An isolate that breaks a limit closes its WebSockets with 1011 and says why in the log.
 pub async fn closes_when_the_isolate_dies(engine: Engine) {
-    let node = node(one(), &engine, &[("echo", ECHO)]).await;
+    let mut config = one();
+    config.limits.cpu_ms = 1_000;
+    let node = node(config, &engine, &[("echo", ECHO)]).await;
     let mut logs = node.logs();
     let (mut one, mut other) = (client(&node, "echo").await, client(&node, "echo").await);
     one.send(Message::text("spin")).await.unwrap();
@@ -214,7 +223,7 @@ pub async fn closes_when_the_isolate_dies(engine: Engine) {
 /// What a client does not read does not pile up.
 pub async fn gives_up_a_client_that_does_not_read(engine: Engine) {
     let mut quick = one();
-    quick.websocket.ping_ms = 500;
+    quick.websocket.ping_ms = 1_000;
     let node = node(quick, &engine, &[("echo", ECHO)]).await;
     let mut client = client(&node, "echo").await;
     client.send(Message::text("flood")).await.unwrap();
@@ -224,7 +233,7 @@ pub async fn gives_up_a_client_that_does_not_read(engine: Engine) {
     })
     .await;
     let end = async { while client.next().await.is_some_and(|message| message.is_ok()) {} };
-    timeout(Duration::from_secs(30), end).await.expect("the connection ends");
+    timeout(Duration::from_secs(120), end).await.expect("the connection ends");
 }
 
 /// A drain, and a new version, close with 1001 what is open.
@@ -239,7 +248,7 @@ pub async fn says_that_it_goes(engine: Engine) {
     let mut new = client(&node, "echo").await;
     new.send(Message::text("2")).await.unwrap();
     assert_eq!(next(&mut new).await, Message::text("2"));
-    let (drained, close) = tokio::join!(node.shutdown(Duration::from_secs(30)), closed(&mut new));
+    let (drained, close) = tokio::join!(node.shutdown(Duration::from_secs(60)), closed(&mut new));
     assert!(drained);
     assert_eq!(close, (1001, "the node is shutting down".into()));
 }

@@ -165,7 +165,7 @@ async fn code_runs_from_the_text_of_its_bundle() {
     ]);
     for _ in 0..3 {
         // From the second on with compiled code.
-        let (isolate, _) = start_with(bundle.clone(), Limits::default());
+        let (isolate, _) = start_with(bundle.clone(), patient());
         assert_eq!(
             ask(&isolate, "/").await,
             "function () { return 'plain'; }; plain; \u{20ac} caf\u{e9}; at late (file:///late.js:2001:27)"

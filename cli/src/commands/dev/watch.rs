@@ -124,7 +124,7 @@ mod tests {
                 }
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(10), told).await.is_ok());
+        assert!(tokio::time::timeout(Duration::from_secs(60), told).await.is_ok());
     }
 
     #[tokio::test]
