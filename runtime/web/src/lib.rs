@@ -48,6 +48,7 @@ pub mod requests;
 mod rewriter;
 pub mod socket;
 mod sockets;
+mod stacks;
 mod unused;
 mod warm_up;
 
