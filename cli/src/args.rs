@@ -65,6 +65,15 @@ pub enum Command {
     Routes(AppArgs),
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let right = "it must be an IP address and a port, such as 127.0.0.1:8080 or [::1]:0 (0 takes any port)";
+    text.parse().map_err(|_| right.to_owned())
+}
+
+fn version(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a version is a number; `atoll versions` lists them".to_owned())
+}
+
 /// Where the control plane is, and how to answer.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClientArgs {
@@ -96,7 +105,7 @@ pub struct UpArgs {
     #[arg(long, env = "ATOLL_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Address for the apps' clients
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = address)]
     pub listen: SocketAddr,
     /// Serve TLS there, with this certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -108,7 +117,7 @@ pub struct UpArgs {
     #[arg(long, requires = "tls_cert")]
     pub http3: bool,
     /// Address for the control plane's API
-    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS", value_parser = address)]
     pub api: SocketAddr,
     /// Deploy this project before serving (repeatable)
     #[arg(long, value_name = "PROJECT")]
@@ -131,7 +140,7 @@ pub struct RoleArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Address for the API, instead of the configuration's
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// The data directory, instead of the configuration's
     #[arg(long, env = "ATOLL_DATA_DIR", value_name = "DIR")]
@@ -263,6 +272,7 @@ pub struct PurgeArgs {
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
     /// The version [default: the one before the version in service]
+    #[arg(value_parser = version)]
     pub version: Option<u64>,
     /// The app [default: that of the project in this folder]
     #[arg(long)]

@@ -61,10 +61,15 @@ impl CommandError {
     /// Shows it: on standard error, and with `json` as an object on standard output too.
     pub fn report(&self, json: bool) {
         if json {
-            let error = serde_json::json!({ "code": self.code(), "message": self.to_string() });
-            output::json(&serde_json::json!({ "error": error }));
+            self.report_json();
         }
         output::note(self.render());
+    }
+
+    /// Shows it as an object on standard output.
+    pub fn report_json(&self) {
+        let error = serde_json::json!({ "code": self.code(), "message": self.to_string() });
+        output::json(&serde_json::json!({ "error": error }));
     }
 
     /// The text for a person.

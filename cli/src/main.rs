@@ -23,8 +23,23 @@ use crate::error::CommandError;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Says what is wrong with the command line, as every other failure is said; or the help that was asked for.
+fn misused(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let lines = text.trim_start_matches("error: ").lines().take_while(|line| !line.is_empty()).map(str::trim);
+        CommandError::new("usage-invalid", lines.collect::<Vec<_>>().join(" ")).report_json();
+    }
+    // Nobody may be there to read it.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     // V8 hands its memory protection to threads that come after it, so it comes first.
     let engine = cli.command.needs_engine().then(|| Engine::init(EngineOptions::default()));
     logging::init(cli.log_format, cli.command.log_level());

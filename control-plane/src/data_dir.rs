@@ -22,6 +22,14 @@ pub enum StartError {
         /// The data directory.
         path: PathBuf,
     },
+    /// The data directory could not be made or written to.
+    #[error("the data directory {} cannot be used: {source}; name a folder that this user may write to", path.display())]
+    Directory {
+        /// The data directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The listener could not be bound.
     #[error("cannot listen on {address}: {source}{}", remedy(source))]
     Listen {
@@ -94,14 +102,15 @@ impl DataDir {
     /// Creates the directory if need be and takes its lock. The system lets go of the lock when the process ends, in
     /// whatever way.
     pub(crate) fn open(path: &Path) -> Result<Self, StartError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| StartError::File { path, source }
+        let failed = |source: io::Error| {
+            let in_the_way = source.kind() == io::ErrorKind::AlreadyExists;
+            let source = if in_the_way { io::ErrorKind::NotADirectory.into() } else { source };
+            StartError::Directory { path: path.to_owned(), source }
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
-        let path = path.canonicalize().map_err(failed(path))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let lock = private(&path.join("lock")).map_err(failed)?;
+        let path = path.canonicalize().map_err(failed)?;
         let lock_path = path.join("lock");
-        let lock = private(&lock_path).map_err(failed(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StartError::Locked { path }),

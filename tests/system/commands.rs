@@ -119,6 +119,42 @@ fn clients_say_what_they_miss() {
     run(&["apps", "--api", "http://127.0.0.1:1", "--token", "atoll_a_b"]).fails_saying(&["127.0.0.1:1"]);
     run(&["apps", "--api", "http://127.0.0.1:1"]).fails_saying(&["ATOLL_TOKEN"]);
     run(&["no-such-command"]).fails_saying(&["no-such-command"]);
+    run(&["up", "--listen", "nowhere"]).fails_saying(&["--listen", "127.0.0.1:8080"]);
+    let file = nowhere.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for command in ["up", "control-plane"] {
+        let arguments = [command, "--data-dir", file.to_str().unwrap()];
+        run(&arguments).fails_saying(&["data directory", file.to_str().unwrap(), "not a directory", "--data-dir"]);
+    }
+}
+
+/// Whatever is wrong: one object on standard output, and a code that is not zero.
+#[test]
+fn every_failure_is_json_for_those_who_ask_for_it() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let missing = nowhere.path().join("missing");
+    let missing = missing.to_str().unwrap();
+    for (arguments, code, words) in [
+        (&["no-such-command", "--json"][..], "usage-invalid", "no-such-command"),
+        (&["purge", "an-app", "--json"], "usage-invalid", "--everything"),
+        (&["rollback", "first", "--json"], "usage-invalid", "atoll versions"),
+        (&["token", "create", "x", "--scope", "all", "--json"], "usage-invalid", "--scope"),
+        (&["deploy", missing, "--dry-run", "--json"], "project-invalid", missing),
+        (&["init", "Not A Name", "--json"], "name-invalid", "Not A Name"),
+        (&["apps", "--json"], "no-platform", "atoll up"),
+        (&["apps", "--api", "http://127.0.0.1:1", "--token", "atoll_a_b", "--json"], "api-unreachable", "127.0.0.1:1"),
+    ] {
+        let mut command = atoll();
+        command.args(arguments).env("ATOLL_DATA_DIR", nowhere.path()).env("HOME", nowhere.path());
+        let ran = Ran::new(command.current_dir(nowhere.path()).output().unwrap(), arguments).fails_saying(&[words]);
+        let said: serde_json::Value =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        assert_eq!(said["error"]["code"], code, "{said}");
+        let message = said["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(words) && !message.contains('\n'), "{message}");
+    }
+    let help = Ran::new(atoll().args(["deploy", "--help", "--json"]).output().unwrap(), &["--help"]).ok();
+    assert!(help.stdout.contains("Usage: atoll deploy"), "{help:?}");
 }
 
 /// Where `atoll dev` says it serves.

@@ -37,7 +37,7 @@ pub async fn run(args: RoleArgs) -> Result<(), CommandError> {
 pub fn start_error(error: &StartError, listen_option: &str) -> CommandError {
     let remedy = match error {
         StartError::Listen { .. } => format!(" ({listen_option})"),
-        StartError::Locked { .. } => " (--data-dir)".to_owned(),
+        StartError::Locked { .. } | StartError::Directory { .. } => " (--data-dir)".to_owned(),
         _ => String::new(),
     };
     CommandError::new("start-failed", format!("{error}{remedy}"))
