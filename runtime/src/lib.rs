@@ -27,6 +27,7 @@ mod pool;
 mod priority;
 mod shared;
 mod snapshot;
+mod source_map;
 mod turn;
 mod waits;
 mod wasm_cache;

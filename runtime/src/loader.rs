@@ -22,6 +22,7 @@ use crate::builtins::{Builtins, NODE, builtin_url, facade};
 use crate::code_cache::{Code, CodeCache};
 use crate::platform_modules;
 use crate::shared;
+use crate::source_map;
 
 /// Modules from this size on, in bytes, have their code cached when they are first compiled. Smaller ones have it only when
 /// it was made ahead of time.
@@ -247,7 +248,8 @@ impl ModuleLoader for BundleLoader {
 
     fn get_source_map(&self, file_name: &str) -> Option<Cow<'_, [u8]>> {
         let url = ModuleSpecifier::parse(&format!("{file_name}.map")).ok()?;
-        self.with_module(&url, |_, module| module.map(|module| Cow::Owned(module.content.to_vec()))).flatten()
+        let map = |module: &Module| (module.kind == ModuleKind::SourceMap).then(|| source_map::fit(&module.content));
+        self.with_module(&url, |_, module| module.and_then(map)).flatten().flatten().map(Cow::Owned)
     }
 
     fn source_map_source_exists(&self, _source_url: &str) -> Option<bool> {

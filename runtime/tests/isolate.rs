@@ -7,6 +7,8 @@ mod jobs;
 mod node;
 #[path = "isolate/poisoned.rs"]
 mod poisoned;
+#[path = "isolate/source_maps.rs"]
+mod source_maps;
 #[path = "isolate/starts.rs"]
 mod starts;
 #[path = "isolate/wasi.rs"]
@@ -369,19 +371,6 @@ async fn code_that_cannot_start_says_why() {
     assert!(text.contains("at the top") && text.contains("index.js:2"), "{text}");
     let text = startup_failure(&module("await new Promise(() => {}); export default { fetch() {} }")).await;
     assert!(text.to_lowercase().contains("await"), "{text}");
-}
-
-#[tokio::test]
-async fn stacks_are_mapped_through_source_maps() {
-    let code = b"export default{fetch(){throw new Error('mapped')}}";
-    // One segment: generated 1:1 is line 3, column 5 of src/index.ts.
-    let map = br#"{"version":3,"sources":["src/index.ts"],"sourcesContent":["a\nb\n    throw 1"],"names":[],"mappings":"AAEI"}"#;
-    let (isolate, _) = start_with(
-        bundle(&[("index.js", ModuleKind::EsModule, code), ("index.js.map", ModuleKind::SourceMap, map)]),
-        patient(),
-    );
-    let Err(HandlerError::Exception { stack, .. }) = isolate.fetch(get("/")).await else { panic!("an exception") };
-    assert!(stack.contains("src/index.ts:3:5"), "{stack}");
 }
 
 #[tokio::test]
