@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::time::sleep;
 
@@ -19,6 +20,9 @@ use super::stream::Socket;
 const BACKLOG: u32 = 4096;
 /// After the kernel refused a connection, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What the kernel takes of a connection before it has been sent, bytes. More would only be memory: up to 4 MiB of each
+/// client that reads slowly, and of large answers so much that none of it stays in the processor's caches.
+const UNSENT: u32 = 128 << 10;
 
 /// A listening socket.
 pub enum Acceptor {
@@ -39,7 +43,7 @@ impl Acceptor {
                     socket.set_reuseport(true)?;
                 }
                 socket.bind(*address)?;
-                socket.listen(BACKLOG).map(Self::Tcp)
+                socket.listen(BACKLOG).map(Self::of)
             }
             ListenAddress::Unix(path) => {
                 remove_stale(path)?;
@@ -48,13 +52,19 @@ impl Acceptor {
         }
     }
 
+    fn of(listener: TcpListener) -> Self {
+        // Connections have it of the socket that they are accepted from. Failing only costs memory.
+        let _ = SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT);
+        Self::Tcp(listener)
+    }
+
     /// Takes over a socket that another process listened on.
     pub fn adopt(address: &ListenAddress, socket: OwnedFd) -> io::Result<Self> {
         match address {
             ListenAddress::Tcp(_) => {
                 let listener = std::net::TcpListener::from(socket);
                 listener.set_nonblocking(true)?;
-                TcpListener::from_std(listener).map(Self::Tcp)
+                TcpListener::from_std(listener).map(Self::of)
             }
             ListenAddress::Unix(_) => {
                 let listener = StdUnixListener::from(socket);
@@ -121,5 +131,27 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         // Nothing there, or something that is no socket, which binding will name.
         Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_takes_little_that_it_cannot_send() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let address = ListenAddress::Tcp(any);
+        let bound = Acceptor::bind(&address, false).unwrap();
+        let inherited = Acceptor::adopt(&address, bound.duplicate().unwrap()).unwrap();
+        for acceptor in [bound, inherited] {
+            let (accepted, client) =
+                tokio::join!(acceptor.accept(), TcpStream::connect(acceptor.local_addr().unwrap()));
+            let Socket::Tcp(stream) = accepted.unwrap().0 else { panic!("it is TCP") };
+            assert_eq!(SockRef::from(&stream).tcp_notsent_lowat().unwrap(), UNSENT);
+            drop(client.unwrap());
+        }
     }
 }
