@@ -179,6 +179,11 @@ impl Client {
         self.age_ms().saturating_sub(self.last.load(Ordering::Relaxed))
     }
 
+    /// Whether no request is under way.
+    pub fn is_idle(&self) -> bool {
+        self.active.load(Ordering::Relaxed) == 0
+    }
+
     fn age_ms(&self) -> u64 {
         u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A node's load. Cheap to ask for every request.
@@ -13,12 +13,17 @@ pub struct Load {
     /// Set when the memory is nearly used up.
     shedding: AtomicBool,
     memory: u64,
+    /// What clients may send ahead, beyond what each connection has, bytes.
+    ahead: AtomicU64,
 }
+
+/// The share of the memory that may be promised to clients that send ahead: one part in so many.
+const AHEAD: u64 = 16;
 
 impl Load {
     /// At most so many requests, and none when the process has more resident memory than `memory`, bytes.
     pub fn new(most: usize, memory: u64) -> Self {
-        Self { requests: AtomicUsize::new(0), most, shedding: AtomicBool::new(false), memory }
+        Self { requests: AtomicUsize::new(0), most, shedding: AtomicBool::new(false), memory, ahead: AtomicU64::new(0) }
     }
 
     /// Counts a request, unless it is one too many.
@@ -36,6 +41,19 @@ impl Load {
     /// Counts its end.
     pub fn end(&self) {
         self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Promises memory for what a client may send ahead; to be [released](Self::release_ahead). `false` when there is none
+    /// to spare.
+    pub fn reserve_ahead(&self, bytes: u64) -> bool {
+        let most = self.memory / AHEAD;
+        let more = |ahead: u64| ahead.checked_add(bytes).filter(|sum| *sum <= most);
+        !self.is_shedding() && self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Takes the promise back.
+    pub fn release_ahead(&self, bytes: u64) {
+        self.ahead.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Looks at the memory; to be called about once a second. Says whether that changed something.
@@ -146,6 +164,16 @@ mod tests {
         assert!(!load.observe(960));
         assert!(load.observe(950) && load.begin());
         assert_eq!(load.requests.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_part_of_the_memory_is_for_what_is_sent_ahead() {
+        let load = Load::new(9, 1600);
+        assert!(load.reserve_ahead(60) && load.reserve_ahead(40) && !load.reserve_ahead(1));
+        load.release_ahead(60);
+        assert!(load.reserve_ahead(50) && !load.reserve_ahead(u64::MAX));
+        load.observe(1601);
+        assert!(!load.reserve_ahead(1), "there is no memory");
     }
 
     #[test]

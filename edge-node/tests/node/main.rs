@@ -21,6 +21,7 @@ mod services;
 mod serving;
 mod support;
 mod websocket;
+mod windows;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -76,6 +77,7 @@ const TESTS: &[Test] = tests! {
         tells_of_client_certificates, refuses_misdirected_requests, redirects_to_https, believes_trusted_proxies_only,
         listens_on_every_kind_of_address, tells_health_on_a_private_listener,
         serves_http3, finishes_http3_requests_when_draining, starts_isolates_at_the_client_hello;
+    windows: grow_while_uploads_are_read;
     hints: of_an_origin_go_to_navigations, of_an_origin_go_out_over_http2, of_an_origin_go_out_over_http3, tell_what_a_page_needed_before;
     certificates: serves_what_the_control_plane_sends, keeps_the_certificate_before_one_it_cannot_serve,
         answers_challenges_before_anything_else, answers_challenges_in_handshakes;

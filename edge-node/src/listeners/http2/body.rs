@@ -9,23 +9,27 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::windows::BytesRead;
+
 /// What a client sends after a request's head. h2 has checked that it is as long as `Content-Length` says.
 pub struct RequestBody {
     stream: Option<RecvStream>,
     length: Option<u64>,
     has_data: bool,
+    /// Told of all that is read.
+    read: Option<BytesRead>,
 }
 
 impl RequestBody {
     /// The rest of a stream that began with these fields.
-    pub fn new(stream: RecvStream, headers: &HeaderMap) -> Self {
+    pub fn new(stream: RecvStream, headers: &HeaderMap, read: Option<BytesRead>) -> Self {
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Self { stream: Some(stream), length, has_data: true }
+        Self { stream: Some(stream), length, has_data: true, read }
     }
 
     /// None.
     pub fn empty() -> Self {
-        Self { stream: None, length: Some(0), has_data: false }
+        Self { stream: None, length: Some(0), has_data: false, read: None }
     }
 }
 
@@ -41,6 +45,9 @@ impl HttpBody for RequestBody {
                 Some(Ok(data)) => {
                     // It fails only on a stream that has been reset, which shows with the next read.
                     let _ = stream.flow_control().release_capacity(data.len());
+                    if let Some(read) = &this.read {
+                        read.add(data.len());
+                    }
                     this.length = this.length.map(|length| length.saturating_sub(data.len() as u64));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }

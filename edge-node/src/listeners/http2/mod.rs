@@ -5,6 +5,7 @@ mod body;
 mod coalesced;
 mod stream;
 mod tunnel;
+mod windows;
 
 use std::future::poll_fn;
 use std::io;
@@ -14,24 +15,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
-use h2::{Ping, PingPong, RecvStream};
 use http::Request;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use self::coalesced::Coalesced;
 pub use self::tunnel::{Tunnel, TunnelOnAnswer};
+use self::windows::{STREAM_WINDOW, STREAMS, Windows};
 use super::connection::Shared;
 use super::guard::Guard;
 use super::stream::Stream;
 use crate::client::Client;
 
-/// Between two pings, and how long the answer to one is waited for before the client counts as gone.
-const PING: Duration = Duration::from_secs(30);
-/// What a client may send on a stream before the app has read it, bytes.
-const STREAM_WINDOW: u32 = 512 << 10;
-/// The same of all streams of a connection. A body that an app leaves unread does not hold up the others.
-const CONNECTION_WINDOW: u32 = 1 << 20;
 /// What waits to be sent on a stream at most, bytes.
 const SEND_BUFFER: usize = 400 << 10;
 /// Requests that are taken at once.
@@ -47,6 +43,8 @@ enum Lost {
     Http2(#[from] h2::Error),
     #[error(transparent)]
     Io(#[from] io::Error),
+    #[error("a ping was not answered")]
+    Ping,
 }
 
 /// Serves a connection to its end.
@@ -57,12 +55,14 @@ pub async fn serve(shared: &Shared, stream: Guard<Stream>, client: &Arc<Client>)
         .max_header_list_size(config.header_bytes)
         .max_concurrent_streams(config.streams)
         .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(STREAM_WINDOW * STREAMS)
         .max_send_buffer_size(SEND_BUFFER)
         // WebSockets over HTTP/2 (RFC 8441).
         .enable_connect_protocol();
-    if let Err(error) = requests(shared, &builder, Coalesced::new(stream), client).await {
-        tracing::debug!(client = %client.address, %error, "connection ended");
+    match requests(shared, &builder, Coalesced::new(stream), client).await {
+        Ok(()) => {}
+        Err(Lost::Ping) => tracing::debug!(client = %client.address, rule = "ping-timeout", "connection given up"),
+        Err(error) => tracing::debug!(client = %client.address, %error, "connection ended"),
     }
 }
 
@@ -73,14 +73,20 @@ async fn requests(shared: &Shared, builder: &Builder, io: Io, client: &Arc<Clien
         connection = poll_fn(|cx| written(&io, handshake.as_mut().poll(cx), cx)) => connection?,
         () = shared.kill.cancelled() => return Ok(()),
     };
-    let mut alive = pin!(keep_alive(connection.ping_pong()));
+    let mut windows = Windows::new(connection.ping_pong(), shared.load.clone());
     let idle = shared.config.idle_timeout_ms;
     let mut idle_check = pin!(sleep(Duration::from_millis(idle)));
     let (mut batch, mut ending, mut asked) = (Vec::new(), false, false);
     loop {
         let going_on = tokio::select! {
             biased;
-            taken = poll_fn(|cx| written(&io, take(&mut connection, &mut batch, cx), cx)) => taken?,
+            taken = poll_fn(|cx| {
+                let taken = take(&mut connection, &mut batch, cx);
+                if taken.is_pending() && windows.poll(&mut connection, client.is_idle(), cx).is_ready() {
+                    return Poll::Ready(Err(Lost::Ping));
+                }
+                written(&io, taken, cx)
+            }) => taken?,
             () = shared.drain.cancelled(), if !ending => {
                 ending = true;
                 // GOAWAY tells the client which requests are still answered.
@@ -101,14 +107,12 @@ async fn requests(shared: &Shared, builder: &Builder, io: Io, client: &Arc<Clien
                 }
                 true
             }
-            () = alive.as_mut() => {
-                tracing::debug!(client = %client.address, rule = "ping-timeout", "connection given up");
-                return Ok(());
-            }
         };
         asked |= !batch.is_empty();
         for (request, respond) in batch.drain(..) {
-            let answer = stream::answer(shared.service.clone(), client.clone(), patience, request, respond);
+            // Most requests have no body.
+            let read = (!request.body().is_end_stream()).then(|| windows.read().clone());
+            let answer = stream::answer(shared.service.clone(), client.clone(), read, patience, request, respond);
             // It is some KiB, and would be moved into its task.
             let mut answer = Box::pin(answer);
             if poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await.is_pending() {
@@ -148,16 +152,5 @@ fn written<T>(io: &Io, polled: Poll<Result<T, h2::Error>>, cx: &mut Context<'_>)
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             _ => Poll::Pending,
         },
-    }
-}
-
-/// Ends when the client does not answer a ping.
-async fn keep_alive(pings: Option<PingPong>) {
-    let Some(mut pings) = pings else { return std::future::pending().await };
-    loop {
-        sleep(PING).await;
-        if !matches!(timeout(PING, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
-            return;
-        }
     }
 }

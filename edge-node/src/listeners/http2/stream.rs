@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::body::RequestBody;
 use super::tunnel::{Tunnel, TunnelOnAnswer};
+use super::windows::BytesRead;
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::headers::remove_hop_by_hop;
@@ -47,6 +48,7 @@ impl From<h2::Error> for Broken {
 pub async fn answer(
     service: Arc<Service>,
     client: Arc<Client>,
+    read: Option<BytesRead>,
     patience: Duration,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
@@ -61,7 +63,7 @@ pub async fn answer(
         parts.extensions.insert(taker);
         (RequestBody::empty(), Some((tunnel, stream)))
     } else {
-        (RequestBody::new(stream, &parts.headers), None)
+        (RequestBody::new(stream, &parts.headers, read), None)
     };
     let response = {
         let mut answer = pin!(service.answer(Request::from_parts(parts, body), &client, None));

@@ -1,0 +1,162 @@
+//! How far ahead of the apps a client may send (RFC 9113 §6.9), and whether it is there at all.
+//!
+//! A client may send a window's worth until it hears that it was read, which takes as long as the way is: over a long way
+//! a fixed window makes uploads slow. So while bodies are read, a ping measures how much is read in the time that a
+//! question takes there and back. When that is half a window, the window is what holds the client up, and grows. What is
+//! counted is what apps have read, so a slow one's window stays as it is. Each connection and the node have a limit, and
+//! a connection that is idle gives back what it had.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::Connection;
+use h2::{Ping, PingPong};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::load::Load;
+
+/// What a client may send on a stream before the app has read it, bytes, at first.
+pub const STREAM_WINDOW: u32 = 512 << 10;
+/// The most that comes to.
+const LARGEST: u32 = 4 << 20;
+/// The window of all streams together, as a multiple of that of one: a body that an app leaves unread does not hold up
+/// the others.
+pub const STREAMS: u32 = 2;
+/// Between two pings at most, and how long the answer to one is waited for before the client counts as gone.
+const PING: Duration = Duration::from_secs(30);
+
+/// Bytes of bodies that apps have read from a connection. Clones are one.
+#[derive(Clone, Default)]
+pub struct BytesRead(Arc<AtomicU64>);
+
+impl BytesRead {
+    /// So many more.
+    pub fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The windows of a connection, and its pings.
+pub struct Windows {
+    pings: Option<PingPong>,
+    /// A ping is under way.
+    asking: bool,
+    /// When the next ping is due, or when the answer to the last one is.
+    due: Pin<Box<Sleep>>,
+    read: BytesRead,
+    /// What had been read when the last ping was sent or answered.
+    mark: u64,
+    /// The window of a stream, bytes.
+    stream: u32,
+    load: Arc<Load>,
+}
+
+impl Windows {
+    /// Those of a new connection: a stream has [`STREAM_WINDOW`], all together [`STREAMS`] of them.
+    pub fn new(pings: Option<PingPong>, load: Arc<Load>) -> Self {
+        let due = Box::pin(sleep(PING));
+        Self { pings, asking: false, due, read: BytesRead::default(), mark: 0, stream: STREAM_WINDOW, load }
+    }
+
+    /// Where bodies say what was read of them.
+    pub fn read(&self) -> &BytesRead {
+        &self.read
+    }
+
+    /// Does what is to be done, `idle` being whether no request is under way. Ready when the client does not answer a
+    /// ping.
+    pub fn poll<T>(&mut self, connection: &mut Connection<T, Bytes>, idle: bool, cx: &mut Context<'_>) -> Poll<()>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        loop {
+            let Some(pings) = &mut self.pings else { return Poll::Pending };
+            if self.asking {
+                match pings.poll_pong(cx) {
+                    Poll::Ready(Ok(_)) => {
+                        let read = self.read.get();
+                        if holds_up(self.stream, read.saturating_sub(self.mark)) {
+                            self.grow(connection);
+                        }
+                        (self.asking, self.mark) = (false, read);
+                        self.due.as_mut().reset(Instant::now() + PING);
+                    }
+                    // The connection ends, which shows where its requests are taken.
+                    Poll::Ready(Err(_)) => self.pings = None,
+                    Poll::Pending => return self.due.as_mut().poll(cx),
+                }
+                continue;
+            }
+            let read = self.read.get();
+            let worth_it = self.stream < LARGEST && read.saturating_sub(self.mark) >= u64::from(self.stream / 4);
+            if !worth_it {
+                ready!(self.due.as_mut().poll(cx));
+                if idle {
+                    self.shrink(connection);
+                }
+            }
+            let Some(pings) = &mut self.pings else { return Poll::Pending };
+            if pings.send_ping(Ping::opaque()).is_err() {
+                self.pings = None;
+            }
+            (self.asking, self.mark) = (true, read);
+            self.due.as_mut().reset(Instant::now() + PING);
+        }
+    }
+    /// Doubles the windows, if the client has taken in the last change and the node has the memory.
+    fn grow<T: AsyncRead + AsyncWrite + Unpin>(&mut self, connection: &mut Connection<T, Bytes>) {
+        let more = self.stream.min(LARGEST - self.stream);
+        if more == 0 || !self.load.reserve_ahead(u64::from(more * STREAMS)) {
+            return;
+        }
+        if connection.set_initial_window_size(self.stream + more).is_err() {
+            return self.load.release_ahead(u64::from(more * STREAMS));
+        }
+        self.stream += more;
+        connection.set_target_window_size(self.stream * STREAMS);
+    }
+
+    /// Makes the windows what they were at first.
+    fn shrink<T: AsyncRead + AsyncWrite + Unpin>(&mut self, connection: &mut Connection<T, Bytes>) {
+        if self.stream > STREAM_WINDOW && connection.set_initial_window_size(STREAM_WINDOW).is_ok() {
+            connection.set_target_window_size(STREAM_WINDOW * STREAMS);
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
+        self.load.release_ahead(u64::from((self.stream - STREAM_WINDOW) * STREAMS));
+        self.stream = STREAM_WINDOW;
+    }
+}
+
+impl Drop for Windows {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// Whether a window is what a client waits for, when so many bytes were read while a ping went there and back.
+fn holds_up(window: u32, read: u64) -> bool {
+    read >= u64::from(window / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_holds_up_who_fills_it() {
+        assert!(holds_up(1000, 500) && holds_up(1000, 2000));
+        assert!(!holds_up(1000, 499) && !holds_up(1000, 0));
+    }
+}

@@ -1,0 +1,141 @@
+//! How far ahead clients may send over HTTP/2: farther where the way is long and the app keeps up, and never without end.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use atoll_runtime::Engine;
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::Request;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::support::{config, node};
+
+/// How long anything may take.
+const LONG: Duration = Duration::from_secs(120);
+/// How long a byte is on its way.
+const WAY: Duration = Duration::from_millis(50);
+/// The window of a stream at first, and at most.
+const WINDOWS: (usize, usize) = (512 << 10, 4 << 20);
+
+/// Takes all it is sent, or nothing of it.
+const APP: &str = "export default { async fetch(request) {
+    if (request.url.endsWith('/leave')) await new Promise(() => {});
+    let length = 0;
+    for await (const chunk of request.body ?? []) length += chunk.length;
+    return new Response(String(length));
+} };";
+
+/// A way of some length to an address.
+async fn long_way(to: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = TcpStream::connect(to).await.unwrap();
+            let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+            tokio::spawn(carry(near_in, far_out));
+            tokio::spawn(carry(far_in, near_out));
+        }
+    });
+    address
+}
+
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin + Send + 'static) {
+    let (sender, mut under_way) = mpsc::channel::<(Instant, Vec<u8>)>(4096);
+    tokio::spawn(async move {
+        while let Some((arrives, bytes)) = under_way.recv().await {
+            sleep_until(arrives).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+        let _ = to.shutdown().await;
+    });
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if sender.send((Instant::now() + WAY, buffer[..read].to_vec())).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    builder.max_send_buffer_size(64 << 20);
+    let (sender, connection) = builder.handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    sender.ready().await.unwrap()
+}
+
+fn post(path: &str) -> Request<()> {
+    Request::post(format!("http://a.localhost{path}")).body(()).unwrap()
+}
+
+/// Sends a body as fast as it may, and reads the answer.
+async fn upload(sender: &mut SendRequest<Bytes>, length: usize) {
+    let (response, mut body) = sender.send_request(post("/"), false).unwrap();
+    let mut left = length;
+    while left > 0 {
+        body.reserve_capacity(left);
+        let room = poll_fn(|cx| body.poll_capacity(cx)).await.unwrap().unwrap().min(left);
+        left -= room;
+        body.send_data(Bytes::from(vec![7; room]), left == 0).unwrap();
+    }
+    let mut answer = response.await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.body_mut().data().await.unwrap().unwrap(), length.to_string());
+}
+
+/// What may be sent to an app that reads none of it, bytes: a stream's window, with what it grows by meanwhile.
+async fn window(sender: &mut SendRequest<Bytes>) -> usize {
+    let (_response, mut body) = sender.send_request(post("/leave"), false).unwrap();
+    body.reserve_capacity(64 << 20);
+    let room = poll_fn(|cx| body.poll_capacity(cx)).await.unwrap().unwrap();
+    body.send_data(Bytes::from(vec![7; room]), false).unwrap();
+    // What the node has to say of that window has come when the next answer has.
+    upload(sender, 1).await;
+    let all = room + body.capacity();
+    body.send_reset(h2::Reason::CANCEL);
+    all
+}
+
+/// Over a long way, the windows of a connection whose uploads are read grow, up to an end; an app that reads nothing is
+/// sent a window and no more.
+pub async fn grow_while_uploads_are_read(engine: Engine) {
+    let mut config = config();
+    config.limits.cpu_ms = 60_000;
+    let node = node(config, &engine, &[("a", APP)]).await;
+    let (first, most) = WINDOWS;
+    let mut near = connect(node.local_addr()).await;
+    let mut far = connect(long_way(node.local_addr()).await).await;
+    let uploads = async {
+        upload(&mut near, 1).await;
+        assert_eq!(window(&mut near).await, first);
+        upload(&mut far, 1).await;
+        assert_eq!(window(&mut far).await, first);
+        let grown = loop {
+            upload(&mut far, 4 << 20).await;
+            let window = window(&mut far).await;
+            if window > first {
+                break window;
+            }
+        };
+        assert!(grown <= most, "{grown}");
+        for _ in 0..4 {
+            upload(&mut far, 4 << 20).await;
+        }
+        let grown = window(&mut far).await;
+        assert!(grown <= most, "{grown}");
+        // Another connection begins small.
+        let mut another = connect(node.local_addr()).await;
+        upload(&mut another, 1).await;
+        assert_eq!(window(&mut another).await, first);
+    };
+    timeout(LONG, uploads).await.expect("the windows grow");
+}
