@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::{Entry, Shared};
 use super::date;
+use super::expectation::Expectation;
 use super::tls::{Current, Tls};
 use crate::answer::Answer;
 use crate::client::{Client, Transport};
@@ -213,6 +214,10 @@ async fn request(shared: &Shared, client: &Arc<Client>, resolver: Resolver) -> b
     let (mut sending, receiving) = stream.split();
     let (parts, ()) = request.into_parts();
     let length = parts.headers.get(CONTENT_LENGTH).map(|value| value.to_str().ok().and_then(|text| text.parse().ok()));
+    let (expects, refusal) = match Expectation::of(&parts.headers) {
+        Ok(expects) => (expects, None),
+        Err(rule) => (None, Some(rule)),
+    };
     let body = match length {
         // RFC 9114 §4.1.2: malformed.
         Some(None) => {
@@ -221,8 +226,8 @@ async fn request(shared: &Shared, client: &Arc<Client>, resolver: Resolver) -> b
         }
         None if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) => RequestBody::Empty,
         Some(Some(0)) => RequestBody::Empty,
-        Some(Some(length)) => RequestBody::Stream { stream: Box::new(receiving), length: Some(length) },
-        None => RequestBody::Stream { stream: Box::new(receiving), length: None },
+        Some(Some(length)) => RequestBody::stream(receiving, Some(length), &expects),
+        None => RequestBody::stream(receiving, None, &expects),
     };
     let is_head = parts.method == Method::HEAD;
     let hints = Hints::wanted(&parts.method, parts.version, &parts.headers);
@@ -231,10 +236,10 @@ async fn request(shared: &Shared, client: &Arc<Client>, resolver: Resolver) -> b
         request.extensions_mut().insert(hints.clone());
     }
     let patience = Duration::from_millis(shared.config.write_timeout_ms);
-    let answer = shared.service.answer(request, client, None);
-    let response = match hints {
-        None => answer.await,
-        Some(hints) => after_hints(&mut sending, &hints, answer, patience).await,
+    let answer = shared.service.answer(request, client, refusal);
+    let response = match (&hints, &expects) {
+        (None, None) => answer.await,
+        _ => after_interims(&mut sending, hints.as_ref(), expects.as_ref(), answer, patience).await,
     };
     match send(&mut sending, response, is_head, patience).await {
         Ok(()) => true,
@@ -245,14 +250,27 @@ async fn request(shared: &Shared, client: &Arc<Client>, resolver: Resolver) -> b
     }
 }
 
-/// Sends hints until the answer is there.
-async fn after_hints<A>(stream: &mut Sending, hints: &Hints, answer: impl Future<Output = A>, patience: Duration) -> A {
+/// Sends interim answers until the answer is there.
+async fn after_interims<A>(
+    stream: &mut Sending,
+    hints: Option<&Hints>,
+    mut expects: Option<&Expectation>,
+    answer: impl Future<Output = A>,
+    patience: Duration,
+) -> A {
     let mut answer = pin!(answer);
     loop {
+        let interim = poll_fn(|cx| {
+            if let Some(Poll::Ready(interim)) = expects.map(|expects| expects.poll_wanted(cx)) {
+                expects = None;
+                return Poll::Ready(Some(interim));
+            }
+            hints.map_or(Poll::Pending, |hints| hints.poll_next(cx))
+        });
         tokio::select! {
             biased;
             answer = answer.as_mut() => return answer,
-            Some(interim) = poll_fn(|cx| hints.poll_next(cx)) => {
+            Some(interim) = interim => {
                 // What hinders it hinders the answer too, which has its own way to say so.
                 let _ = timeout(patience, stream.send_response(interim)).await;
             }
@@ -293,7 +311,18 @@ async fn send(stream: &mut Sending, response: Response<Answer>, is_head: bool, p
 /// The body of a request.
 enum RequestBody {
     Empty,
-    Stream { stream: Box<Receiving>, length: Option<u64> },
+    Stream {
+        stream: Box<Receiving>,
+        length: Option<u64>,
+        /// The client sends it when it is told to.
+        expects: Option<Expectation>,
+    },
+}
+
+impl RequestBody {
+    fn stream(stream: Receiving, length: Option<u64>, expects: &Option<Expectation>) -> Self {
+        Self::Stream { stream: Box::new(stream), length, expects: expects.clone() }
+    }
 }
 
 /// Why a body broke off.
@@ -314,8 +343,15 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let Self::Stream { stream, length } = &mut *self else { return Poll::Ready(None) };
-        let item = match std::task::ready!(stream.poll_recv_data(cx)) {
+        let Self::Stream { stream, length, expects } = &mut *self else { return Poll::Ready(None) };
+        let data = stream.poll_recv_data(cx);
+        // A client that sends already need not be told.
+        if let Some(expects) = expects.take()
+            && data.is_pending()
+        {
+            expects.want();
+        }
+        let item = match std::task::ready!(data) {
             Ok(Some(mut data)) => Some(Ok(data.copy_to_bytes(data.remaining()))),
             Ok(None) => None,
             Err(error) => Some(Err(error.into())),

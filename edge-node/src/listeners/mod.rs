@@ -3,6 +3,7 @@
 mod config;
 mod connection;
 mod date;
+mod expectation;
 mod frames;
 mod framing;
 mod guard;

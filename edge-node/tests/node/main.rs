@@ -8,6 +8,7 @@ mod certificates;
 mod compression;
 mod conformance;
 mod egress;
+mod expectation;
 mod faults;
 mod following;
 mod hints;
@@ -77,6 +78,7 @@ const TESTS: &[Test] = tests! {
         tells_of_client_certificates, refuses_misdirected_requests, redirects_to_https, believes_trusted_proxies_only,
         listens_on_every_kind_of_address, tells_health_on_a_private_listener,
         serves_http3, finishes_http3_requests_when_draining, starts_isolates_at_the_client_hello;
+    expectation: over_http2_is_met_when_the_body_is_wanted, over_http3_is_met_when_the_body_is_wanted;
     windows: grow_while_uploads_are_read;
     hints: of_an_origin_go_to_navigations, of_an_origin_go_out_over_http2, of_an_origin_go_out_over_http3, tell_what_a_page_needed_before;
     certificates: serves_what_the_control_plane_sends, keeps_the_certificate_before_one_it_cannot_serve,

@@ -10,26 +10,29 @@ use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::windows::BytesRead;
+use crate::listeners::expectation::Expectation;
 
 /// What a client sends after a request's head. h2 has checked that it is as long as `Content-Length` says.
 pub struct RequestBody {
     stream: Option<RecvStream>,
     length: Option<u64>,
     has_data: bool,
+    /// The client sends it when it is told to.
+    expects: Option<Expectation>,
     /// Told of all that is read.
     read: Option<BytesRead>,
 }
 
 impl RequestBody {
     /// The rest of a stream that began with these fields.
-    pub fn new(stream: RecvStream, headers: &HeaderMap, read: Option<BytesRead>) -> Self {
+    pub fn new(stream: RecvStream, headers: &HeaderMap, expects: Option<Expectation>, read: Option<BytesRead>) -> Self {
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Self { stream: Some(stream), length, has_data: true, read }
+        Self { stream: Some(stream), length, has_data: true, expects, read }
     }
 
     /// None.
     pub fn empty() -> Self {
-        Self { stream: None, length: Some(0), has_data: false, read: None }
+        Self { stream: None, length: Some(0), has_data: false, expects: None, read: None }
     }
 }
 
@@ -41,7 +44,14 @@ impl HttpBody for RequestBody {
         let this = &mut *self;
         let Some(stream) = &mut this.stream else { return Poll::Ready(None) };
         if this.has_data {
-            match ready!(stream.poll_data(cx)) {
+            let data = stream.poll_data(cx);
+            // A client that sends already need not be told.
+            if let Some(expects) = this.expects.take()
+                && data.is_pending()
+            {
+                expects.want();
+            }
+            match ready!(data) {
                 Some(Ok(data)) => {
                     // It fails only on a stream that has been reset, which shows with the next read.
                     let _ = stream.flow_control().release_capacity(data.len());

@@ -22,6 +22,7 @@ use crate::client::Client;
 use crate::headers::remove_hop_by_hop;
 use crate::hints::Hints;
 use crate::listeners::date;
+use crate::listeners::expectation::Expectation;
 use crate::service::Service;
 
 /// What a stream claims of its connection's window at once, bytes.
@@ -58,15 +59,19 @@ pub async fn answer(
     if let Some(hints) = &hints {
         parts.extensions.insert(hints.clone());
     }
+    let (mut expects, refusal) = match Expectation::of(&parts.headers) {
+        Ok(expects) => (expects, None),
+        Err(rule) => (None, Some(rule)),
+    };
     let (body, tunnel) = if parts.method == Method::CONNECT {
         let (taker, tunnel) = TunnelOnAnswer::pair();
         parts.extensions.insert(taker);
         (RequestBody::empty(), Some((tunnel, stream)))
     } else {
-        (RequestBody::new(stream, &parts.headers, read), None)
+        (RequestBody::new(stream, &parts.headers, expects.clone(), read), None)
     };
     let response = {
-        let mut answer = pin!(service.answer(Request::from_parts(parts, body), &client, None));
+        let mut answer = pin!(service.answer(Request::from_parts(parts, body), &client, refusal));
         poll_fn(|cx| {
             if let Poll::Ready(response) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Some(response));
@@ -76,6 +81,10 @@ pub async fn answer(
                     // What hinders it hinders the answer too, which has its own way to say so.
                     let _ = respond.send_informational(interim);
                 }
+            }
+            if let Some(Poll::Ready(interim)) = expects.as_ref().map(|expects| expects.poll_wanted(cx)) {
+                expects = None;
+                let _ = respond.send_informational(interim);
             }
             // Dropping the request tells the app.
             respond.poll_reset(cx).map(|_| None)
