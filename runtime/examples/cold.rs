@@ -218,7 +218,7 @@ fn main() {
     let pool = Pool::new(&engine, PoolOptions { warm: options.warm, code: options.code.clone() });
     runtime.block_on(async {
         // The first isolate initialises what all share.
-        ready(&pool, 1).await;
+        ready(&pool, options.warm.min(1)).await;
         let (at, before) = (Instant::now(), resident());
         ready(&pool, options.warm).await;
         let isolates = options.warm as f64 - 1.0;

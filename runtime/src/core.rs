@@ -65,7 +65,7 @@ pub(crate) struct Core {
 impl Core {
     /// Restores a generic isolate from S0. Must be called within a current-thread tokio runtime, near the base of its
     /// thread's stack.
-    pub(crate) fn restore(watchdog: &Watchdog, jobs: Arc<Jobs>) -> Self {
+    pub(crate) fn restore(watchdog: &Watchdog, jobs: Arc<Jobs>, rehearses: impl FnOnce() -> bool) -> Self {
         let defaults = Limits::default();
         let account = Arc::new(Account::new(defaults.memory));
         let params = v8::CreateParams::default()
@@ -118,7 +118,9 @@ impl Core {
             verdict: Arc::new(Mutex::new(HandlerError::Hung)),
             measured: Instant::now(),
         };
-        if let Err(error) = core.rehearse(&reset) {
+        if rehearses()
+            && let Err(error) = core.rehearse(&reset)
+        {
             tracing::error!(%error, "an isolate's rehearsal failed");
         }
         core

@@ -287,7 +287,8 @@ fn refuse_claims(inner: &Inner, problem: &str) {
 
 /// Waits for a claim and hosts it to its end. Returns a note of the isolate's second thread when that may still work.
 async fn serve(pool: &Inner, restored: &std::sync::mpsc::SyncSender<()>, jobs: Arc<Jobs>) -> Option<Rest> {
-    let core = Core::restore(&pool.watchdog, jobs);
+    // A worker that waits already is its own rehearsal.
+    let core = Core::restore(&pool.watchdog, jobs, || pool.lock().claims.is_empty());
     let claim = {
         let mut queue = pool.lock();
         match queue.claims.pop_front() {
