@@ -12,6 +12,7 @@ mod expectation;
 mod faults;
 mod following;
 mod hints;
+mod http3;
 mod listeners;
 mod origins;
 mod plane;
@@ -50,7 +51,8 @@ const TESTS: &[Test] = tests! {
     serving: answers_over_http1_and_http2, tells_the_app_who_asked, refuses_what_is_no_request, limits_bodies,
         answers_head_and_bodiless_statuses, says_what_went_wrong, finishes_requests_when_draining,
         names_a_port_in_use, says_how_an_answer_was_made, replaces_an_installed_app,
-        tells_the_app_that_its_client_has_gone, keeps_the_lengths_of_bodies, splits_clients_by_weight;
+        tells_the_app_that_its_client_has_gone, keeps_the_lengths_of_bodies, splits_clients_by_weight,
+        says_that_connections_end_when_draining, drains_no_longer_than_it_may;
     scaling: starts_more_isolates_when_one_is_busy, starts_the_code_beside_the_request, ends_idle_isolates,
         keeps_to_the_number_of_isolates, caps_the_requests_of_an_app, replaces_an_isolate_that_broke_a_limit,
         stops_the_largest_when_all_are_too_large, remembers_that_code_does_not_start;
@@ -80,6 +82,7 @@ const TESTS: &[Test] = tests! {
         serves_http3, finishes_http3_requests_when_draining, starts_isolates_at_the_client_hello;
     expectation: over_http2_is_met_when_the_body_is_wanted, over_http3_is_met_when_the_body_is_wanted;
     windows: grow_while_uploads_are_read;
+    http3: ends_floods_of_resets, refuses_what_is_malformed, gives_slow_clients_up;
     hints: of_an_origin_go_to_navigations, of_an_origin_go_out_over_http2, of_an_origin_go_out_over_http3, tell_what_a_page_needed_before;
     certificates: serves_what_the_control_plane_sends, keeps_the_certificate_before_one_it_cannot_serve,
         answers_challenges_before_anything_else, answers_challenges_in_handshakes;

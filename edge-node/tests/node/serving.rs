@@ -311,3 +311,51 @@ pub async fn keeps_the_lengths_of_bodies(engine: Engine) {
         assert_eq!((answer.body.len(), answer.header("content-length")), (5, length), "{path}");
     }
 }
+
+/// What answers when the client has sent all it has.
+const READS: &str = "export default { async fetch(request) {
+    console.log('here');
+    return new Response(await request.text());
+} };";
+
+/// A draining node says with the last answer of a connection that it ends: `Connection: close`, or GOAWAY.
+pub async fn says_that_connections_end_when_draining(engine: Engine) {
+    let node = node(config(), &engine, &[("a", READS)]).await;
+    let (address, mut logs) = (node.local_addr(), node.logs());
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    plain.write_all(b"POST / HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 3\r\n\r\nab").await.unwrap();
+    let (sender, connection) = h2::client::handshake(TcpStream::connect(address).await.unwrap()).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let post = http::Request::post("http://a.localhost/").body(()).unwrap();
+    let (response, mut body) = sender.send_request(post, false).unwrap();
+    for _ in 0..2 {
+        while logs.recv().await.unwrap().message != "here" {}
+    }
+    let drained = tokio::spawn(async move { node.shutdown(Duration::from_secs(60)).await });
+    eventually("no connection is taken", async || TcpStream::connect(address).await.is_err()).await;
+    plain.write_all(b"c").await.unwrap();
+    let mut answer = String::new();
+    plain.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("\r\nconnection: close\r\n") && answer.ends_with("\r\n\r\nabc"), "{answer}");
+    body.send_data("abc".into(), true).unwrap();
+    let mut answer = response.await.unwrap();
+    assert_eq!(answer.body_mut().data().await.unwrap().unwrap(), "abc");
+    drop((answer, body, sender));
+    // It ends in order.
+    connection.await.unwrap().unwrap();
+    assert!(drained.await.unwrap());
+}
+
+/// A drain has an end, whatever is under way.
+pub async fn drains_no_longer_than_it_may(engine: Engine) {
+    let node = node(config(), &engine, &[("a", READS)]).await;
+    let mut stream = TcpStream::connect(node.local_addr()).await.unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 3\r\n\r\nab").await.unwrap();
+    eventually("the request is under way", async || node.live_isolates() == 1).await;
+    assert!(!node.shutdown(Duration::from_millis(100)).await, "it was not answered");
+    let mut rest = Vec::new();
+    // The connection is gone, in whichever way.
+    let _ = stream.read_to_end(&mut rest).await;
+    assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+}
