@@ -36,7 +36,7 @@ use crate::service::Service;
 
 /// How long an idle HTTP/1 connection of a draining node stays open, for a request that may be on its way already: it is
 /// answered with `Connection: close`.
-const LAST_REQUESTS: Duration = Duration::from_millis(500);
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 /// What all connections of a node share.
 pub struct Shared {
@@ -151,6 +151,8 @@ async fn begins(shared: &Shared, stream: &mut Guard<Stream>) -> Option<bool> {
         sleep(LAST_REQUESTS).await;
     };
     tokio::select! {
+        // What has arrived counts, however late this comes to look at it.
+        biased;
         begun = poll_fn(|cx| stream.poll_begin(cx)) => match begun {
             Ok(speaks_http2) => Some(speaks_http2),
             Err(error) => {
@@ -214,7 +216,13 @@ async fn http1(shared: &Shared, stream: Guard<Stream>, client: &Arc<Client>) {
                 client.set_draining();
                 signals.push(sleep(LAST_REQUESTS).map(|()| Signal::LastRequests).boxed());
             }
-            Signal::LastRequests => connection.as_mut().graceful_shutdown(),
+            Signal::LastRequests => {
+                // A busy node may come to this late: what has arrived by then is read first.
+                if futures::poll!(connection.as_mut()).is_ready() {
+                    return;
+                }
+                connection.as_mut().graceful_shutdown();
+            }
             Signal::Idle if !ending => match idle.saturating_sub(client.idle_ms()) {
                 // A connection without a request has nothing to finish; this one may still have to say so.
                 0 if requests.load(Ordering::Relaxed) == 0 => return,
