@@ -14,7 +14,7 @@ use crate::error::CommandError;
 use crate::output::{self, Progress};
 
 /// How long nodes are waited for, milliseconds.
-const WAIT_MS: u64 = 10_000;
+const WAIT_MS: u64 = 30_000;
 
 /// Runs the command.
 pub async fn run(args: CertificatesArgs) -> Result<(), CommandError> {

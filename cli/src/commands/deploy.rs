@@ -25,7 +25,7 @@ use crate::output::{self, Progress};
 use crate::project::{self, Project};
 
 /// How long a deploy waits for the nodes to run it, in milliseconds.
-const WAIT_MS: u64 = 10_000;
+const WAIT_MS: u64 = 30_000;
 /// Static files that are uploaded at once.
 const UPLOADS: usize = 4;
 

@@ -9,7 +9,7 @@ use crate::error::CommandError;
 use crate::output::{self, Progress};
 
 /// How long nodes are waited for, milliseconds.
-const WAIT_MS: u64 = 10_000;
+const WAIT_MS: u64 = 30_000;
 
 /// Runs the command, and waits until every node that is connected has done it.
 pub async fn run(args: PurgeArgs) -> Result<(), CommandError> {

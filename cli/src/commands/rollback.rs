@@ -21,7 +21,7 @@ pub async fn run(args: RollbackArgs) -> Result<(), CommandError> {
     let progress = Progress::new("rolling back", args.client.json);
     let deployment = client.create_deployment(&app, &request).await?;
     progress.step("waiting for the nodes");
-    let status = client.revision(deployment.revision, 10_000).await;
+    let status = client.revision(deployment.revision, 30_000).await;
     drop(progress);
     let settled = status.as_ref().is_ok_and(|status| status.settled);
     if args.client.json {
