@@ -79,10 +79,10 @@ async function call({ address, authority }) {
     refused: await reverse(""),
     counted: await stream(service.Count.path, "100", {}),
     // The deadline and the cancellation reach the service.
-    late: await stream(service.Wait.path, "", { deadline: Date.now() + 2000 }),
+    late: await stream(service.Wait.path, "", { deadline: Date.now() + 4000 }),
     dropped: await stream(service.Wait.path, "", {}, (call) => call.cancel()),
   };
-  const end = Date.now() + 20_000;
+  const end = Date.now() + 100_000;
   while (cancelled < before + 2 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
   result.cancelled = cancelled - before;
   client.close();

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::wait::eventually_within;
 
 /// How long pebble may take to start, on a machine that is busy with other tests.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 
 /// A running authority; ended when dropped.
 pub struct Pebble {

@@ -49,7 +49,7 @@ fn deploying_under_load_fails_no_request_and_mixes_no_versions() {
         let wrk = scope.spawn(|| {
             let url = format!("http://{}/", up.edge);
             let mut wrk = Command::new("wrk");
-            wrk.args(["-t1", "-c8", "-d4s", "-H", "Host: app.localhost", &url]).output().ok()
+            wrk.args(["-t1", "-c8", "-d4s", "--timeout", "60s", "-H", "Host: app.localhost", &url]).output().ok()
         });
         for version in 2..=8 {
             let seen = answered.load(Ordering::Relaxed);

@@ -84,7 +84,8 @@ fn a_deploy_reports_every_node_that_runs_it() {
         (nodes.iter().filter(|node| node["connected"] == true).count() == 2).then_some(())
     });
     let revision = api.deploy("app", &says("everywhere"), json!({}));
-    let status = api.get(&format!("/v1/revisions/{revision}?wait_ms=20000"));
+    api.settle(revision);
+    let status = api.get(&format!("/v1/revisions/{revision}"));
     assert_eq!(status["settled"], true, "{status}");
     assert_eq!(status["nodes"].as_array().map(Vec::len), Some(2), "{status}");
     for node in &nodes {

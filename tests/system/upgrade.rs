@@ -77,7 +77,7 @@ fn an_upgrade_under_load_fails_no_request() {
     let mut node = Node::start();
     let url = format!("http://{}/", node.address);
     let mut load = Command::new("wrk");
-    load.args(["-t1", "-c8", "-d8s", "--timeout", "30s", "-H", "Host: hello.localhost", &url]);
+    load.args(["-t1", "-c8", "-d8s", "--timeout", "60s", "-H", "Host: hello.localhost", &url]);
     let load = load.stdout(Stdio::piped()).spawn().unwrap();
     eventually("there is load", || (http::get(node.address, "hello.localhost", "/").status == 200).then_some(()));
     node.process.signal("USR2");

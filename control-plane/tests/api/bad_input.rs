@@ -216,7 +216,7 @@ async fn a_body_that_breaks_off_changes_nothing() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     drop(stream);
-    assert!(running.plane.shutdown(Duration::from_secs(20)).await, "the request is over");
+    assert!(running.plane.shutdown(Duration::from_secs(60)).await, "the request is over");
     let plane = atoll_control_plane::ControlPlane::start(crate::support::config(running.dir.path())).await.unwrap();
     let api = crate::support::Api::new(&plane.base_url(), &plane.admin_token());
     api.get("/v1/apps/shop").await.error(404, "app-not-found", &[]);

@@ -134,7 +134,7 @@ async fn shutdown_ends_streams_at_once() {
     let mut frames = running.follow("node=n1", &NodeKey::generate().unwrap()).await;
     let mut tail = api.stream("/v1/apps/shop/tail").await;
     frames.state().await;
-    assert!(running.plane.shutdown(Duration::from_secs(20)).await, "a request was cut off");
+    assert!(running.plane.shutdown(Duration::from_secs(60)).await, "a request was cut off");
     while frames.any().await.is_some() {}
     while tail.next().await.is_some() {}
 }

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// The longest that anything in a test may take.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Waits for what a test cannot go on without.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
