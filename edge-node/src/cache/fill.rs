@@ -97,7 +97,7 @@ impl FrontCache {
         place: Place,
         hold: Hold,
     ) {
-        loop {
+        let failure = loop {
             writer.room().await;
             let read = writer.is_read();
             if writer.kept().is_err() && !read {
@@ -107,10 +107,15 @@ impl FrontCache {
             let next = if read { Ok(stream.next().await) } else { timeout(SILENCE, stream.next()).await };
             match next {
                 Ok(Some(Ok(chunk))) => writer.push(chunk),
-                Ok(Some(Err(error))) => return writer.fail(&error.to_string()),
-                Ok(None) => break,
-                Err(_) => return writer.fail("the app fell silent"),
+                Ok(Some(Err(error))) => break Some(error.to_string()),
+                Ok(None) => break None,
+                Err(_) => break Some("the app fell silent".to_owned()),
             }
+        };
+        if let Some(failure) = failure {
+            // Whoever comes after a reader has heard of the failure finds no flight, and asks the app.
+            drop(place);
+            return writer.fail(&failure);
         }
         drop(hold);
         if !self.holds(&place) {
