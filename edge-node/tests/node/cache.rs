@@ -90,7 +90,7 @@ async fn calls(node: &EdgeNode, path: &str) -> String {
 /// A second request is answered without the app: whole, in part, or with the word that nothing changed.
 pub async fn answers_from_what_is_stored(engine: Engine) {
     let node = started(&engine).await;
-    let path = "/a?cache-control=max-age=60&etag=%22v%22";
+    let path = "/a?cache-control=max-age=600&etag=%22v%22";
     let first = ask(&node, path).await;
     assert_eq!((first.body.as_str(), first.header("cache-status")), ("/a 1", "atoll; fwd=uri-miss; stored"));
     let second = ask(&node, path).await;
@@ -114,7 +114,7 @@ pub async fn answers_from_what_is_stored(engine: Engine) {
     assert!(head.header("cache-status").contains("hit"));
     assert_eq!(calls(&node, "/a").await, "1");
     // The first request may itself want less than the whole.
-    let ranged = "/r?cache-control=max-age=60";
+    let ranged = "/r?cache-control=max-age=600";
     let part = with(&node, ranged, &[("range", "bytes=1-1")]).await;
     assert_eq!((part.status, part.body.as_str()), (StatusCode::PARTIAL_CONTENT, "r"));
     assert_eq!(ask(&node, ranged).await.body, "/r 1");
@@ -124,13 +124,13 @@ pub async fn answers_from_what_is_stored(engine: Engine) {
 pub async fn says_why_it_does_not_store(engine: Engine) {
     let node = started(&engine).await;
     for (path, request, why) in [
-        ("/1?cache-control=max-age=60,no-store", &[][..], "no-store"),
-        ("/2?cache-control=max-age=60,private", &[], "private"),
-        ("/3?cache-control=max-age=60&set-cookie=a=b", &[], "set-cookie"),
-        ("/4?cache-control=max-age=60&vary=*", &[], "vary"),
+        ("/1?cache-control=max-age=600,no-store", &[][..], "no-store"),
+        ("/2?cache-control=max-age=600,private", &[], "private"),
+        ("/3?cache-control=max-age=600&set-cookie=a=b", &[], "set-cookie"),
+        ("/4?cache-control=max-age=600&vary=*", &[], "vary"),
         ("/5", &[], "no-freshness"),
-        ("/6?cache-control=max-age=60", &[("authorization", "Basic eDp5")], "authorization"),
-        ("/7?cache-control=max-age=60&x_status=206", &[], "status"),
+        ("/6?cache-control=max-age=600", &[("authorization", "Basic eDp5")], "authorization"),
+        ("/7?cache-control=max-age=600&x_status=206", &[], "status"),
         // However static it looks: a page behind a login is private whatever its URL ends with.
         ("/account/style.css", &[("cookie", "session=1")], "no-freshness"),
     ] {
@@ -139,12 +139,12 @@ pub async fn says_why_it_does_not_store(engine: Engine) {
         let again = with(&node, path, request).await;
         assert_ne!(first.body, again.body, "{path}");
     }
-    let shared = "/8?cache-control=s-maxage=60";
+    let shared = "/8?cache-control=s-maxage=600";
     with(&node, shared, &[("authorization", "Basic eDp5")]).await;
     assert!(ask(&node, shared).await.header("cache-status").contains("hit"));
-    let targeted = "/9?cache-control=no-store&cdn-cache-control=max-age=60&atoll-cdn-cache-control=max-age=30";
+    let targeted = "/9?cache-control=no-store&cdn-cache-control=max-age=600&atoll-cdn-cache-control=max-age=30";
     let first = ask(&node, targeted).await;
-    assert_eq!((first.header("cdn-cache-control"), first.header("atoll-cdn-cache-control")), ("max-age=60", ""));
+    assert_eq!((first.header("cdn-cache-control"), first.header("atoll-cdn-cache-control")), ("max-age=600", ""));
     let second = ask(&node, targeted).await;
     assert_eq!((second.body.as_str(), second.header("cache-control")), ("/9 1", "no-store"));
     let posted = request(&node, "c", "/10").method(Method::POST).body(Full::default()).unwrap();
@@ -155,7 +155,7 @@ pub async fn says_why_it_does_not_store(engine: Engine) {
 pub async fn keeps_apart_what_differs(engine: Engine) {
     let node = started(&engine).await;
     node.install(caching("d", 1, CODE), bundle(CODE), &BTreeMap::new());
-    let path = "/v?cache-control=max-age=60&vary=Accept-Language";
+    let path = "/v?cache-control=max-age=600&vary=Accept-Language";
     for (language, body) in [("de", "/v 1 de"), ("en", "/v 2 en"), ("de", "/v 1 de"), ("en", "/v 2 en")] {
         assert_eq!(with(&node, path, &[("accept-language", language)]).await.body, body);
     }
@@ -163,10 +163,10 @@ pub async fn keeps_apart_what_differs(engine: Engine) {
         with(&node, path, &[("accept-language", "fr")]).await.header("cache-status"),
         "atoll; fwd=vary-miss; stored"
     );
-    let secret = "/account?cache-control=max-age=60";
+    let secret = "/account?cache-control=max-age=600";
     assert_eq!(ask(&node, secret).await.body, "/account 1");
     for spelling in ["/account/x.css", "/account%2fx.css", "/account;x.css", "/%61ccount"] {
-        let answer = ask(&node, &format!("{spelling}?cache-control=max-age=60")).await;
+        let answer = ask(&node, &format!("{spelling}?cache-control=max-age=600")).await;
         assert!(answer.header("cache-status").contains("uri-miss"), "{spelling}");
     }
     assert_eq!(get(&node, "d", secret).await.header("cache-status"), "atoll; fwd=uri-miss; stored");
@@ -175,7 +175,7 @@ pub async fn keeps_apart_what_differs(engine: Engine) {
 /// Nobody can make an answer that others get.
 pub async fn is_not_poisoned(engine: Engine) {
     let node = started(&engine).await;
-    let path = "/p?cache-control=max-age=60";
+    let path = "/p?cache-control=max-age=600";
     let evil = with(&node, path, &[("x-forwarded-host", "evil.example")]).await;
     assert_eq!(
         (evil.body.as_str(), evil.header("cache-status")),
@@ -185,7 +185,7 @@ pub async fn is_not_poisoned(engine: Engine) {
     // A body with a GET request, and fields that Connection takes away before the app sees them.
     let fat = request(&node, "c", path).body(Full::from("a=b")).unwrap();
     assert_eq!(send(&http1(), fat).await.header("cache-status"), "atoll; fwd=bypass; detail=request-body");
-    let vary = "/q?cache-control=max-age=60&vary=accept-language";
+    let vary = "/q?cache-control=max-age=600&vary=accept-language";
     let hidden = with(&node, vary, &[("accept-language", "de"), ("connection", "accept-language")]).await;
     assert_eq!(hidden.body, "/q 1");
     assert_eq!(with(&node, vary, &[("accept-language", "de")]).await.body, "/q 2 de");
@@ -212,20 +212,20 @@ pub async fn validates_what_is_stale(engine: Engine) {
 /// RFC 5861: stale while it is validated, stale when that fails; and not without the app's word.
 pub async fn serves_stale_as_the_app_allows(engine: Engine) {
     let node = started(&engine).await;
-    let path = "/w?cache-control=max-age=0,stale-while-revalidate=60";
+    let path = "/w?cache-control=max-age=0,stale-while-revalidate=600";
     assert_eq!(ask(&node, path).await.body, "/w 1");
     let stale = ask(&node, path).await;
     assert_eq!(stale.body, "/w 1");
     assert!(stale.header("cache-status").ends_with("detail=stale-while-revalidate"), "{stale:?}");
     eventually("it is refreshed in the background", async || ask(&node, path).await.body != "/w 1").await;
-    let failing = "/e?cache-control=max-age=0,stale-if-error=60&x_throw=1";
+    let failing = "/e?cache-control=max-age=0,stale-if-error=600&x_throw=1";
     assert_eq!(ask(&node, failing).await.body, "/e 1");
     for _ in 0..2 {
         let stale = ask(&node, failing).await;
         assert_eq!((stale.status, stale.body.as_str()), (StatusCode::OK, "/e 1"));
         assert!(stale.header("cache-status").ends_with("detail=stale-if-error"), "{stale:?}");
     }
-    let strict = "/f?cache-control=max-age=0,must-revalidate,stale-if-error=60&etag=%22v%22&x_throw=1";
+    let strict = "/f?cache-control=max-age=0,must-revalidate,stale-if-error=600&etag=%22v%22&x_throw=1";
     ask(&node, strict).await;
     assert_eq!(ask(&node, strict).await.error(), "handler-exception");
 }
@@ -233,7 +233,7 @@ pub async fn serves_stale_as_the_app_allows(engine: Engine) {
 /// A request that changes something makes what is stored for it old; so does a deploy.
 pub async fn forgets_what_a_change_makes_old(engine: Engine) {
     let node = started(&engine).await;
-    let path = "/i?cache-control=max-age=60";
+    let path = "/i?cache-control=max-age=600";
     ask(&node, path).await;
     for (method, body) in [(Method::POST, "/i 3"), (Method::DELETE, "/i 5"), ("ODD".parse().unwrap(), "/i 7")] {
         assert!(ask(&node, path).await.header("cache-status").contains("hit"));
@@ -251,7 +251,7 @@ pub async fn forgets_what_a_change_makes_old(engine: Engine) {
 /// All who ask for what is on its way get it as it comes, and the app is asked once.
 pub async fn streams_to_all_who_ask_and_asks_once(engine: Engine) {
     let node = started(&engine).await;
-    let path = "/m?cache-control=max-age=60&x_stream=1";
+    let path = "/m?cache-control=max-age=600&x_stream=1";
     let mut bodies = Vec::new();
     for _ in 0..5 {
         let sent = http1().request(request(&node, "c", path).body(Full::<Bytes>::default()).unwrap()).await.unwrap();
@@ -276,7 +276,7 @@ pub async fn streams_to_all_who_ask_and_asks_once(engine: Engine) {
 /// A response that breaks off is never stored as if it were whole.
 pub async fn stores_nothing_that_breaks_off(engine: Engine) {
     let node = started(&engine).await;
-    let path = "/b?cache-control=max-age=60&x_stream=1&x_break=1";
+    let path = "/b?cache-control=max-age=600&x_stream=1&x_break=1";
     let sent = http1().request(request(&node, "c", path).body(Full::<Bytes>::default()).unwrap()).await.unwrap();
     let mut body = sent.into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "first 1,");
@@ -303,9 +303,9 @@ pub async fn obeys_the_app_and_the_operator(engine: Engine) {
         ..CacheSettings::default()
     };
     node.install(state, bundle(CODE), &BTreeMap::new());
-    let off = ask(&node, "/api/x?cache-control=max-age=60").await;
+    let off = ask(&node, "/api/x?cache-control=max-age=600").await;
     assert_eq!(off.header("cache-status"), "atoll; fwd=bypass; detail=off");
-    let path = "/k?cache-control=max-age=60";
+    let path = "/k?cache-control=max-age=600";
     assert_eq!(ask(&node, path).await.body, "/k 1");
     assert_eq!(ask(&node, &format!("{path}&utm=1")).await.body, "/k 1");
     assert_eq!(with(&node, path, &[("cookie", "group=b; other=1")]).await.body, "/k 2");
@@ -331,12 +331,12 @@ pub async fn obeys_the_app_and_the_operator(engine: Engine) {
 /// An app that says nothing of the cache gets stored what says that it is for shared caches, and nothing else.
 pub async fn stores_by_default_what_is_for_shared_caches(engine: Engine) {
     let node = node(one_isolate(config()), &engine, &[("c", CODE)]).await;
-    for path in ["/1?cache-control=max-age=60", "/2?expires=Fri,%2001%20Jan%202100%2000:00:00%20GMT"] {
+    for path in ["/1?cache-control=max-age=600", "/2?expires=Fri,%2001%20Jan%202100%2000:00:00%20GMT"] {
         assert_eq!(ask(&node, path).await.header("cache-status"), "atoll; fwd=uri-miss; detail=not-shared");
         assert!(ask(&node, path).await.body.contains('2'), "{path}");
     }
     for path in
-        ["/3?cache-control=public,max-age=60", "/4?cache-control=s-maxage=60", "/5?cdn-cache-control=max-age=60"]
+        ["/3?cache-control=public,max-age=600", "/4?cache-control=s-maxage=600", "/5?cdn-cache-control=max-age=600"]
     {
         assert_eq!(ask(&node, path).await.header("cache-status"), "atoll; fwd=uri-miss; stored");
         assert!(ask(&node, path).await.header("cache-status").contains("hit"), "{path}");
@@ -346,8 +346,8 @@ pub async fn stores_by_default_what_is_for_shared_caches(engine: Engine) {
         ask(&node, "/6").await.header("cache-status") == "atoll; fwd=bypass; detail=inactive"
     })
     .await;
-    ask(&node, "/7?cache-control=s-maxage=60").await;
-    assert_eq!(ask(&node, "/7?cache-control=s-maxage=60").await.header("cache-status"), "atoll; fwd=uri-miss; stored");
+    ask(&node, "/7?cache-control=s-maxage=600").await;
+    assert_eq!(ask(&node, "/7?cache-control=s-maxage=600").await.header("cache-status"), "atoll; fwd=uri-miss; stored");
 }
 
 fn purged(plane: &Plane, revision: u64, purges: Vec<Purge>) -> AppState {
@@ -362,9 +362,9 @@ pub async fn is_purged_by_the_control_plane(engine: Engine) {
     plane.opens_with(1, vec![purged(&plane, 1, vec![])]);
     let node = EdgeNode::start(one_isolate(plane.config(dir.path())), engine).await.unwrap();
     node.applied(1).await;
-    let (tagged, prefixed) = ("/img/t?cache-control=max-age=60&cache-tag=news,x", "/img/p?cache-control=max-age=60");
-    let other = "/o?cache-control=max-age=60";
-    let streamed = "/n?cache-control=max-age=60&cache-tag=news&x_stream=1";
+    let (tagged, prefixed) = ("/img/t?cache-control=max-age=600&cache-tag=news,x", "/img/p?cache-control=max-age=600");
+    let other = "/o?cache-control=max-age=600";
+    let streamed = "/n?cache-control=max-age=600&cache-tag=news&x_stream=1";
     for path in [tagged, prefixed, other] {
         ask(&node, path).await;
     }
@@ -402,7 +402,7 @@ pub async fn finds_on_disk_what_a_killed_node_stored(engine: Engine) {
     first.applied(1).await;
     // The port is part of the URL, and so of the key.
     config.listen = Some(first.local_addr());
-    let (large, tagged) = ("/l?cache-control=max-age=60&x_size=300000", "/t?cache-control=max-age=7200&cache-tag=t");
+    let (large, tagged) = ("/l?cache-control=max-age=600&x_size=300000", "/t?cache-control=max-age=7200&cache-tag=t");
     for path in [large, tagged] {
         ask(&first, path).await;
     }

@@ -31,7 +31,7 @@ export default { async fetch(request) {
         case '/fixed': return page({ 'cache-control': 'no-transform' });
         case '/cookie': return page({ 'set-cookie': 'a=b' });
         case '/private': return page({ 'cache-control': 'private' });
-        case '/cached': return page({ 'cache-control': 's-maxage=60', etag: '\"v2\"', 'x-call': String(++calls) });
+        case '/cached': return page({ 'cache-control': 's-maxage=600', etag: '\"v2\"', 'x-call': String(++calls) });
         case '/length': return new Response(text, { headers: { 'content-type': 'text/plain', 'content-length': '16000' } });
         case '/events': {
             const { readable, writable } = new TransformStream();

@@ -202,7 +202,7 @@ pub async fn caches_what_the_origin_allows(engine: Engine) {
     let address = origin(move |_| {
         let number = counted.fetch_add(1, Ordering::Relaxed);
         async move {
-            Response::builder().header("cache-control", "public, max-age=60").body(whole(number.to_string())).unwrap()
+            Response::builder().header("cache-control", "public, max-age=600").body(whole(number.to_string())).unwrap()
         }
     })
     .await;

@@ -46,7 +46,7 @@ pub async fn starts_more_isolates_when_one_is_busy(engine: Engine) {
 /// later. What is cached is answered without one.
 pub async fn starts_the_code_beside_the_request(engine: Engine) {
     let code = "export default { fetch() { \
-        return new Response('done', { headers: { 'cache-control': 's-maxage=60' } }); } };";
+        return new Response('done', { headers: { 'cache-control': 's-maxage=600' } }); } };";
     let mut config = config();
     config.limits.request_body_bytes = 10;
     config.isolates.idle_seconds = 2;
