@@ -66,7 +66,7 @@ fn secure(node: &EdgeNode) -> SocketAddr {
 /// `GET https://HOST/` with the certificate checked against `root`; the body, or what curl says.
 fn get(address: SocketAddr, host: &str, root: &Path) -> Result<String, String> {
     let mut command = Command::new("curl");
-    command.args(["-sS", "--max-time", "30", "--connect-to", &format!("::127.0.0.1:{}", address.port()), "--cacert"]);
+    command.args(["-sS", "--max-time", "120", "--connect-to", &format!("::127.0.0.1:{}", address.port()), "--cacert"]);
     let output = command.arg(root).arg(format!("https://{host}/")).stdin(Stdio::null()).output().unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }

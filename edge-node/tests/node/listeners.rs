@@ -83,7 +83,7 @@ fn listening(listeners: Vec<ListenerConfig>) -> Config {
 pub async fn curl(authority: &Authority, node: &EdgeNode, arguments: &[&str]) -> Result<String, String> {
     let connect = format!("::127.0.0.1:{}", node.local_addr().port());
     let mut command = Command::new("curl");
-    command.args(["-sS", "--max-time", "30", "--connect-to", &connect, "--cacert", &authority.path("ca.pem")]);
+    command.args(["-sS", "--max-time", "120", "--connect-to", &connect, "--cacert", &authority.path("ca.pem")]);
     let output = command.args(arguments).stdin(Stdio::null()).output().await.unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
