@@ -19,10 +19,14 @@ pub fn install_locked(folder: &str) -> PathBuf {
     let stamp = |path: PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let installed = stamp(modules.join(".package-lock.json"));
     if installed.is_none() || installed < stamp(directory.join("package-lock.json")) {
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&directory);
-        let status = npm.status().expect("npm is needed for this test; install Node.js (Debian: nodejs, npm)");
-        assert!(status.success(), "npm ci failed in {folder}");
+        // A registry may be out of reach for a moment.
+        let done = (0..3).any(|_| {
+            let mut npm = Command::new("npm");
+            npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+            npm.args(["--fetch-retries=5", "--prefer-offline"]).current_dir(&directory);
+            npm.status().expect("npm is needed for this test; install Node.js (Debian: nodejs, npm)").success()
+        });
+        assert!(done, "npm ci failed in {folder}");
     }
     modules
 }

