@@ -134,7 +134,7 @@ async fn text(response: FetchResponse) -> String {
 
 /// Polls until the condition holds.
 async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !condition() {
         assert!(Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -561,7 +561,7 @@ async fn code_is_compiled_ahead_once_and_found_by_later_pools() {
     let pool = open();
     assert!(pool.compile(worker()).is_none(), "it is found on disk");
     let isolate = pool.start(worker());
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while size() <= compiled {
         assert_eq!(ask(&isolate, "/").await, "late");
         assert!(Instant::now() < deadline, "the functions that requests call are added");

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
@@ -54,6 +54,32 @@ impl Atoll {
             }
         });
         Self { child, lines: Mutex::new(lines), log }
+    }
+
+    /// Starts a server, and again as long as another program has its port: while none has, the system may give it away.
+    /// Returns it with what the first line says for which `ready` gives something.
+    #[track_caller]
+    pub fn serving<T>(command: &mut Command, mut ready: impl FnMut(&str) -> Option<T>) -> (Self, T) {
+        eventually("the server has its port", || {
+            let mut process = Self::spawn(command);
+            loop {
+                match process.lines.get_mut().unwrap().recv_timeout(SOON) {
+                    Ok(line) => match ready(&line) {
+                        Some(found) => return Some((process, found)),
+                        None => continue,
+                    },
+                    Err(RecvTimeoutError::Timeout) => panic!("it does not serve:\n{}", process.log()),
+                    Err(RecvTimeoutError::Disconnected) => {
+                        process.wait();
+                        let log = eventually("it says why it ended", || {
+                            Some(process.log()).filter(|log| log.contains("error:"))
+                        });
+                        assert!(log.contains("Address already in use"), "it does not serve:\n{log}");
+                        return None;
+                    }
+                }
+            }
+        })
     }
 
     /// The next line of standard output.
@@ -170,9 +196,9 @@ impl Up {
     fn on(data: Arc<TempDir>, extra: Vec<String>, listen: &str, api: &str) -> Self {
         let mut command = atoll();
         command.args(["up", "--listen", listen, "--api", api, "--data-dir"]).arg(data.path()).args(&extra);
-        let mut process = Atoll::spawn(&mut command);
-        let line = process.line();
-        let (edge, api_address) = ready(&line).unwrap_or_else(|| panic!("not a ready line: {line:?}"));
+        let (process, (edge, api_address)) = Atoll::serving(&mut command, |line| {
+            Some(ready(line).unwrap_or_else(|| panic!("not a ready line: {line:?}")))
+        });
         Self { process, edge, api_address, data, extra }
     }
 

@@ -33,8 +33,9 @@ impl ControlPlane {
         let data = directory.path().join("data");
         let config = directory.path().join("control-plane.toml");
         std::fs::write(&config, format!("data_dir = {data:?}\nlisten = {listen:?}\n{rest}")).unwrap();
-        let mut process = Atoll::spawn(atoll().arg("control-plane").arg("--config").arg(&config));
-        let address = process.line_with(|line| address(line, "api="));
+        let command = &mut atoll();
+        let (process, address) =
+            Atoll::serving(command.arg("control-plane").arg("--config").arg(&config), |line| address(line, "api="));
         Self { process, address, directory, rest: rest.into() }
     }
 
@@ -105,8 +106,9 @@ impl EdgeNode {
         let config = directory.path().join("edge-node.toml");
         let text = format!("name = {name:?}\ndata_dir = {data:?}\nlisten = {listen:?}\n{rest}");
         std::fs::write(&config, text).unwrap();
-        let mut process = Atoll::spawn(atoll().arg("edge-node").arg("--config").arg(&config));
-        let address = process.line_with(|line| address(line, "edge="));
+        let command = &mut atoll();
+        let (process, address) =
+            Atoll::serving(command.arg("edge-node").arg("--config").arg(&config), |line| address(line, "edge="));
         Self { process, address, directory, name: name.into(), rest: rest.into() }
     }
 

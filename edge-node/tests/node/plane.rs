@@ -105,7 +105,14 @@ impl Plane {
     /// Is back.
     pub async fn start(&mut self) {
         self.stop = CancellationToken::new();
-        self.serve(TcpListener::bind(self.address).await.expect("the same port"));
+        // The system may have given the port away for a moment.
+        let mut listener = None;
+        support::eventually("the same port", async || {
+            listener = TcpListener::bind(self.address).await.ok();
+            listener.is_some()
+        })
+        .await;
+        self.serve(listener.expect("a listener"));
     }
 
     /// The configuration of a node that follows this control plane and keeps its data in `dir`.
@@ -115,7 +122,7 @@ impl Plane {
             key: self.shared.key.public_key(),
             token: Some(Secret("atoll_test".into())),
             token_file: None,
-            silence_ms: 15_000,
+            silence_ms: 120_000,
         };
         Config { data_dir: Some(dir.into()), control_plane: Some(control_plane), ..support::config() }
     }
