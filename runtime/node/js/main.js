@@ -7,4 +7,7 @@
 
   globalThis.__atoll__.node = (name) => registry().builtin(name);
   globalThis.__atoll__.nodeGlobals = () => registry().installGlobals();
+
+  const { builtin } = globalThis.__atoll__;
+  globalThis.__atoll__.builtin = (name) => name === "cloudflare:node" ? registry().cloudflare() : builtin(name);
 })(globalThis);

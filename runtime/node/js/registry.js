@@ -46,9 +46,9 @@ const MODULES = {
   "events": own("events.js"),
   "fs": stub("fs"),
   "fs/promises": stub("fs/promises"),
-  "http": stub("http"),
+  "http": own("http.js"),
   "http2": stub("http2"),
-  "https": stub("https"),
+  "https": own("https.js"),
   "inspector": stub("inspector"),
   "inspector/promises": stub("inspector/promises"),
   "module": own("module.js"),
@@ -102,6 +102,9 @@ const INTERNAL = {
   "internal/crypto_x509_names": own("crypto_x509_names.js"),
   "internal/engine": own("engine.js"),
   "internal/errors": own("errors.js"),
+  "internal/http_client": own("http_client.js"),
+  "internal/http_messages": own("http_messages.js"),
+  "internal/http_server": own("http_server.js"),
   "internal/mime": own("mime.js"),
   "internal/parse_args": own("parse_args.js"),
   "internal/stub_names": own("stub_names.js"),
@@ -147,6 +150,7 @@ const internals = {
     verify: ops.op_node_verify,
   },
   environment: ops.op_atoll_env,
+  fetch: core.loadExtScript("ext:atoll_web/fetch.js").fetch,
   getAsyncContext: core.getAsyncContext,
   getPromiseDetails: core.getPromiseDetails,
   getProxyDetails: core.getProxyDetails,
@@ -249,5 +253,8 @@ function installGlobals() {
   lazyGlobal("global", () => globalThis);
 }
 
-return { builtin, installGlobals };
+// The exports of `cloudflare:node`.
+const cloudflare = () => require("internal/http_server").cloudflare;
+
+return { builtin, cloudflare, installGlobals };
 })();

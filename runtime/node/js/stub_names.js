@@ -31,11 +31,9 @@ const FUNCTIONS = {
     "access appendFile chmod chown copyFile cp lchmod lchown link lstat lutimes mkdir mkdtemp open opendir " +
     "readFile readdir readlink realpath rename rm rmdir stat statfs symlink truncate unlink utimes watch " +
     "writeFile",
-  http: "createServer get request setMaxIdleHTTPParsers validateHeaderName validateHeaderValue",
   http2:
     "connect createSecureServer createServer getDefaultSettings getPackedSettings getUnpackedSettings " +
     "performServerHandshake",
-  https: "createServer get request",
   inspector: "close open url waitForDebugger",
   "inspector/promises": "close open url waitForDebugger",
   net:

@@ -7,7 +7,7 @@
 
 const { EventEmitter } = require("events");
 const { Duplex, Readable, Stream, Writable } = require("stream");
-const { DNS, FS, FUNCTIONS, METHODS, STATUSES } = require("internal/stub_names");
+const { DNS, FS, FUNCTIONS } = require("internal/stub_names");
 
 function notImplemented(name) {
   const error = new Error(`${name} is not implemented on Atoll`);
@@ -45,37 +45,6 @@ const classes = (module, names, Base) =>
 
 const constants = (names) => Object.fromEntries(names.split(" ").map((name) => [name, `E${name}`]));
 
-// An agent keeps settings; the connections it would keep there are none.
-class Agent extends EventEmitter {
-  constructor(options) {
-    super();
-    this.options = { __proto__: null, ...options };
-    this.defaultPort = 80;
-    this.protocol = "http:";
-    this.requests = {};
-    this.sockets = {};
-    this.freeSockets = {};
-    this.keepAlive = Boolean(this.options.keepAlive);
-    this.maxSockets = this.options.maxSockets ?? Infinity;
-    this.maxFreeSockets = this.options.maxFreeSockets ?? 256;
-    this.maxTotalSockets = this.options.maxTotalSockets ?? Infinity;
-  }
-
-  createConnection() {
-    throw notImplemented("http.Agent.createConnection");
-  }
-
-  destroy() {}
-}
-
-class SecureAgent extends Agent {
-  constructor(options) {
-    super(options);
-    this.defaultPort = 443;
-    this.protocol = "https:";
-  }
-}
-
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.|$)){4}$/;
 const IPV6 = /^[\da-fA-F:.]+$/;
 
@@ -87,24 +56,6 @@ function isIPv6(input) {
 }
 
 const isIP = (input) => isIPv4(input) ? 4 : isIPv6(input) ? 6 : 0;
-
-const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
-
-function validateHeaderName(name, label = "Header name") {
-  if (typeof name === "string" && TOKEN.test(name)) return;
-  throw Object.assign(new TypeError(`${label} must be a valid HTTP token ["${name}"]`), { code: "ERR_INVALID_HTTP_TOKEN" });
-}
-
-function validateHeaderValue(name, value) {
-  if (value === undefined) {
-    const error = new TypeError(`Invalid value "${value}" for header "${name}"`);
-    throw Object.assign(error, { code: "ERR_HTTP_INVALID_HEADER_VALUE" });
-  }
-  if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
-    const error = new TypeError(`Invalid character in header content ["${name}"]`);
-    throw Object.assign(error, { code: "ERR_INVALID_CHAR" });
-  }
-}
 
 const MAKERS = {
   __proto__: null,
@@ -134,25 +85,8 @@ const MAKERS = {
     promises: modules["fs/promises"],
   }),
   "fs/promises": () => ({ ...functions("fs/promises", true), constants: FS }),
-  http: () => ({
-    ...functions("http"),
-    ...classes("http", "ClientRequest OutgoingMessage ServerResponse", Stream),
-    ...classes("http", "IncomingMessage", Readable),
-    ...classes("http", "Server", EventEmitter),
-    Agent,
-    METHODS: METHODS.split(" "),
-    STATUS_CODES: STATUSES,
-    globalAgent: new Agent(),
-    maxHeaderSize: 16384,
-    validateHeaderName,
-    validateHeaderValue,
-  }),
   http2: () => ({
     ...functions("http2"), ...classes("http2", "Http2ServerRequest Http2ServerResponse", Stream), constants: {},
-  }),
-  https: () => ({
-    ...functions("https"), ...classes("https", "Server", EventEmitter), Agent: SecureAgent,
-    globalAgent: new SecureAgent(),
   }),
   inspector: () => ({ ...functions("inspector"), ...classes("inspector", "Session", EventEmitter), console, url: () => undefined }),
   "inspector/promises": () => ({ ...modules.inspector }),

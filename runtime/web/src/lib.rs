@@ -65,8 +65,12 @@ use crate::connections::Connections;
 use crate::event::{Environment, Host};
 
 /// The modules that the platform has built in, and the names that each exports.
-pub const BUILTINS: &[(&str, &[&str])] =
-    &[("atoll:wasi", &["WASI"]), ("cloudflare:workers", &["RpcTarget", "WorkerEntrypoint", "env", "waitUntil"])];
+pub const BUILTINS: &[(&str, &[&str])] = &[
+    ("atoll:wasi", &["WASI"]),
+    // Its exports come with the modules of Node.js.
+    ("cloudflare:node", &["handleAsNodeRequest", "httpServerHandler"]),
+    ("cloudflare:workers", &["RpcTarget", "WorkerEntrypoint", "env", "waitUntil"]),
+];
 
 /// Which worker an isolate runs, as far as its web platform needs to know.
 pub struct IsolateContext {

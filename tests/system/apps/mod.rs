@@ -2,6 +2,7 @@
 //! HTTP, put together by esbuild and by the command line alone.
 
 mod clients;
+mod express;
 mod frameworks;
 mod hono;
 mod nodejs;
