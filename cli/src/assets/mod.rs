@@ -163,7 +163,7 @@ fn folder(project: &Project, assets: &Assets) -> Result<PathBuf, AssetError> {
     if !folder.is_dir() {
         return Err(wrong("it is not a folder"));
     }
-    let Ok(inside) = folder.strip_prefix(&project.root) else {
+    let Ok(inside) = folder.strip_prefix(&project.source) else {
         return Err(wrong("it is outside of the project; name a folder within it"));
     };
     if inside.components().any(|part| part.as_os_str() == "node_modules") {

@@ -113,3 +113,22 @@ fn what_is_wrong_is_named() {
     std::os::unix::fs::symlink(root.path().join("public"), root.path().join("public/link")).unwrap();
     assert!(fails(PUBLIC).to_string().contains("a folder that it is in"));
 }
+
+#[test]
+fn the_folder_of_a_build_may_be_anywhere_in_the_project() {
+    let root = tempfile::tempdir().unwrap();
+    let config = r#"{"name": "built", "compatibility_date": "2026-11-01", "assets": {"directory": "../client"}}"#;
+    write(
+        root.path(),
+        &[
+            ("wrangler.toml", "name = \"source\"\n"),
+            (".wrangler/deploy/config.json", r#"{"configPath": "../../build/server/wrangler.json"}"#),
+            ("build/server/wrangler.json", config),
+            ("build/client/app.js", "1"),
+        ],
+    );
+    let built = Project::load(root.path(), None, "2026-11-01").unwrap();
+    assert_eq!(paths(&collect(&built, &mut Known::default()).unwrap().unwrap()), ["/app.js"]);
+    let alone = Project::load(&root.path().join("build/server/wrangler.json"), None, "2026-11-01").unwrap();
+    assert!(collect(&alone, &mut Known::default()).unwrap_err().to_string().contains("outside of the project"));
+}

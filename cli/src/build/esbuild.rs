@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::errors::BuildError;
 use super::graph::shown_path;
 use super::link::LISTENS;
-use super::resolve::{CONDITIONS, EXTENSIONS, ResolveProblem, builtin_advice, builtin_scheme, flag_for};
+use super::resolve::{CONDITIONS, EXTENSIONS, ResolveProblem, aliases, builtin_advice, builtin_scheme, flag_for};
 use super::source_map;
 use crate::project::Project;
 use crate::project::rules::RuleType;
@@ -140,6 +140,9 @@ pub fn build(
     }
     for (name, value) in define {
         command.arg(format!("--define:{name}={value}"));
+    }
+    for (name, target) in aliases(project) {
+        command.arg(format!("--alias:{name}={target}"));
     }
     if let Some(tsconfig) = &project.tsconfig {
         command.arg(format!("--tsconfig={}", project.root.join(tsconfig).display()));

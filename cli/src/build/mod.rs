@@ -84,7 +84,7 @@ impl Builder {
             self.cache = Cache::default();
             self.settings = Some(settings);
         }
-        let resolver = ModuleResolver::new(tsconfig.as_deref(), compatibility(project));
+        let resolver = ModuleResolver::new(tsconfig.as_deref(), compatibility(project), resolve::aliases(project));
         let graph = graph::walk(project, &resolver, &options, &mut self.cache)?;
         let modules = link::link(&graph, self.mode.as_str())?;
         Ok((graph.nodes[0].name.clone(), modules))

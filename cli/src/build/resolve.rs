@@ -1,5 +1,7 @@
 //! From an import specifier to a file: Node's resolution with the conditions of a worker, or why it leads nowhere.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use atoll_bundle::ModuleKind;
@@ -7,6 +9,8 @@ use atoll_node::Compatibility;
 use oxc_resolver::{
     ModuleType, ResolveError, ResolveOptions, Resolver, TsconfigDiscovery, TsconfigOptions, TsconfigReferences,
 };
+
+use crate::project::Project;
 
 /// The conditions of `exports` and `imports` in a `package.json` that hold here, besides `import` or `require`.
 pub const CONDITIONS: [&str; 3] = ["workerd", "worker", "browser"];
@@ -66,11 +70,13 @@ pub struct ModuleResolver {
     import: Resolver,
     require: Resolver,
     compatibility: Compatibility,
+    alias: BTreeMap<String, String>,
 }
 
 impl ModuleResolver {
-    /// A resolver for a project with this `tsconfig.json`, whose flags ask for that much of Node.js.
-    pub fn new(tsconfig: Option<&Path>, compatibility: Compatibility) -> Self {
+    /// A resolver for a project with this `tsconfig.json`, whose flags ask for that much of Node.js, and which has these
+    /// [aliases].
+    pub fn new(tsconfig: Option<&Path>, compatibility: Compatibility, alias: BTreeMap<String, String>) -> Self {
         let options = |style: &str| ResolveOptions {
             tsconfig: tsconfig.map(|path| {
                 TsconfigDiscovery::Manual(TsconfigOptions {
@@ -102,11 +108,21 @@ impl ModuleResolver {
         };
         let import = Resolver::new(options("import"));
         let require = import.clone_with_options(options("require"));
-        Self { import, require, compatibility }
+        Self { import, require, compatibility, alias }
+    }
+
+    /// What is imported when `specifier` is asked for. An alias of a package holds for its modules, too.
+    fn instead_of<'a>(&self, specifier: &'a str) -> Cow<'a, str> {
+        let found = self.alias.iter().find_map(|(name, target)| {
+            let rest = specifier.strip_prefix(name.as_str())?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| format!("{target}{rest}"))
+        });
+        found.map_or(Cow::Borrowed(specifier), Cow::Owned)
     }
 
     /// Where `specifier`, which stands in the file `from`, leads.
     pub fn resolve(&self, from: &Path, specifier: &str, style: ImportStyle) -> Result<Target, ResolveProblem> {
+        let specifier = &*self.instead_of(specifier);
         if platform_exports(specifier).is_some() {
             return Ok(Target::Builtin(specifier.to_owned()));
         }
@@ -134,6 +150,15 @@ impl ModuleResolver {
             Err(error) => Err(ResolveProblem::NotFound { tried: explain(&error, folder, specifier) }),
         }
     }
+}
+
+/// The project's aliases: for each module or package what is imported instead, files by their whole paths.
+pub fn aliases(project: &Project) -> BTreeMap<String, String> {
+    let place = |target: &String| {
+        let is_file = target.starts_with("./") || target.starts_with("../");
+        if is_file { project.root.join(target).display().to_string() } else { target.clone() }
+    };
+    project.alias.iter().map(|(name, target)| (name.clone(), place(target))).collect()
 }
 
 /// The problem with `specifier` when its scheme names a platform's built-in modules.

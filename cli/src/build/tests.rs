@@ -368,3 +368,25 @@ fn the_platforms_own_modules_are_left_to_it() {
     let error = Folder::new(&[("index.js", &code)]).build("index.js").unwrap_err().to_string();
     assert!(error.contains("does not export \"DurableObject\""), "{error}");
 }
+
+#[test]
+fn an_alias_is_imported_instead() {
+    let folder = Folder::new(&[
+        (
+            "src/index.js",
+            "import { a } from 'lib';\nimport b from 'lib/part.js';\nimport fs from 'node:fs';\nimport rest from 'library';\nexport default { fetch() { return new Response(a + b + fs + rest) } };\n",
+        ),
+        ("src/own/index.js", "export const a = 'own';\n"),
+        ("src/own/part.js", "export default 'part';\n"),
+        ("src/files.js", "export default 'files';\n"),
+        ("node_modules/library/index.js", "export default 'library';\n"),
+    ]);
+    let mut project = folder.project("src/index.js");
+    let alias = [("lib", "./src/own"), ("node:fs", "./src/files.js")];
+    project.alias = alias.map(|(name, target)| (name.to_owned(), target.to_owned())).into();
+    let bundle = Builder::new(Mode::Production).build(&project).unwrap();
+    let names: Vec<_> = bundle.modules.iter().map(|module| module.name.as_str()).collect();
+    for wanted in ["src/own/index.js", "src/own/part.js", "src/files.js", "node_modules/library/index.js"] {
+        assert!(names.contains(&wanted), "{wanted} in {names:?}");
+    }
+}

@@ -6,6 +6,7 @@ pub mod dev_vars;
 mod document;
 mod own;
 mod reader;
+mod redirect;
 pub mod rules;
 mod services;
 #[cfg(test)]
@@ -35,7 +36,9 @@ const DEFAULT_MAINS: [&str; 5] = ["src/index.ts", "src/index.js", "index.ts", "i
 pub struct Project {
     /// The project's folder.
     pub root: PathBuf,
-    /// The project file's name within it.
+    /// The folder that a user calls the project, where `root` is what a build has made within it; otherwise `root`.
+    pub source: PathBuf,
+    /// The project file's name within `root`.
     pub file: String,
     /// The app's name.
     pub name: String,
@@ -71,6 +74,8 @@ pub struct Project {
     pub assets: Option<Assets>,
     /// Expressions that are replaced in the code, and by what.
     pub define: BTreeMap<String, String>,
+    /// What is imported instead of a module or package: other modules, or files by paths from the folder.
+    pub alias: BTreeMap<String, String>,
     /// Never use esbuild, and leave the modules apart.
     pub no_bundle: bool,
     /// Another file than `tsconfig.json`, relative to the folder.
@@ -137,9 +142,13 @@ impl Project {
         self.main.as_os_str().is_empty() && (self.assets.is_some() || self.proxy.is_some())
     }
 
-    /// Reads the project in the folder `path`, or whose project file `path` is. `environment` chooses `[env.NAME]`;
+    /// Reads the project in the folder `path`, or whose project file `path` is; for a folder whose build has made a project
+    /// file of its own, that one. `environment` chooses `[env.NAME]`;
     /// `today` (`YYYY-MM-DD`) stands in for a missing compatibility date.
     pub fn load(path: &Path, environment: Option<&str>, today: &str) -> Result<Self, ProjectError> {
+        let source = path;
+        let redirected = if path.is_file() { None } else { redirect::target(path)? };
+        let path = redirected.as_deref().unwrap_or(path);
         let (root, file) = if path.is_file() {
             let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             (root.to_owned(), path.file_name().unwrap_or_default().to_string_lossy().into_owned())
@@ -153,6 +162,8 @@ impl Project {
             std::fs::read_to_string(&full).map_err(|source| ProjectError::Read { path: full.clone(), source })?;
         let root = root.canonicalize().map_err(|source| ProjectError::Read { path: root.clone(), source })?;
         let mut project = parse(&text, &file, environment, today)?;
+        let source = if redirected.is_some() { source.canonicalize().ok() } else { None };
+        project.source = source.unwrap_or_else(|| root.clone());
         project.root = root;
         if project.main.as_os_str().is_empty() && !project.is_without_code() {
             let found = DEFAULT_MAINS.iter().find(|main| project.root.join(main).is_file());
@@ -206,7 +217,14 @@ const NOT_AVAILABLE: [&str; 30] = [
 ];
 
 /// Keys that change nothing here and need no word about it.
-const WITHOUT_EFFECT: [&str; 18] = [
+const WITHOUT_EFFECT: [&str; 23] = [
+    // What build tools write of how they came to a project file.
+    "configPath",
+    "definedEnvironments",
+    "python_modules",
+    "topLevelName",
+    "userConfigPath",
+    "preserve_file_names",
     "$schema",
     "account_id",
     "zone_id",
@@ -221,7 +239,6 @@ const WITHOUT_EFFECT: [&str; 18] = [
     "preview_urls",
     "upload_source_maps",
     "node_compat",
-    "build",
     "first_party_worker",
     "keep_vars",
     "find_additional_modules",
@@ -230,7 +247,7 @@ const WITHOUT_EFFECT: [&str; 18] = [
 /// Keys that an environment does not take over from the top level.
 const NOT_INHERITED: [&str; 3] = ["vars", "define", "services"];
 
-/// Reads a project file's text. `root` of the answer is empty; so is `main` when the file names none.
+/// Reads a project file's text. `root` and `source` of the answer are empty; so is `main` when the file names none.
 pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> Result<Project, ProjectError> {
     let format = if file.ends_with(".toml") { Format::Toml } else { Format::Jsonc };
     let document = document::parse(text, format).map_err(|error| ProjectError::Syntax { file: file.into(), error })?;
@@ -286,8 +303,23 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
         )));
     }
     let define = table.string_table("define")?.unwrap_or_default();
+    let alias = table.string_table("alias")?.unwrap_or_default();
+    if let Some(node) = table.take("build")
+        && let Value::Table(entries) = &node.value
+        && let Some((_, Node { value: Value::String(command), line })) =
+            entries.iter().find(|(key, _)| key == "command")
+    {
+        let advice = "run it before, when it makes what is deployed";
+        warnings.push(format!("{file}, line {line}: `build.command` ({command}) is not run here; {advice}"));
+    }
     let no_bundle = table.boolean("no_bundle")?.unwrap_or(false);
     let tsconfig = table.string("tsconfig")?.map(PathBuf::from);
+    for (key, default) in [("jsx_factory", "React.createElement"), ("jsx_fragment", "React.Fragment")] {
+        if let Some(value) = table.string(key)?.filter(|value| value != default) {
+            warnings.push(format!("{file}: `{key}` ({value}) is not read here; set it in tsconfig.json"));
+        }
+    }
+    table.forget_empty();
     for key in table.keys() {
         if WITHOUT_EFFECT.contains(&key) {
             table.take(key);
@@ -305,6 +337,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     }
     Ok(Project {
         root: PathBuf::new(),
+        source: PathBuf::new(),
         file: file.into(),
         name,
         main,
@@ -323,6 +356,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
         proxy,
         assets,
         define,
+        alias,
         no_bundle,
         tsconfig,
         warnings,

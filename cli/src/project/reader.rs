@@ -59,6 +59,18 @@ impl<'a> TableReader<'a> {
         (node.value != Value::Null).then_some(node)
     }
 
+    /// Takes out what says nothing: empty arrays and tables, and tables that hold only such.
+    pub fn forget_empty(&mut self) {
+        fn is_empty(node: &Node) -> bool {
+            match &node.value {
+                Value::Array(items) => items.is_empty(),
+                Value::Table(entries) => entries.iter().all(|(_, node)| is_empty(node)),
+                _ => false,
+            }
+        }
+        self.entries.retain(|(_, node)| !is_empty(node));
+    }
+
     /// The error that `key`'s value `node` should have been `expected`.
     pub fn wrong(&self, key: &str, node: &Node, expected: &str) -> WrongValue {
         WrongValue {

@@ -89,6 +89,65 @@ fn unknown_keys_and_missing_bindings_are_named() {
 }
 
 #[test]
+fn a_build_command_is_named_and_aliases_are_read() {
+    let head = "name = \"a\"\ncompatibility_date = \"2026-01-01\"\n";
+    let project = toml(&format!("{head}[build]\ncommand = \"npm run build\"\n[alias]\nlib = \"./lib.js\"\n")).unwrap();
+    assert_eq!(
+        project.warnings,
+        [
+            "wrangler.toml, line 4: `build.command` (npm run build) is not run here; run it before, when it makes what is deployed"
+        ]
+    );
+    assert_eq!(project.alias["lib"], "./lib.js");
+    assert_eq!(toml(&format!("{head}[build]\nwatch_dir = \"src\"\n")).unwrap().warnings, Vec::<String>::new());
+}
+
+#[test]
+fn what_says_nothing_is_no_warning() {
+    let project = parse(
+        r#"{"name": "a", "compatibility_date": "2026-01-01", "kv_namespaces": [], "queues": {"producers": [], "consumers": []},
+            "unheard_of": {}, "configPath": "/x", "jsx_factory": "React.createElement", "jsx_fragment": "F"}"#,
+        "wrangler.json",
+        None,
+        "",
+    )
+    .unwrap();
+    assert_eq!(project.warnings, ["wrangler.json: `jsx_fragment` (F) is not read here; set it in tsconfig.json"]);
+}
+
+#[test]
+fn a_build_has_a_project_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let load = || Project::load(folder.path(), None, "2026-01-01");
+    write("wrangler.toml", "name = \"source\"\nmain = \"src/app.js\"\ncompatibility_date = \"2026-01-01\"\n");
+    assert_eq!(load().unwrap().name, "source");
+    write(
+        ".wrangler/deploy/config.json",
+        r#"{"configPath": "../../build/server/wrangler.json", "auxiliaryWorkers": []}"#,
+    );
+    let error = load().unwrap_err().to_string();
+    assert!(
+        error.contains(".wrangler/deploy/config.json: `configPath`") && error.contains("build the project"),
+        "{error}"
+    );
+    let built = r#"{"name": "built", "main": "index.js", "compatibility_date": "2026-01-01", "no_bundle": true}"#;
+    write("build/server/wrangler.json", built);
+    let project = load().unwrap();
+    assert_eq!((project.name.as_str(), project.main.to_str()), ("built", Some("index.js")));
+    assert_eq!(project.root, folder.path().canonicalize().unwrap().join("build/server"));
+    // A project file that is named is the one that counts.
+    let named = Project::load(&folder.path().join("wrangler.toml"), None, "2026-01-01").unwrap();
+    assert_eq!(named.name, "source");
+    write(".wrangler/deploy/config.json", "{}");
+    assert!(load().unwrap_err().to_string().contains("configPath"));
+}
+
+#[test]
 fn a_wrong_type_names_file_line_key_and_what_is_expected() {
     let error = toml("name = \"a\"\n\n[limits]\ncpu_ms = \"fast\"\n").unwrap_err().to_string();
     assert_eq!(
