@@ -14,6 +14,9 @@ use atoll_runtime::{Engine, EngineOptions};
 use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
 use deno_core::{JsRuntime, RuntimeOptions};
 
+/// What the groups are measured against: the engine alone, from a snapshot of its own.
+const BARE: &str = "bare";
+
 /// Isolates that are restored, and live together.
 const ISOLATES: usize = 100;
 
@@ -51,6 +54,12 @@ fn table() {
         "| In the snapshot besides S0 | Snapshot, KiB | Restore p50, ms of CPU time | Memory per isolate, KiB | First use when it is not there, ms |"
     );
     println!("|---|--:|--:|--:|--:|");
+    let engine = folder.path().join("engine.bin");
+    run(&["build", BARE, &engine.to_string_lossy()]);
+    let size = std::fs::metadata(&engine).expect("the snapshot").len() >> 10;
+    let cost = run(&["measure", BARE, &engine.to_string_lossy()]);
+    let (time, memory) = cost.split_once(' ').expect("two columns");
+    println!("| not even S0: a bare `JsRuntime` | {size} | {time} | {memory} | |");
     let bare = folder.path().join("0.bin");
     for (index, (name, _, _)) in GROUPS.iter().enumerate() {
         let file = folder.path().join(format!("{index}.bin"));
@@ -70,23 +79,35 @@ fn run(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned()
 }
 
-fn extensions() -> Vec<deno_core::Extension> {
+fn extensions(group: &str) -> Vec<deno_core::Extension> {
+    if group == BARE {
+        return Vec::new();
+    }
     let mut extensions = atoll_web::extensions();
     extensions.extend(atoll_node::extensions());
     extensions
 }
 
+/// What a group adds to the snapshot.
+fn scripts(group: &str) -> &'static [&'static str] {
+    group.parse().map_or(&[], |index: usize| GROUPS[index].1)
+}
+
 /// Makes a snapshot as the build does, with one group's scripts evaluated too.
 fn build(group: &str, file: &Path) {
-    let (_, scripts, _) = GROUPS[group.parse::<usize>().expect("a number")];
+    let scripts = scripts(group);
+    let bare = group == BARE;
     let output = create_snapshot(
         CreateSnapshotOptions {
             cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
             startup_snapshot: None,
             skip_op_registration: false,
-            extensions: extensions(),
+            extensions: extensions(group),
             extension_transpiler: None,
             with_runtime_cb: Some(Box::new(move |runtime| {
+                if bare {
+                    return;
+                }
                 for script in scripts {
                     let code = format!("__bootstrap.core.loadExtScript({script:?})");
                     runtime.execute_script("ext:atoll_web/warm_up", code).expect("the script evaluates");
@@ -103,14 +124,14 @@ fn build(group: &str, file: &Path) {
 
 /// Prints the time to restore in ms, the memory of an isolate in KiB, and the time of the group's first use in ms.
 fn measure(group: &str, file: &Path) {
-    let (_, _, code) = GROUPS[group.parse::<usize>().expect("a number")];
+    let code = group.parse().map_or("0", |index: usize| GROUPS[index].2);
     Engine::init(EngineOptions::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let _entered = runtime.enter();
     let blob: &'static [u8] = Box::leak(std::fs::read(file).expect("the snapshot").into_boxed_slice());
     let has = std::fs::read_to_string(file.with_extension("has")).expect("what it has");
     let mut sources: Vec<(&str, &str)> = Vec::new();
-    for (specifier, path) in residual(&has) {
+    for (specifier, path) in if group == BARE { Vec::new() } else { residual(&has) } {
         sources.push((specifier, Box::leak(std::fs::read_to_string(path).expect("a script").into_boxed_str())));
     }
     let sources: &'static [(&'static str, &'static str)] = Box::leak(sources.into_boxed_slice());
@@ -119,10 +140,12 @@ fn measure(group: &str, file: &Path) {
             startup_snapshot: Some(blob),
             residual_lazy_js_sources: sources,
             skip_op_registration: true,
-            extensions: extensions(),
+            extensions: extensions(group),
             ..Default::default()
         });
-        runtime.execute_script("finish", "__atoll__.finish()").expect("the global is finished");
+        if group != BARE {
+            runtime.execute_script("finish", "__atoll__.finish()").expect("the global is finished");
+        }
         // SAFETY: the isolate was entered when it was made; isolates that live together have to be left.
         unsafe { runtime.v8_isolate().exit() };
         runtime
@@ -155,7 +178,11 @@ fn measure(group: &str, file: &Path) {
         times.sort_unstable();
         times[times.len() / 2].as_secs_f64() * 1e3
     };
-    println!("{:.2} {} {:.2}", median(&mut times), memory >> 10, median(&mut uses));
+    let (time, kib) = (median(&mut times), memory >> 10);
+    match group {
+        BARE => println!("{time:.2} {kib}"),
+        _ => println!("{time:.2} {kib} {:.2}", median(&mut uses)),
+    }
     // Disposing of a hundred isolates proves nothing.
     std::process::exit(0);
 }
