@@ -112,6 +112,7 @@ impl Windows {
             self.due.as_mut().reset(Instant::now() + PING);
         }
     }
+
     /// Doubles the windows, if the client has taken in the last change and the node has the memory.
     fn grow<T: AsyncRead + AsyncWrite + Unpin>(&mut self, connection: &mut Connection<T, Bytes>) {
         let more = self.stream.min(LARGEST - self.stream);
