@@ -14,6 +14,7 @@ mod system {
     mod certificates;
     mod commands;
     pub mod crash;
+    mod custom_builds;
     mod deploys;
     mod differential;
     mod errors;

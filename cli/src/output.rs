@@ -61,6 +61,9 @@ pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
+/// How often the spinner turns.
+const TICK: std::time::Duration = std::time::Duration::from_millis(80);
+
 /// A spinner on standard error while something goes on; nothing when that is no terminal.
 pub struct Progress(Option<indicatif::ProgressBar>);
 
@@ -71,9 +74,25 @@ impl Progress {
             return Self(None);
         }
         let bar = indicatif::ProgressBar::new_spinner();
-        bar.enable_steady_tick(std::time::Duration::from_millis(80));
+        bar.enable_steady_tick(TICK);
         bar.set_message(text.to_owned());
         Self(Some(bar))
+    }
+
+    /// Makes way for what others print.
+    pub fn pause(&self) {
+        if let Some(bar) = &self.0 {
+            bar.disable_steady_tick();
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Shows itself again.
+    pub fn resume(&self) {
+        if let Some(bar) = &self.0 {
+            bar.reset();
+            bar.enable_steady_tick(TICK);
+        }
     }
 
     /// Goes on with `text`.

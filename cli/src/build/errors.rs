@@ -38,6 +38,16 @@ pub enum BuildError {
     /// The project's esbuild found errors; this is what it said.
     #[error("esbuild failed\n{0}")]
     Esbuild(String),
+    /// The project's own build failed.
+    #[error("the build command `{command}` failed in {folder}: {problem}")]
+    Command {
+        /// The command.
+        command: String,
+        /// Where it was run.
+        folder: String,
+        /// Its status, or why it could not be run.
+        problem: String,
+    },
     /// esbuild could not be run.
     #[error("cannot run {program}: {problem}")]
     EsbuildRun {
@@ -60,6 +70,7 @@ impl BuildError {
             Self::Tsconfig(_) => "tsconfig-invalid",
             Self::Bundle(error) => error.code(),
             Self::Esbuild(_) => "esbuild-failed",
+            Self::Command { .. } => "build-command-failed",
             Self::EsbuildRun { .. } => "esbuild-unusable",
         }
     }

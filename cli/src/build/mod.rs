@@ -1,6 +1,7 @@
 //! From a project's folder to a bundle: by the project's own esbuild when it has one, otherwise by walking the module
 //! graph and keeping every file a module of its own.
 
+pub mod command;
 mod commonjs;
 pub mod errors;
 mod esbuild;

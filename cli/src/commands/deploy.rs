@@ -17,7 +17,7 @@ use super::client;
 use crate::args::DeployArgs;
 use crate::assets::{self, AssetError, Collected};
 use crate::build::errors::BuildError;
-use crate::build::{Builder, Mode};
+use crate::build::{self, Builder, Mode};
 use crate::check::Checker;
 use crate::client::{Client, ClientError};
 use crate::error::CommandError;
@@ -82,8 +82,15 @@ pub async fn prepare(
     engine: Option<&Engine>,
     progress: &Progress,
 ) -> Result<Prepared, CommandError> {
-    let project = Project::load(path, environment, &project::today())?;
+    let mut project = Project::load(path, environment, &project::today())?;
     project.warnings.iter().for_each(output::warning);
+    if let Some(build) = &project.build {
+        progress.pause();
+        output::note(format!("running {}", build.command));
+        build::command::run(&project, build, "deploy").await?;
+        progress.resume();
+        project.find_main()?;
+    }
     progress.step("building");
     let (project, bundle, assets) = tokio::task::spawn_blocking(move || {
         let assets = assets::collect(&project, &mut assets::Known::default());

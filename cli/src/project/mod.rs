@@ -2,6 +2,7 @@
 
 pub mod assets;
 mod cache;
+pub mod custom_build;
 pub mod dev_vars;
 mod document;
 mod own;
@@ -20,6 +21,7 @@ use assets::Assets;
 use atoll_protocol::config::{
     AssetSettings, CacheSettings, CompressionSettings, LimitOverrides, ProxySettings, ServiceBinding, VersionConfig,
 };
+use custom_build::CustomBuild;
 use document::{Format, Node, Value};
 use reader::TableReader;
 pub use reader::WrongValue;
@@ -76,6 +78,8 @@ pub struct Project {
     pub define: BTreeMap<String, String>,
     /// What is imported instead of a module or package: other modules, or files by paths from the folder.
     pub alias: BTreeMap<String, String>,
+    /// The project's own build, which comes first.
+    pub build: Option<CustomBuild>,
     /// Never use esbuild, and leave the modules apart.
     pub no_bundle: bool,
     /// Another file than `tsconfig.json`, relative to the folder.
@@ -165,15 +169,24 @@ impl Project {
         let source = if redirected.is_some() { source.canonicalize().ok() } else { None };
         project.source = source.unwrap_or_else(|| root.clone());
         project.root = root;
-        if project.main.as_os_str().is_empty() && !project.is_without_code() {
-            let found = DEFAULT_MAINS.iter().find(|main| project.root.join(main).is_file());
-            let main = found.ok_or_else(|| ProjectError::Invalid {
-                file: project.file.clone(),
-                problem: format!("`main` is missing, and none of {} is there", DEFAULT_MAINS.join(", ")),
-            })?;
-            project.main = main.into();
+        // The project's own build may make the entry module.
+        if project.build.is_none() {
+            project.find_main()?;
         }
         Ok(project)
+    }
+
+    /// Chooses the entry module, when the project file names none and there is code.
+    pub fn find_main(&mut self) -> Result<(), ProjectError> {
+        if self.main.as_os_str().is_empty() && !self.is_without_code() {
+            let found = DEFAULT_MAINS.iter().find(|main| self.root.join(main).is_file());
+            let main = found.ok_or_else(|| ProjectError::Invalid {
+                file: self.file.clone(),
+                problem: format!("`main` is missing, and none of {} is there", DEFAULT_MAINS.join(", ")),
+            })?;
+            self.main = main.into();
+        }
+        Ok(())
     }
 }
 
@@ -304,14 +317,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     }
     let define = table.string_table("define")?.unwrap_or_default();
     let alias = table.string_table("alias")?.unwrap_or_default();
-    if let Some(node) = table.take("build")
-        && let Value::Table(entries) = &node.value
-        && let Some((_, Node { value: Value::String(command), line })) =
-            entries.iter().find(|(key, _)| key == "command")
-    {
-        let advice = "run it before, when it makes what is deployed";
-        warnings.push(format!("{file}, line {line}: `build.command` ({command}) is not run here; {advice}"));
-    }
+    let build = custom_build::read(&mut table, file, &mut warnings)?;
     let no_bundle = table.boolean("no_bundle")?.unwrap_or(false);
     let tsconfig = table.string("tsconfig")?.map(PathBuf::from);
     for (key, default) in [("jsx_factory", "React.createElement"), ("jsx_fragment", "React.Fragment")] {
@@ -357,6 +363,7 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
         assets,
         define,
         alias,
+        build,
         no_bundle,
         tsconfig,
         warnings,

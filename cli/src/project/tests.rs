@@ -89,17 +89,29 @@ fn unknown_keys_and_missing_bindings_are_named() {
 }
 
 #[test]
-fn a_build_command_is_named_and_aliases_are_read() {
+fn own_builds_and_aliases_are_read() {
     let head = "name = \"a\"\ncompatibility_date = \"2026-01-01\"\n";
-    let project = toml(&format!("{head}[build]\ncommand = \"npm run build\"\n[alias]\nlib = \"./lib.js\"\n")).unwrap();
-    assert_eq!(
-        project.warnings,
-        [
-            "wrangler.toml, line 4: `build.command` (npm run build) is not run here; run it before, when it makes what is deployed"
-        ]
-    );
+    let read = |rest: &str, environment| parse(&format!("{head}{rest}"), "wrangler.toml", environment, "");
+    let project = read("[build]\ncommand = \"npm run build\"\n[alias]\nlib = \"./lib.js\"\n", None).unwrap();
+    let build = project.build.unwrap();
+    assert_eq!((build.command.as_str(), build.cwd, build.watch), ("npm run build", None, vec!["./src".to_owned()]));
     assert_eq!(project.alias["lib"], "./lib.js");
-    assert_eq!(toml(&format!("{head}[build]\nwatch_dir = \"src\"\n")).unwrap().warnings, Vec::<String>::new());
+    let text = "[build]\ncommand = \"a\"\ncwd = \"x\"\nwatch_dir = [\"y\", \"z\"]\nfor = 1\n\
+                [env.other.build]\ncommand = \"b\"\nwatch_dir = \"w\"\n[env.none.build]\n[env.same]\n";
+    let project = read(text, None).unwrap();
+    assert!(project.warnings[0].contains("line 7: `build.for`"), "{:?}", project.warnings);
+    let build = project.build.clone().unwrap();
+    assert_eq!((build.cwd.as_deref(), build.watch.len()), (Some("x"), 2));
+    // An environment's table replaces the whole of the other.
+    let other = read(text, Some("other")).unwrap().build.unwrap();
+    assert_eq!((other.command.as_str(), other.cwd, other.watch), ("b", None, vec!["w".to_owned()]));
+    assert_eq!(read(text, Some("none")).unwrap().build, None);
+    assert_eq!(read(text, Some("same")).unwrap().build, project.build);
+    assert_eq!(read("[build]\nwatch_dir = \"src\"\n", None).unwrap().build, None);
+    for (wrong, line) in [("command = 1", 4), ("command = \"a\"\nwatch_dir = 7", 5), ("watch_dir = [7]", 4)] {
+        let error = read(&format!("[build]\n{wrong}\n"), None).unwrap_err().to_string();
+        assert!(error.contains(&format!("line {line}: `build.")), "{error}");
+    }
 }
 
 #[test]

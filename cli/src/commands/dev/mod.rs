@@ -2,6 +2,7 @@
 //!
 //! A version that does not build or does not start leaves the one before it in service.
 
+mod custom_build;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,6 +20,7 @@ use atoll_runtime::Engine;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
+use self::custom_build::LastRun;
 use self::watch::Watch;
 use super::{edge_node, tail};
 use crate::args::DevArgs;
@@ -63,17 +65,26 @@ pub async fn run(args: DevArgs, engine: Engine) -> Result<(), CommandError> {
     let mut logs = edge.logs();
     let url = format!("http://{}/", edge.local_addr());
     say(json, json!({ "event": "listening", "url": url }), || format!("listening on {url} (Ctrl-C ends)"));
-    session.update(&edge).await;
-    loop {
-        tokio::select! {
-            () = watch.changed() => session.update(&edge).await,
-            line = logs.recv() => match line {
+    let follow = async {
+        loop {
+            session.update(&edge).await;
+            session.beside.iter().for_each(|path| watch.add_other(path));
+            watch.changed().await;
+        }
+    };
+    let show_logs = async {
+        loop {
+            match logs.recv().await {
                 Ok(line) => show(json, &line),
                 Err(RecvError::Lagged(lines)) => output::warning(format!("{lines} log lines were lost")),
                 Err(RecvError::Closed) => break,
-            },
-            () = stop.told() => break,
+            }
         }
+    };
+    tokio::select! {
+        () = follow => {}
+        () = show_logs => {}
+        () = stop.told() => {}
     }
     edge.shutdown(DRAIN).await;
     Ok(())
@@ -88,6 +99,9 @@ struct Session {
     builder: Option<Builder>,
     known: Option<Known>,
     checker: Checker,
+    own_build: LastRun,
+    /// What to watch besides `root`.
+    beside: Vec<PathBuf>,
     version: u64,
     installed: Option<Installed>,
     /// What was said of the last build that failed, so that it is said once.
@@ -141,6 +155,8 @@ impl Session {
             builder: Some(Builder::new(Mode::Development)),
             known: None,
             checker: Checker::new(engine),
+            own_build: LastRun::default(),
+            beside: Vec::new(),
             version: 0,
             installed: None,
             complaint: None,
@@ -178,7 +194,11 @@ impl Session {
     }
 
     async fn try_update(&mut self, edge: &EdgeNode) -> Result<bool, CommandError> {
-        let Built { project, bundle, secrets, assets } = self.build().await?;
+        let project = self.load().await?;
+        self.beside = custom_build::folders(&project);
+        self.beside.retain(|path| !path.starts_with(&self.root));
+        self.own_build.update(&project).await?;
+        let Built { project, bundle, secrets, assets } = self.build(project).await?;
         for warning in project.warnings.iter().filter(|warning| !self.warnings.contains(warning)) {
             output::warning(warning);
         }
@@ -216,29 +236,32 @@ impl Session {
         Ok(true)
     }
 
-    async fn build(&mut self) -> Result<Built, CommandError> {
+    async fn load(&self) -> Result<Project, CommandError> {
+        let (path, environment) = (self.path.clone(), self.environment.clone());
+        let task = tokio::task::spawn_blocking(move || Project::load(&path, environment.as_deref(), &project::today()));
+        Ok(task.await.map_err(crashed)??)
+    }
+
+    async fn build(&mut self, project: Project) -> Result<Built, CommandError> {
         let mut builder = self.builder.take().unwrap_or_else(|| Builder::new(Mode::Development));
         let mut known = self.known.take().unwrap_or_default();
-        let (path, environment) = (self.path.clone(), self.environment.clone());
         let task = tokio::task::spawn_blocking(move || {
-            let built = build(&path, environment.as_deref(), &mut builder, &mut known);
+            let built = build(project, &mut builder, &mut known);
             (builder, known, built)
         });
-        let (builder, known, built) =
-            task.await.map_err(|error| CommandError::new("build-crashed", format!("the build crashed: {error}")))?;
+        let (builder, known, built) = task.await.map_err(crashed)?;
         self.builder = Some(builder);
         self.known = Some(known);
         built
     }
 }
 
-fn build(
-    path: &std::path::Path,
-    environment: Option<&str>,
-    builder: &mut Builder,
-    known: &mut Known,
-) -> Result<Built, CommandError> {
-    let project = Project::load(path, environment, &project::today())?;
+fn crashed(error: tokio::task::JoinError) -> CommandError {
+    CommandError::new("build-crashed", format!("the build crashed: {error}"))
+}
+
+fn build(mut project: Project, builder: &mut Builder, known: &mut Known) -> Result<Built, CommandError> {
+    project.find_main()?;
     let assets = assets::collect(&project, known)?;
     let bundle = Arc::new(builder.build(&project)?);
     let secrets = match std::fs::read_to_string(project.root.join(".dev.vars")) {

@@ -50,6 +50,13 @@ impl Watch {
         Ok(watch)
     }
 
+    /// Watches a folder with all folders below it, or a file, beside the project's. One that is not there is no error.
+    pub fn add_other(&mut self, path: &Path) {
+        if self.watcher.watch(path, RecursiveMode::NonRecursive).is_ok() {
+            self.add_below(path);
+        }
+    }
+
     /// Watches every folder below `folder`. One that has gone meanwhile is no loss.
     fn add_below(&mut self, folder: &Path) {
         let Ok(entries) = std::fs::read_dir(folder) else { return };
@@ -61,8 +68,7 @@ impl Watch {
     }
 
     fn add(&mut self, folder: &Path) {
-        let skipped = folder.file_name().is_some_and(|name| SKIPPED.iter().any(|skipped| name == *skipped));
-        if !skipped && self.watcher.watch(folder, RecursiveMode::NonRecursive).is_ok() {
+        if !is_skipped(folder) && self.watcher.watch(folder, RecursiveMode::NonRecursive).is_ok() {
             self.add_below(folder);
         }
     }
@@ -89,6 +95,11 @@ impl Watch {
             }
         }
     }
+}
+
+/// Whether changes in a folder are none of the project's.
+pub fn is_skipped(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| SKIPPED.iter().any(|skipped| name == *skipped))
 }
 
 /// Whether an event can mean that a file has other content.
