@@ -58,7 +58,8 @@ struct Loaded {
 impl BundleLoader {
     /// Gives it the bundle. A second one is ignored.
     pub(crate) fn set(&self, bundle: Arc<Bundle>, hash: BundleHash, cache: Arc<CodeCache>) {
-        let compatibility = Compatibility::of(bundle.compatibility_flags.iter().map(String::as_str));
+        let compatibility =
+            Compatibility::of(&bundle.compatibility_date, bundle.compatibility_flags.iter().map(String::as_str));
         let code = RefCell::new(cache.code(&hash));
         let _ = self.loaded.set(Loaded { bundle, hash, cache, code, compatibility });
     }

@@ -65,7 +65,7 @@ fn bundle(modules: &[(&str, ModuleKind, &[u8])]) -> Arc<Bundle> {
     modules.sort_by(|a, b| a.name.cmp(&b.name));
     Arc::new(Bundle {
         main: "index.js".into(),
-        compatibility_date: "2026-11-01".into(),
+        compatibility_date: "2026-08-03".into(),
         compatibility_flags: Vec::new(),
         modules,
     })

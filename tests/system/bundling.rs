@@ -219,8 +219,8 @@ fn what_cannot_be_built_is_named_with_its_place() {
     refused(
         &up,
         "builtin",
-        &main("builtin", "import fs from \"node:fs\";\nexport default { fetch: () => fs };\n"),
-        &["node:fs"],
+        &main("builtin", "import sqlite from \"node:sqlite\";\nexport default { fetch: () => sqlite };\n"),
+        &["node:sqlite"],
     );
     refused(&up, "no-main", &Project::new("no-main"), &["src/index.ts"]);
     refused(

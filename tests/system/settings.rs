@@ -2,6 +2,7 @@
 
 use crate::support::http::get;
 use crate::support::process::{Ran, atoll};
+use crate::support::project::PATIENT;
 use crate::support::{Project, Up, eventually};
 
 const SHOW_ENV: &str = "export default { fetch: (request: Request, env: object) => Response.json(env) };\n";
@@ -130,6 +131,34 @@ fn unknown_keys_warn_and_wrong_types_are_errors() {
     assert!(ran.stderr.contains("colour") && ran.stderr.contains("wrangler.toml"), "{}", ran.stderr);
     let project = Project::new("wrong").file("src/index.ts", SHOW_ENV).wrangler("workers_dev = \"yes\"\n");
     up.run(&["deploy", project.path().to_str().unwrap()]).fails_saying(&["wrangler.toml", "workers_dev"]);
+}
+
+#[test]
+fn late_dates_have_modules_of_node_js() {
+    let up = Up::start();
+    let deploy = |name: &str, date: &str, flags: &str| {
+        let project = Project::empty()
+            .file(
+                "src/index.js",
+                "import { inspect } from \"node:util\";\nimport { join } from \"path\";\n\
+                 const globals = [typeof process.env, Buffer.from(\"a\").toString(\"hex\"), typeof setImmediate];\n\
+                 export default { fetch: () => new Response([inspect([1]), join(\"a\", \"b\"), ...globals].join()) };\n",
+            )
+            .file(
+                "wrangler.toml",
+                format!(
+                    "name = \"{name}\"\nmain = \"src/index.js\"\ncompatibility_date = \"{date}\"\n\
+                     compatibility_flags = [{flags}]\n{PATIENT}"
+                ),
+            );
+        up.run(&["deploy", project.path().to_str().unwrap()])
+    };
+    deploy("late", "2026-08-04", "").ok();
+    up.get("late", "/").expect(200, "[ 1 ],a/b,object,61,function");
+    deploy("early", "2026-08-03", "").fails_saying(&["node:util", "nodejs_compat"]);
+    deploy("without", "2026-08-04", "\"no_nodejs_compat\"").fails_saying(&["node:util", "nodejs_compat"]);
+    deploy("wrong", "2026-08-04", "\"nodejs_compt\"").fails_saying(&["line 4", "nodejs_compt", "\"nodejs_compat\""]);
+    deploy("future", "2999-01-01", "").fails_saying(&["2999-01-01", "future"]);
 }
 
 #[test]

@@ -98,9 +98,9 @@ impl Builder {
     }
 }
 
-/// How much of Node.js the project's flags ask for.
+/// How much of Node.js the project's compatibility date and flags ask for.
 fn compatibility(project: &Project) -> Compatibility {
-    Compatibility::of(project.compatibility_flags.iter().map(String::as_str))
+    Compatibility::of(&project.compatibility_date, project.compatibility_flags.iter().map(String::as_str))
 }
 
 /// The bundle of an app that is a proxy or has static files only: one module that does nothing, because a bundle has an

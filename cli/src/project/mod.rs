@@ -2,6 +2,7 @@
 
 pub mod assets;
 mod cache;
+mod compatibility;
 pub mod custom_build;
 pub mod dev_vars;
 mod document;
@@ -192,7 +193,7 @@ impl Project {
 
 /// The name in the project file of the folder `path`, when there is one.
 pub fn name_of(path: &Path, environment: Option<&str>) -> Result<String, ProjectError> {
-    Project::load(path, environment, "1970-01-01").map(|project| project.name)
+    Project::load(path, environment, &today()).map(|project| project.name)
 }
 
 /// Keys of bindings and features that a project file may have and this platform does not offer yet.
@@ -283,14 +284,17 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
     }
     let main = table.string("main")?.map(PathBuf::from).unwrap_or_default();
     let compatibility_date = match table.string("compatibility_date")? {
-        Some(date) if is_date(&date) => date,
-        Some(date) => return Err(invalid(format!("`compatibility_date` is {date:?}; it must be YYYY-MM-DD"))),
+        Some(date) => {
+            compatibility::check_date(&date, today).map_err(invalid)?;
+            date
+        }
         None => {
             warnings.push(format!("{file}: no compatibility_date; {today} is used: write it down to stay with it"));
             today.to_owned()
         }
     };
-    let compatibility_flags = table.strings("compatibility_flags")?.unwrap_or_default();
+    let flags = compatibility::read_flags(&mut table, file, &mut warnings)?;
+    let compatibility_flags = flags.map_err(invalid)?;
     let vars = table.json_table("vars")?.unwrap_or_default();
     let routes = read_routes(&mut table)?;
     let default_route = table.boolean("workers_dev")?.unwrap_or(true);
@@ -534,16 +538,6 @@ pub fn is_app_name(name: &str) -> bool {
         && edge(name.bytes().next())
         && edge(name.bytes().last())
         && name.bytes().all(|byte| edge(Some(byte)) || byte == b'-')
-}
-
-fn is_date(text: &str) -> bool {
-    let parts: Vec<_> = text.split('-').collect();
-    let number = |part: &str, digits: usize, range: std::ops::RangeInclusive<u32>| {
-        part.len() == digits
-            && part.bytes().all(|byte| byte.is_ascii_digit())
-            && part.parse().is_ok_and(|number| range.contains(&number))
-    };
-    matches!(parts[..], [year, month, day] if number(year, 4, 1970..=9999) && number(month, 2, 1..=12) && number(day, 2, 1..=31))
 }
 
 /// The day of `seconds` since the Unix epoch as `YYYY-MM-DD` (proleptic Gregorian calendar, UTC).

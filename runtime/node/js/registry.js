@@ -11,7 +11,6 @@ const {
   Error,
   MapPrototypeGet,
   MapPrototypeSet,
-  ObjectDefineProperty,
   ObjectKeys,
   SafeMap,
   StringPrototypeSlice,
@@ -221,40 +220,20 @@ function builtin(name) {
 internals.builtin = builtin;
 internals.builtinModules = ObjectKeys(MODULES);
 
-function lazyGlobal(name, get) {
-  const set = (value) => {
-    ObjectDefineProperty(globalThis, name, {
-      __proto__: null,
-      value,
-      writable: true,
-      enumerable: false,
-      configurable: true,
-    });
-  };
-  ObjectDefineProperty(globalThis, name, {
-    __proto__: null,
-    get() {
-      const value = get();
-      set(value);
-      return value;
-    },
-    set,
-    enumerable: false,
-    configurable: true,
-  });
-}
-
-// The globals that Node.js has beside those of the web.
-function installGlobals() {
-  lazyGlobal("Buffer", () => require("buffer").Buffer);
-  lazyGlobal("process", () => require("process"));
-  lazyGlobal("setImmediate", () => require("timers").setImmediate);
-  lazyGlobal("clearImmediate", () => require("timers").clearImmediate);
-  lazyGlobal("global", () => globalThis);
+// A global that Node.js has beside those of the web.
+function nodeGlobal(name) {
+  switch (name) {
+    case "Buffer":
+      return require("buffer").Buffer;
+    case "process":
+      return require("process");
+    default:
+      return require("timers")[name];
+  }
 }
 
 // The exports of `cloudflare:node`.
 const cloudflare = () => require("internal/http_server").cloudflare;
 
-return { builtin, cloudflare, installGlobals };
+return { builtin, cloudflare, nodeGlobal };
 })();

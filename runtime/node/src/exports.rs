@@ -9,6 +9,9 @@ static TABLE: &str = include_str!("exports.txt");
 /// Modules that Node.js has and this platform does not.
 const ABSENT: [&str; 1] = ["sqlite"];
 
+/// From this compatibility date on, Workers have `nodejs_compat` without the flag, unless `no_nodejs_compat` is set.
+const DEFAULT_DATE: &str = "2026-08-04";
+
 /// How much of Node.js a worker's compatibility flags ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compatibility {
@@ -17,18 +20,22 @@ pub enum Compatibility {
     Off,
     /// `nodejs_als`: `AsyncLocalStorage` of `node:async_hooks`.
     AsyncLocalStorage,
-    /// `nodejs_compat` (or `nodejs_compat_v2`): all modules and the globals.
+    /// `nodejs_compat` (or `nodejs_compat_v2`), or a late compatibility date: all modules and the globals.
     On,
 }
 
 impl Compatibility {
-    /// What these flags ask for.
-    pub fn of<'a>(flags: impl IntoIterator<Item = &'a str>) -> Self {
-        flags.into_iter().fold(Self::Off, |most, flag| match flag {
-            "nodejs_compat" | "nodejs_compat_v2" => Self::On,
-            "nodejs_als" if most == Self::Off => Self::AsyncLocalStorage,
-            _ => most,
-        })
+    /// What this compatibility date (`YYYY-MM-DD`) and these flags ask for.
+    pub fn of<'a>(date: &str, flags: impl IntoIterator<Item = &'a str> + Clone) -> Self {
+        let has = |wanted: &str| flags.clone().into_iter().any(|flag| flag == wanted);
+        let by_date = date >= DEFAULT_DATE && !has("no_nodejs_compat");
+        if by_date || has("nodejs_compat") || has("nodejs_compat_v2") {
+            Self::On
+        } else if has("nodejs_als") {
+            Self::AsyncLocalStorage
+        } else {
+            Self::Off
+        }
     }
 
     /// The module that `specifier` names, without `node:`, when there is one and the flags allow it.
@@ -76,16 +83,20 @@ mod tests {
 
     #[test]
     fn flags_decide_which_modules_there_are() {
-        let on = Compatibility::of(["nodejs_compat"]);
+        let of = |date: &str, flags: &[&'static str]| Compatibility::of(date, flags.iter().copied());
+        let early = "2026-08-03";
+        let on = of(early, &["nodejs_compat"]);
         assert_eq!(on.module("node:buffer"), Some("buffer"));
         assert_eq!(on.module("path/posix"), Some("path/posix"));
         assert_eq!(on.module("node:sqlite"), None);
         assert_eq!(on.module("lodash"), None);
-        let storage = Compatibility::of(["other", "nodejs_als"]);
+        let storage = of(early, &["other", "nodejs_als"]);
         assert_eq!(storage.module("node:async_hooks"), Some("async_hooks"));
         assert_eq!(storage.module("node:buffer"), None);
-        assert_eq!(Compatibility::of(["nodejs_als", "nodejs_compat_v2"]), Compatibility::On);
-        assert_eq!(Compatibility::of([]).module("async_hooks"), None);
+        assert_eq!(of(early, &["nodejs_als", "nodejs_compat_v2"]), Compatibility::On);
+        assert_eq!(of(early, &[]).module("async_hooks"), None);
+        assert_eq!(of("2026-08-04", &[]), Compatibility::On);
+        assert_eq!(of("2026-08-04", &["no_nodejs_compat", "nodejs_als"]), Compatibility::AsyncLocalStorage);
     }
 
     #[test]
