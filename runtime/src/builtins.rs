@@ -9,6 +9,8 @@ use std::fmt::Write;
 use deno_core::{JsRuntime, ModuleSpecifier, v8};
 use deno_error::JsErrorBox;
 
+use crate::core::thrown;
+
 /// The attribute by which a facade asks for the exports themselves.
 pub(crate) const NODE: &str = "atoll-node";
 
@@ -59,7 +61,7 @@ impl Builtins {
             argument.and_then(|text| v8::String::new(scope, text)).map(Into::into);
         match function.call(scope, this, argument.as_slice()) {
             Some(value) => Ok(v8::Global::new(scope, value)),
-            None => Err(scope.exception().map(|error| error.to_rust_string_lossy(scope)).unwrap_or_default()),
+            None => Err(thrown(scope)),
         }
     }
 }

@@ -341,7 +341,10 @@ impl Core {
             let this = v8::undefined(scope).into();
             if let Some(arguments) = arguments(scope) {
                 function.call(scope, this, &arguments);
-                scope.perform_microtask_checkpoint();
+                // A catch takes the termination away: the microtasks would run, and there is nobody to end them.
+                if !scope.has_terminated() {
+                    scope.perform_microtask_checkpoint();
+                }
             }
         });
         used
@@ -439,6 +442,18 @@ fn frames(error: &deno_core::error::JsError) -> String {
         format!("    at {file}:{}:{}", frame.line_number.unwrap_or(0), frame.column_number.unwrap_or(0))
     };
     error.frames.iter().map(at).collect::<Vec<_>>().join("\n")
+}
+
+/// What a call that gave nothing has thrown, as text. A catch takes a termination away, and JavaScript could go on after it,
+/// so that it is begun again.
+pub(crate) fn thrown(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> String {
+    let text = scope.exception().map(|error| error.to_rust_string_lossy(scope));
+    // The text may be that of a method of the thrown object, which can be terminated as well.
+    if scope.has_terminated() {
+        scope.terminate_execution();
+        return "its execution was terminated".to_owned();
+    }
+    text.unwrap_or_default()
 }
 
 fn exception(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> HandlerError {

@@ -129,12 +129,17 @@ impl Shared {
         let _ = self.death.set(reason);
         self.stopped.store(true, Ordering::SeqCst);
         self.condemned.send_replace(true);
-        if let Some(handle) = self.handle.get() {
-            handle.terminate_execution();
-        }
+        self.terminate();
         let waker = self.waker.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(sender) = waker.as_ref().and_then(mpsc::WeakUnboundedSender::upgrade) {
             let _ = sender.send(Message::Wake);
+        }
+    }
+
+    /// Terminates what JavaScript runs, and nothing else. For an isolate that is condemned.
+    pub(crate) fn terminate(&self) {
+        if let Some(handle) = self.handle.get() {
+            handle.terminate_execution();
         }
     }
 

@@ -20,6 +20,7 @@ use deno_error::JsErrorBox;
 
 use crate::builtins::{Builtins, NODE, builtin_url, facade};
 use crate::code_cache::{Code, CodeCache};
+use crate::core::thrown;
 use crate::platform_modules;
 use crate::shared;
 use crate::source_map;
@@ -282,7 +283,7 @@ pub(crate) fn evaluate_custom_module(
             match loader.compile(scope, url.as_str()) {
                 Some(module) => module.into(),
                 None => {
-                    let reason = scope.exception().map(|e| e.to_rust_string_lossy(scope)).unwrap_or_default();
+                    let reason = thrown(scope);
                     return Err(JsErrorBox::type_error(format!("module {:?} does not compile: {reason}", name())));
                 }
             }

@@ -14,6 +14,8 @@ use deno_core::{
 };
 use deno_error::JsErrorBox;
 
+use crate::core::thrown;
+
 /// The `type` attribute by which a facade asks for the module behind it.
 pub(crate) const KIND: &str = "atoll-builtin";
 
@@ -59,10 +61,7 @@ impl PlatformModules {
         let this = v8::undefined(scope).into();
         match function.call(scope, this, &[name.into()]) {
             Some(value) => Ok(CustomModuleEvaluationKind::Synthetic(v8::Global::new(scope, value))),
-            None => {
-                let reason = scope.exception().map(|error| error.to_rust_string_lossy(scope)).unwrap_or_default();
-                Err(failed(&reason))
-            }
+            None => Err(failed(&thrown(scope))),
         }
     }
 }

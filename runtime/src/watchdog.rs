@@ -189,8 +189,14 @@ impl State {
                 watched.shared.kill(verdict.clone());
                 *terminated = Some(Instant::now());
             }
-            Some(at) if at.elapsed() > GRACE => watched.shared.abandon(),
-            _ => {}
+            Some(at) => {
+                // Whatever caught the termination has taken it away, and JavaScript may have been called again.
+                watched.shared.terminate();
+                if at.elapsed() > GRACE {
+                    watched.shared.abandon();
+                }
+            }
+            None => {}
         }
         watched.meter.look_at_priority();
         true

@@ -11,6 +11,8 @@ mod poisoned;
 mod source_maps;
 #[path = "isolate/starts.rs"]
 mod starts;
+#[path = "isolate/terminations.rs"]
+mod terminations;
 #[path = "isolate/wasi.rs"]
 mod wasi;
 #[path = "isolate/wasm.rs"]
@@ -153,9 +155,11 @@ async fn ask(isolate: &Isolate, path: &str) -> String {
 #[tokio::test]
 async fn built_in_modules_are_imported() {
     let (isolate, _) = start(
-        "import { WorkerEntrypoint, env, waitUntil } from 'cloudflare:workers';
+        "import { DurableObject, WorkerEntrypoint, WorkflowEntrypoint, env, waitUntil } from 'cloudflare:workers';
         import workers from 'cloudflare:workers';
         const greeting = env.GREETING;
+        export class Unused extends DurableObject { method() { return 1; } }
+        export class Neither extends WorkflowEntrypoint { run() {} }
         export class Other extends WorkerEntrypoint { fetch() { return new Response('other'); } }
         export const anything = 7;
         export default class extends WorkerEntrypoint {
@@ -169,7 +173,7 @@ async fn built_in_modules_are_imported() {
     assert_eq!(ask(&isolate, "/").await, r#"["hi",true,true,1,"function"]"#);
     assert_eq!(ask(&isolate, "/").await, r#"["hi",true,true,1,"function"]"#);
     for (import, problem) in [
-        ("import { DurableObject } from 'cloudflare:workers'", "does not provide an export named 'DurableObject'"),
+        ("import { nothing } from 'cloudflare:workers'", "does not provide an export named 'nothing'"),
         ("import { connect } from 'cloudflare:sockets'", "this built-in module is not available"),
     ] {
         let (isolate, _) = start(&format!("{import}; export default {{ fetch() {{}} }}"));
