@@ -15,8 +15,6 @@ const {
 } = core.ops;
 const {
   ArrayBufferIsView,
-  ArrayBufferPrototypeGetByteLength,
-  ArrayBufferPrototypeSlice,
   DataViewPrototypeGetBuffer,
   DataViewPrototypeGetByteLength,
   DataViewPrototypeGetByteOffset,
@@ -233,15 +231,23 @@ function bytesStream(bytes) {
 const isHostBody = (value) => ObjectPrototypeIsPrototypeOf(HostBody.prototype, value);
 const isUint8Array = (value) => TypedArrayPrototypeGetSymbolToStringTag(value) === "Uint8Array";
 
-function copyBytes(value) {
+// The bytes of a buffer or of a view on one, without a copy; null for anything else.
+function bytesOf(value) {
   if (ArrayBufferIsView(value)) {
     const isDataView = TypedArrayPrototypeGetSymbolToStringTag(value) === undefined;
     const buffer = isDataView ? DataViewPrototypeGetBuffer(value) : TypedArrayPrototypeGetBuffer(value);
     const offset = isDataView ? DataViewPrototypeGetByteOffset(value) : TypedArrayPrototypeGetByteOffset(value);
     const length = isDataView ? DataViewPrototypeGetByteLength(value) : TypedArrayPrototypeGetByteLength(value);
-    return TypedArrayPrototypeSlice(new Uint8Array(buffer, offset, length));
+    return new Uint8Array(buffer, offset, length);
   }
-  return new Uint8Array(ArrayBufferPrototypeSlice(value, 0, ArrayBufferPrototypeGetByteLength(value)));
+  return core.isAnyArrayBuffer(value) ? new Uint8Array(value) : null;
+}
+
+// The bytes of a chunk that goes out: Workers send buffers, views of any kind and strings, where the standard has
+// `Uint8Array`s alone. Null for anything else.
+function chunkBytes(value) {
+  if (isUint8Array(value)) return value;
+  return typeof value === "string" ? core.encode(StringPrototypeToWellFormed(value)) : bytesOf(value);
 }
 
 // Fetch standard, "extract a body": the payload, and the content type it brings along or null.
@@ -257,7 +263,7 @@ function extract(init, prefix) {
       return { payload: new Payload(null, init), type: null };
     }
     if (ArrayBufferIsView(init) || core.isAnyArrayBuffer(init)) {
-      return { payload: new Payload(copyBytes(init)), type: null };
+      return { payload: new Payload(TypedArrayPrototypeSlice(bytesOf(init))), type: null };
     }
     if (ObjectPrototypeIsPrototypeOf(BlobPrototype, init)) {
       return { payload: new Payload(init), type: init.type === "" ? null : init.type };
@@ -385,5 +391,17 @@ function mixinBody(Interface, name, partsOf) {
   });
 }
 
-return { extract, HostBody, isHostBody, isUint8Array, lengthOf, loadFormData, mixinBody, Payload, setLength };
+return {
+  bytesOf,
+  chunkBytes,
+  extract,
+  HostBody,
+  isHostBody,
+  isUint8Array,
+  lengthOf,
+  loadFormData,
+  mixinBody,
+  Payload,
+  setLength,
+};
 })();

@@ -25,7 +25,6 @@ const {
   op_atoll_rewriter_write,
 } = core.ops;
 const {
-  ArrayBufferIsView,
   ArrayPrototypePush,
   Promise,
   PromisePrototypeThen,
@@ -40,7 +39,7 @@ const {
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
-const { isUint8Array } = core.loadExtScript("ext:atoll_web/body.js");
+const { chunkBytes, isUint8Array } = core.loadExtScript("ext:atoll_web/body.js");
 const { changed, listDelete, listGet, listOf } = core.loadExtScript("ext:atoll_web/headers.js");
 const { isResponse, partsOf, Response } = core.loadExtScript("ext:atoll_web/response.js");
 const { ELEMENT, END_TAG, invalidate, State, view } = core.loadExtScript("ext:atoll_web/html_tokens.js");
@@ -299,10 +298,11 @@ class Job {
 }
 
 function bytesOf(chunk) {
-  if (!ArrayBufferIsView(chunk) && !core.isAnyArrayBuffer(chunk)) {
-    throw new TypeError("A document's stream must have chunks that are an ArrayBuffer or a view of one");
+  const bytes = chunkBytes(chunk);
+  if (bytes === null) {
+    throw new TypeError("A document's stream must have chunks that are buffers, views on one or strings");
   }
-  return chunk;
+  return bytes;
 }
 
 // The chunks of a payload, which is used from now on.

@@ -4,45 +4,24 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const {
-  ArrayBufferIsView,
   BigInt,
-  DataViewPrototypeGetBuffer,
-  DataViewPrototypeGetByteLength,
-  DataViewPrototypeGetByteOffset,
   Number,
   NumberIsInteger,
   NumberMAX_SAFE_INTEGER,
   Promise,
   String,
-  TypedArrayPrototypeGetBuffer,
   TypedArrayPrototypeGetByteLength,
-  TypedArrayPrototypeGetByteOffset,
-  TypedArrayPrototypeGetSymbolToStringTag,
   TypedArrayPrototypeSlice,
   TypeError,
-  Uint8Array,
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
-const { setLength } = core.loadExtScript("ext:atoll_web/body.js");
+const { bytesOf, chunkBytes, setLength } = core.loadExtScript("ext:atoll_web/body.js");
 
 // The bytes of a buffer or of a view on one, without a copy.
 function viewBytes(value, what) {
-  if (ArrayBufferIsView(value)) {
-    if (TypedArrayPrototypeGetSymbolToStringTag(value) === undefined) {
-      return new Uint8Array(
-        DataViewPrototypeGetBuffer(value),
-        DataViewPrototypeGetByteOffset(value),
-        DataViewPrototypeGetByteLength(value),
-      );
-    }
-    return new Uint8Array(
-      TypedArrayPrototypeGetBuffer(value),
-      TypedArrayPrototypeGetByteOffset(value),
-      TypedArrayPrototypeGetByteLength(value),
-    );
-  }
-  if (core.isAnyArrayBuffer(value)) return new Uint8Array(value);
+  const bytes = bytesOf(value);
+  if (bytes !== null) return bytes;
   throw new TypeError(`${what}: only an ArrayBuffer or a view on one can be taken, not ${typeof value}`);
 }
 
@@ -95,7 +74,8 @@ class Passage {
   }
 
   async #write(chunk) {
-    const bytes = viewBytes(chunk, this.name);
+    // Strings too, as on Workers.
+    const bytes = chunkBytes(chunk) ?? viewBytes(chunk, this.name);
     const size = TypedArrayPrototypeGetByteLength(bytes);
     if (size === 0) return;
     if (this.left !== null && size > this.left) {

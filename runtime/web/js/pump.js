@@ -11,7 +11,7 @@ const {
   WeakSetPrototypeHas,
 } = primordials;
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
-const { isUint8Array, lengthOf } = core.loadExtScript("ext:atoll_web/body.js");
+const { chunkBytes, lengthOf } = core.loadExtScript("ext:atoll_web/body.js");
 const { describe, logUncaught } = core.loadExtScript("ext:atoll_web/errors.js");
 
 const ROOM = 0;
@@ -49,11 +49,14 @@ function pump(stream) {
           op_atoll_pipe_close(handle);
           return;
         }
-        if (!isUint8Array(value)) {
-          throw new ChunkError(`A stream that is sent must have chunks of type Uint8Array, not ${typeName(value)}`);
+        const bytes = chunkBytes(value);
+        if (bytes === null) {
+          throw new ChunkError(
+            `A stream that is sent must have chunks that are buffers, views on one or strings, not ${typeName(value)}`,
+          );
         }
-        if (TypedArrayPrototypeGetByteLength(value) === 0) continue;
-        const written = op_atoll_pipe_write(handle, value);
+        if (TypedArrayPrototypeGetByteLength(bytes) === 0) continue;
+        const written = op_atoll_pipe_write(handle, bytes);
         const gone = written === GONE || (written !== ROOM && !(await op_atoll_pipe_room(handle)));
         if (gone) {
           cancel(new TypeError("Nobody takes the stream any more"));

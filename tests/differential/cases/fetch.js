@@ -84,6 +84,11 @@ export default {
     const body = new ReadableStream({ pull(controller) { controller.error(new RangeError("no")); } });
     return (await attempt(() => fetch(`${origin}/echo`, { method: "POST", body, duplex: "half" }).then((r) => r.status))) !== 200;
   },
+  "a stream of buffers, views and strings as body": async ({ origin }) => {
+    const parts = [utf8("a").buffer, new DataView(utf8("xbx").buffer, 1, 1), new Uint16Array(utf8("cd").buffer), "é\ud800", "", utf8("e")];
+    const seen = await echo(`${origin}/echo`, { method: "POST", body: streamOf(...parts), duplex: "half" });
+    return seen.body;
+  },
   "a stream of something that is no bytes": async ({ origin }) =>
     (await attempt(() => fetch(`${origin}/echo`, { method: "POST", body: streamOf(1), duplex: "half" }).then((r) => r.status))) !== 200,
   "the body of one response as the body of a request": async ({ origin }) => {

@@ -131,6 +131,16 @@ export default {
     await writer.close();
     return text;
   },
+  "IdentityTransformStream takes buffers, views and strings": async () => {
+    const { readable, writable } = new IdentityTransformStream();
+    const text = new Response(readable).text();
+    const writer = writable.getWriter();
+    for (const chunk of [utf8("a").buffer, new DataView(utf8("xbx").buffer, 1, 1), new Uint16Array(utf8("cd").buffer), "é\ud800", utf8("e")]) {
+      await writer.write(chunk);
+    }
+    await writer.close();
+    return text;
+  },
   "FixedLengthStream with too few bytes": async () => {
     const { readable, writable } = new FixedLengthStream(3);
     const text = attempt(() => new Response(readable).text());
