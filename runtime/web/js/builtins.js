@@ -7,12 +7,34 @@ const { environment, WorkerEntrypoint } = core.loadExtScript("ext:atoll_web/entr
 const { RpcTarget } = core.loadExtScript("ext:atoll_web/rpc_target.js");
 const { waitUntil } = core.loadExtScript("ext:atoll_web/execution.js");
 
+// Classes that code may extend, because packages export such classes whether they are used or not, and that nobody can
+// make an object of.
+class DurableObject {
+  constructor() {
+    throw new TypeError("Durable Objects are not available here");
+  }
+}
+
+class WorkflowEntrypoint {
+  constructor() {
+    throw new TypeError("Workflows are not available here");
+  }
+}
+
 function builtin(specifier) {
   if (specifier === "atoll:wasi") {
     return { __proto__: null, WASI: core.loadExtScript("ext:atoll_web/wasi.js").WASI };
   }
   if (specifier === "cloudflare:workers") {
-    return { __proto__: null, env: environment(), RpcTarget, waitUntil, WorkerEntrypoint };
+    return {
+      __proto__: null,
+      DurableObject,
+      env: environment(),
+      RpcTarget,
+      waitUntil,
+      WorkerEntrypoint,
+      WorkflowEntrypoint,
+    };
   }
   throw new TypeError(`There is no module ${specifier}`);
 }

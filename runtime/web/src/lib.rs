@@ -69,7 +69,10 @@ pub const BUILTINS: &[(&str, &[&str])] = &[
     ("atoll:wasi", &["WASI"]),
     // Its exports come with the modules of Node.js.
     ("cloudflare:node", &["handleAsNodeRequest", "httpServerHandler"]),
-    ("cloudflare:workers", &["RpcTarget", "WorkerEntrypoint", "env", "waitUntil"]),
+    (
+        "cloudflare:workers",
+        &["DurableObject", "RpcTarget", "WorkerEntrypoint", "WorkflowEntrypoint", "env", "waitUntil"],
+    ),
 ];
 
 /// Which worker an isolate runs, as far as its web platform needs to know.
