@@ -10,7 +10,11 @@ async fn ends(body: &str) {
     let (isolate, _) = start_with(Arc::new(bundle), Limits { cpu: Duration::from_millis(300), ..patient() });
     isolate.started().await.unwrap();
     let answer = isolate.fetch(get("/")).await;
-    assert!(matches!(answer, Err(HandlerError::CpuLimit { .. })), "{body}: {:?}", answer.map(|response| response.status));
+    assert!(
+        matches!(answer, Err(HandlerError::CpuLimit { .. })),
+        "{body}: {:?}",
+        answer.map(|response| response.status)
+    );
     isolate.ended().await;
 }
 
@@ -19,7 +23,8 @@ async fn jobs_that_terminated_code_has_left_are_not_run() {
     ends("queueMicrotask(() => { for (;;); }); for (;;);").await;
     ends("for (let i = 0; i < 1000; i++) Promise.resolve().then(() => { for (;;); }); for (;;);").await;
     ends("for (let i = 0; i < 1000; i++) setTimeout(() => { for (;;); }); await new Promise(() => {});").await;
-    ends("for (let i = 0; i < 1000; i++) scheduler.wait(1).then(() => { for (;;); }); await new Promise(() => {});").await;
+    ends("for (let i = 0; i < 1000; i++) scheduler.wait(1).then(() => { for (;;); }); await new Promise(() => {});")
+        .await;
     let sockets = "const { 0: a, 1: b } = new WebSocketPair(); a.accept(); b.accept();
         a.addEventListener('message', () => { for (;;); }); for (let i = 0; i < 100; i++) b.send('x');
         await new Promise(() => {});";

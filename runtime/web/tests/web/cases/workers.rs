@@ -165,7 +165,7 @@ async fn identity_streams(source: Source) {
         await writer.close();
         out.push((await end).done);
         const other = new IdentityTransformStream();
-        const text = other.writable.getWriter().write('text').catch((error) => error.name);
+        const text = other.writable.getWriter().write(7).catch((error) => error.name);
         out.push(await text);
         const cancelled = new IdentityTransformStream();
         const blocked = cancelled.writable.getWriter();
