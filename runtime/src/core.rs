@@ -97,6 +97,7 @@ impl Core {
             })),
             ..Default::default()
         });
+        runtime.v8_isolate().set_prepare_stack_trace_callback(atoll_web::prepare_stack_trace);
         let (functions, reset) = take_functions(&mut runtime, &builtins, &platform_modules);
         let state = runtime.op_state();
         let meter = Meter::of_this_thread();

@@ -1,5 +1,7 @@
 //! Isolates run real code under real limits.
 
+#[path = "isolate/appearance.rs"]
+mod appearance;
 #[path = "isolate/constructors.rs"]
 mod constructors;
 #[path = "isolate/jobs.rs"]

@@ -35,15 +35,6 @@ const { split } = {
   },
 };
 
-// The same appearance as the function it replaces.
-ObjectDefineProperty(split, "toString", {
-  __proto__: null,
-  value: { toString: () => "function split() { [native code] }" }.toString,
-  writable: true,
-  enumerable: false,
-  configurable: true,
-});
-
 function install() {
   ObjectDefineProperty(StringPrototype, "split", {
     __proto__: null,

@@ -5,6 +5,7 @@
   const engineOps = core.loadExtScript("ext:atoll_web/engine_ops.js");
   engineOps.install();
   core.loadExtScript("ext:atoll_web/guards.js").install();
+  core.loadExtScript("ext:atoll_web/function_text.js").install();
   core.loadExtScript("ext:atoll_web/errors.js").install();
   const globals = core.loadExtScript("ext:atoll_web/globals.js");
   globals.install();

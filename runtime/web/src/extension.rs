@@ -9,7 +9,7 @@ use crate::memory::{Meter, MeteredBlobs};
 use crate::ops::decode::Decoders;
 use crate::ops::digest::{self, Digests};
 use crate::ops::rewriter::{self, Rewriters};
-use crate::ops::{app, body, cache, decode, fetch, form, gcm, request, service, websocket};
+use crate::ops::{app, body, cache, decode, fetch, form, function, gcm, request, service, websocket};
 use crate::pipes::Pipes;
 use crate::requests::Requests;
 use crate::sockets::Sockets;
@@ -49,6 +49,7 @@ deno_core::extension!(
         fetch::op_atoll_assets_fetch,
         fetch::op_atoll_fetch,
         form::op_atoll_form_parse,
+        function::op_atoll_is_platform_function,
         gcm::op_atoll_gcm_open,
         gcm::op_atoll_gcm_seal,
         request::op_atoll_pass_through,
@@ -126,6 +127,7 @@ deno_core::extension!(
         "fetch.js",
         "fetcher.js",
         "form_data.js",
+        "function_text.js",
         "globals.js",
         "guards.js",
         "handler.js",

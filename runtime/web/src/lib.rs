@@ -59,6 +59,7 @@ use deno_core::OpState;
 pub use extension::{extensions, residual_scripts};
 pub use memory::off_heap;
 pub use rehearsal::Nowhere;
+pub use stacks::prepare_stack_trace;
 pub use warm_up::warm_up;
 
 use crate::connections::Connections;

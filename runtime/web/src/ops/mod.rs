@@ -7,6 +7,7 @@ pub(crate) mod decode;
 pub(crate) mod digest;
 pub(crate) mod fetch;
 pub(crate) mod form;
+pub(crate) mod function;
 pub(crate) mod gcm;
 pub(crate) mod request;
 pub(crate) mod rewriter;

@@ -15,7 +15,6 @@ use crate::headers::{self, HeaderError};
 use crate::pipes::{Guarded, Pipes};
 use crate::requests::{self, Requests};
 use crate::sockets::Sockets;
-use crate::stacks;
 
 /// The request's headers as a list; empty when the request is finished.
 #[op2]
@@ -165,7 +164,6 @@ pub(crate) fn op_atoll_respond_exception(
     #[string] message: String,
     #[string] stack: String,
 ) {
-    let stack = stacks::without_platform(&stack);
     let line = if stack.is_empty() { message.clone() } else { stack.clone() };
     requests::log(state, LogLevel::Error, slot, format!("Uncaught {line}"));
     state.borrow_mut::<Requests>().respond_exception(slot, message, stack);
