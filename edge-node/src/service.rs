@@ -419,13 +419,19 @@ impl Service {
             }
             Err(error) => error,
         };
-        self.logs.failure(version, &error, way.id);
         match (&error, spare, &version.origin) {
             (DispatchError::Handler(HandlerError::Exception { pass_through: true, .. }), Some(event), Some(origin)) => {
+                self.logs.failure(version, &error, way.id);
                 trace.error = Some(error.code());
                 Box::pin(self.pass_through(&version.app, event, origin)).await
             }
-            _ => Err(error),
+            (DispatchError::Handler(HandlerError::Unanswered), Some(event), Some(origin)) => {
+                Box::pin(self.pass_through(&version.app, event, origin)).await
+            }
+            _ => {
+                self.logs.failure(version, &error, way.id);
+                Err(error)
+            }
         }
     }
 

@@ -213,7 +213,7 @@ async fn scripts_in_the_syntax_of_service_workers_run() {
         Err(HandlerError::Exception { message, pass_through: true, .. }) => assert_eq!(message, "RangeError: thrown"),
         other => panic!("{other:?}"),
     }
-    for (path, problem) in [("/silent", "has called event.respondWith"), ("/twice", "InvalidStateError")] {
+    for (path, problem) in [("/silent", "no listener of the fetch event"), ("/twice", "InvalidStateError")] {
         let error = isolate.fetch(get(path)).await.unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
     }

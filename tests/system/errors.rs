@@ -157,6 +157,22 @@ fn passing_through_answers_from_the_origin() {
 }
 
 #[test]
+fn what_no_listener_answers_goes_to_the_origin() {
+    let up = Up::with(&["--allow-egress", "127.0.0.0/8"]);
+    let origin = crate::support::origin::start(|request| (200, format!("origin {} {}", request.method, request.path)));
+    let code = "addEventListener('fetch', (event) => {
+            if (event.request.url.endsWith('/own')) event.respondWith(new Response('own'));
+        });";
+    up.deploy_with("leaves-some", code, json!({ "origin": format!("http://{origin}") }));
+    up.get("leaves-some", "/own").expect(200, "own");
+    up.get("leaves-some", "/path?query").expect(200, "origin GET /path?query");
+    up.post("leaves-some", "/", b"body").expect_error(500, "handler-unanswered");
+    up.deploy_source("leaves-all", code);
+    up.get("leaves-all", "/own").expect(200, "own");
+    up.get("leaves-all", "/").expect_error(500, "handler-unanswered");
+}
+
+#[test]
 fn work_after_the_response_is_done_and_logged() {
     let up = Up::start();
     up.deploy_source(

@@ -10,6 +10,9 @@ const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
 
 const INTERNAL = Symbol("internal");
 
+// In the place of a response when no listener has answered.
+const UNANSWERED = Symbol("unanswered");
+
 // Keeps the event `slot` from being finished before the promise has settled.
 function waitFor(slot, promise) {
   // After the end of the event there is nothing left to keep alive; the promise itself still runs.
@@ -101,6 +104,7 @@ return {
   ExecutionContext,
   saysNoRetry: (controller) => saysNoRetry(controller),
   ScheduledController,
+  UNANSWERED,
   waitFor,
   waitUntil,
 };

@@ -13,6 +13,7 @@ const {
   op_atoll_respond_scheduled,
   op_atoll_respond_socket,
   op_atoll_respond_text,
+  op_atoll_respond_unanswered,
   op_atoll_response_gone,
   op_atoll_scheduled,
 } = core.ops;
@@ -32,7 +33,7 @@ const responses = core.loadExtScript("ext:atoll_web/response.js");
 const { isHostBody, isUint8Array } = core.loadExtScript("ext:atoll_web/body.js");
 const { isCoded, pump } = core.loadExtScript("ext:atoll_web/pump.js");
 const { describe, logUncaught, stackOf } = core.loadExtScript("ext:atoll_web/errors.js");
-const { createContext, createController, saysNoRetry } = core.loadExtScript("ext:atoll_web/execution.js");
+const { createContext, createController, saysNoRetry, UNANSWERED } = core.loadExtScript("ext:atoll_web/execution.js");
 const { environment, find, named, prepare, reset: resetEntrypoint } = core.loadExtScript("ext:atoll_web/entrypoint.js");
 const { getAsyncContext, RequestScope, setAsyncContext } = core.loadExtScript("ext:atoll_web/context.js");
 
@@ -133,6 +134,9 @@ function respond(scope, response) {
   try {
     if (responses.isResponse(response)) {
       send(scope, response);
+    } else if (response === UNANSWERED) {
+      MapPrototypeDelete(scopes, scope.slot);
+      op_atoll_respond_unanswered(scope.slot);
     } else {
       invalid(scope, `it returned ${typeName(response)} instead of a Response`);
     }

@@ -13,6 +13,7 @@ const {
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const events = core.loadExtScript("ext:deno_web/02_event.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { UNANSWERED } = core.loadExtScript("ext:atoll_web/execution.js");
 
 const { removeEventListener } = events.EventTarget.prototype;
 
@@ -124,10 +125,7 @@ const adapter = {
       close(event);
     }
     const answer = answerOf(event);
-    if (answer === null) {
-      throw new TypeError("No listener of the fetch event has called event.respondWith(response)");
-    }
-    return answer[0];
+    return answer === null ? UNANSWERED : answer[0];
   },
   scheduled(controller, _env, ctx) {
     callListeners(new ScheduledEvent(INTERNAL, controller, ctx), () => false);

@@ -191,6 +191,12 @@ pub enum HandlerError {
     /// The handler returned something that is not a `Response`, or used the response's body before.
     #[error("the handler did not return a usable Response: {0}")]
     InvalidResponse(String),
+    /// The worker only adds listeners for events, and none called `event.respondWith(response)`: answer from the origin
+    /// when the app has one.
+    #[error(
+        "no listener of the fetch event called event.respondWith(response), and no origin can answer: that takes `origin` in the project file, and a GET or HEAD request without a body"
+    )]
+    Unanswered,
     /// Nothing the handler waits for can happen any more: its promise will never settle.
     #[error("the handler's promise can never settle: it waits for nothing that is still under way")]
     Hung,
@@ -242,6 +248,7 @@ impl HandlerError {
         match self {
             Self::Exception { .. } => "handler-exception",
             Self::InvalidResponse(_) => "handler-invalid-response",
+            Self::Unanswered => "handler-unanswered",
             Self::Hung => "handler-hung",
             Self::Startup { .. } => "startup-failed",
             Self::StartupCpuLimit { .. } => "startup-cpu-limit",
@@ -256,9 +263,11 @@ impl HandlerError {
     /// The status a client sees: 500 for faults of the code, 503 for limits and stops, 504 for time.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Exception { .. } | Self::InvalidResponse(_) | Self::Hung | Self::Startup { .. } => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Exception { .. }
+            | Self::InvalidResponse(_)
+            | Self::Unanswered
+            | Self::Hung
+            | Self::Startup { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::WallClock { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::StartupCpuLimit { .. }
             | Self::CpuLimit { .. }

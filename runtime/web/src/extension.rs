@@ -64,6 +64,7 @@ deno_core::extension!(
         request::op_atoll_respond_pipe,
         request::op_atoll_respond_scheduled,
         request::op_atoll_respond_text,
+        request::op_atoll_respond_unanswered,
         request::op_atoll_response_gone,
         request::op_atoll_scheduled,
         request::op_atoll_wait_begin,

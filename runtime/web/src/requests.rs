@@ -464,6 +464,11 @@ impl Requests {
         self.answer(slot, Err(HandlerError::Exception { message, stack, pass_through }))
     }
 
+    /// Answers that nobody has answered.
+    pub(crate) fn respond_unanswered(&mut self, slot: u32) -> bool {
+        self.answer(slot, Err(HandlerError::Unanswered))
+    }
+
     /// Answers that what the handler returned cannot be sent.
     pub(crate) fn respond_invalid(&mut self, slot: u32, problem: String) -> bool {
         self.answer(slot, Err(HandlerError::InvalidResponse(problem)))

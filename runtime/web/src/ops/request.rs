@@ -169,6 +169,12 @@ pub(crate) fn op_atoll_respond_exception(
     state.borrow_mut::<Requests>().respond_exception(slot, message, stack);
 }
 
+/// Answers that no listener has answered.
+#[op2(fast)]
+pub(crate) fn op_atoll_respond_unanswered(state: &mut OpState, #[smi] slot: u32) {
+    state.borrow_mut::<Requests>().respond_unanswered(slot);
+}
+
 /// The time, in milliseconds since the epoch, and the expression of a scheduled event.
 #[op2]
 #[serde]
