@@ -1,10 +1,11 @@
 //! How far ahead of the apps a client may send (RFC 9113 §6.9), and whether it is there at all.
 //!
 //! A client may send a window's worth until it hears that it was read, which takes as long as the way is: over a long way
-//! a fixed window makes uploads slow. So while bodies are read, a ping measures how much is read in the time that a
-//! question takes there and back. When that is half a window, the window is what holds the client up, and grows. What is
-//! counted is what apps have read, so a slow one's window stays as it is. Each connection and the node have a limit, and
-//! a connection that is idle gives back what it had.
+//! a fixed window makes uploads slow. So while bodies are read, pings measure how much is read in the time that two
+//! questions take there and back: windows are renewed by halves, so in the time of one it may be next to nothing. When it
+//! is three quarters of a window, the window is what holds the client up, and grows. What is counted is what apps have
+//! read, so a slow one's window stays as it is. Each connection and the node have a limit, and a connection that is idle
+//! gives back what it had.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ const LARGEST: u32 = 4 << 20;
 /// The window of all streams together, as a multiple of that of one: a body that an app leaves unread does not hold up
 /// the others.
 pub const STREAMS: u32 = 2;
+/// Over how many pings, one after another, it is counted what is read.
+const TRIPS: u32 = 2;
 /// Between two pings at most, and how long the answer to one is waited for before the client counts as gone.
 const PING: Duration = Duration::from_secs(30);
 
@@ -50,10 +53,12 @@ pub struct Windows {
     pings: Option<PingPong>,
     /// A ping is under way.
     asking: bool,
+    /// How many were answered since what had been read was marked.
+    trips: u32,
     /// When the next ping is due, or when the answer to the last one is.
     due: Pin<Box<Sleep>>,
     read: BytesRead,
-    /// What had been read when the last ping was sent or answered.
+    /// What had been read when the first of the pings was sent, or the last answered.
     mark: u64,
     /// The window of a stream, bytes.
     stream: u32,
@@ -64,7 +69,7 @@ impl Windows {
     /// Those of a new connection: a stream has [`STREAM_WINDOW`], all together [`STREAMS`] of them.
     pub fn new(pings: Option<PingPong>, load: Arc<Load>) -> Self {
         let due = Box::pin(sleep(PING));
-        Self { pings, asking: false, due, read: BytesRead::default(), mark: 0, stream: STREAM_WINDOW, load }
+        Self { pings, asking: false, trips: 0, due, read: BytesRead::default(), mark: 0, stream: STREAM_WINDOW, load }
     }
 
     /// Where bodies say what was read of them.
@@ -84,10 +89,15 @@ impl Windows {
                 match pings.poll_pong(cx) {
                     Poll::Ready(Ok(_)) => {
                         let read = self.read.get();
-                        if holds_up(self.stream, read.saturating_sub(self.mark)) {
+                        self.trips += 1;
+                        let more = read.saturating_sub(self.mark);
+                        if holds_up(self.stream, more) {
                             self.grow(connection);
+                        } else if more > 0 && self.trips < TRIPS {
+                            self.ask();
+                            continue;
                         }
-                        (self.asking, self.mark) = (false, read);
+                        (self.asking, self.trips, self.mark) = (false, 0, read);
                         self.due.as_mut().reset(Instant::now() + PING);
                     }
                     // The connection ends, which shows where its requests are taken.
@@ -104,13 +114,17 @@ impl Windows {
                     self.shrink(connection);
                 }
             }
-            let Some(pings) = &mut self.pings else { return Poll::Pending };
-            if pings.send_ping(Ping::opaque()).is_err() {
-                self.pings = None;
-            }
-            (self.asking, self.mark) = (true, read);
-            self.due.as_mut().reset(Instant::now() + PING);
+            self.mark = read;
+            self.ask();
         }
+    }
+
+    fn ask(&mut self) {
+        if self.pings.as_mut().is_some_and(|pings| pings.send_ping(Ping::opaque()).is_err()) {
+            self.pings = None;
+        }
+        self.asking = true;
+        self.due.as_mut().reset(Instant::now() + PING);
     }
 
     /// Doubles the windows, if the client has taken in the last change and the node has the memory.
@@ -146,9 +160,9 @@ impl Drop for Windows {
     }
 }
 
-/// Whether a window is what a client waits for, when so many bytes were read while a ping went there and back.
+/// Whether a window is what a client waits for, when so many bytes were read while [`TRIPS`] pings went there and back.
 fn holds_up(window: u32, read: u64) -> bool {
-    read >= u64::from(window / 2)
+    read >= u64::from(window / 4 * 3)
 }
 
 #[cfg(test)]
@@ -157,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_window_holds_up_who_fills_it() {
-        assert!(holds_up(1000, 500) && holds_up(1000, 2000));
-        assert!(!holds_up(1000, 499) && !holds_up(1000, 0));
+        assert!(holds_up(1000, 750) && holds_up(1000, 2000));
+        assert!(!holds_up(1000, 749) && !holds_up(1000, 0));
     }
 }
