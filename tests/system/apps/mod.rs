@@ -7,4 +7,5 @@ mod frameworks;
 mod hono;
 mod nodejs;
 mod rendering;
+mod services;
 mod tools;

@@ -1,4 +1,5 @@
-//! Pages rendered on the server: React, Preact, SvelteKit; and what else is built by an adapter of its own: Nitro.
+//! Pages rendered on the server: React, Preact, SvelteKit, React Router; and what else is built by an adapter of its own:
+//! Nitro.
 
 use serde_json::json;
 
@@ -178,4 +179,57 @@ fn nitro() {
     assert!(broken.status == 500 && !broken.text().contains("not for strangers"), "{broken:?}");
     app.get("/plain.txt").expect(200, "as it is\n");
     assert_eq!(app.get("/nowhere").status, 404);
+}
+
+/// Built by the plugin of Vite for Workers, which leaves a project file of its own.
+#[test]
+fn react_router() {
+    let up = Up::start();
+    let project = project("react-router", Bundler::Esbuild);
+    run_tool(&project, "@react-router/dev/bin.cjs", &["build"]);
+    let modules = project.path().join("node_modules");
+    for bundler in Bundler::BOTH {
+        if bundler == Bundler::Own {
+            for name in [".bin", "esbuild", "@esbuild"] {
+                std::fs::remove_file(modules.join(name)).unwrap();
+            }
+        }
+        up.deploy(project.path());
+        let app = App::named(&up, "react-router");
+        let home = app.get("/");
+        has_header(&home, "x-page", "home");
+        let page = home.text();
+        for part in ["<title>Home</title>", "<h1>hello from the platform, nobody</h1>"] {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
+        let entered = app.post_form("/?index", &[], "user=grace");
+        assert_eq!((entered.status, entered.header("location")), (302, Some("/")));
+        let session = entered.header("set-cookie").and_then(|cookie| cookie.split(';').next());
+        let home = app.get_with("/", &[("cookie", session.unwrap())]).text();
+        assert!(home.contains("hello from the platform, grace"), "{home}");
+        let refused = app.post_form("/?index", &[], "user=");
+        assert!(refused.status == 422 && refused.text().contains("a name is needed"), "{refused:?}");
+
+        let item = app.get("/items/1").text();
+        let (waiting, later) = (item.find("<i>waiting</i>"), item.find("<b>came later</b>"));
+        assert!(item.contains("<h1>1970-01-01T00:00:00.000Z 1</h1>") && later.is_some(), "{item}");
+        assert!(waiting.is_none() || waiting < later, "{item}");
+        let missing = app.get("/items/9");
+        assert!(missing.status == 404 && missing.text().contains("404: no such item"), "{missing:?}");
+        // What the page in the browser asks for.
+        let data = app.get("/items/1.data");
+        assert!(data.status == 200 && data.text().contains("came later"), "{data:?}");
+        assert_eq!(app.get("/api?a=1&b=2").json(), json!([["a", "1"], ["b", "2"]]));
+        app.request("POST", "/api", &[("content-type", "text/csv")], b"shout").expect(201, "SHOUT");
+        let broken = app.get("/fails");
+        assert!(broken.status == 500 && !broken.text().contains("not for strangers"), "{broken:?}");
+
+        let start = page.find("/assets/entry.client").unwrap_or_else(|| panic!("no script in {page}"));
+        let script: String = page[start..].chars().take_while(|c| *c != '"').collect();
+        let script = app.get(&script);
+        assert_eq!(script.status, 200, "{script:?}");
+        has_header(&script, "content-type", "text/javascript; charset=utf-8");
+        app.get("/plain.txt").expect(200, "as it is\n");
+        assert_eq!(app.get("/index.js").status, 404, "the code is not served");
+    }
 }

@@ -1,0 +1,5 @@
+export function loader() {
+  throw new Error("not for strangers");
+}
+
+export default () => null;
