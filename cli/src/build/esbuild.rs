@@ -154,7 +154,7 @@ pub fn build(
         let named = |name: &&str| message.contains(&format!("Could not resolve \"{name}\""));
         let help = |name| {
             let flag = flag_for(name)?;
-            Some(format!("\n\n{name:?} is a module of Node.js: {}", builtin_advice(Some(flag))))
+            Some(format!("\n\n{name:?} is a module of Node.js: {}", builtin_advice(name, Some(flag))))
         };
         let help: String = atoll_node::known().filter(named).filter_map(help).collect();
         message.push_str(&help);
@@ -196,7 +196,7 @@ fn check(meta: &Metafile, main: &str, compatibility: Compatibility) -> Result<()
                 return Err(BuildError::Esbuild(format!(
                     "{file} imports {:?}: that built-in module is not available; {}",
                     import.path,
-                    builtin_advice(flag)
+                    builtin_advice(&import.path, flag)
                 )));
             }
         }

@@ -179,7 +179,7 @@ impl Walk<'_> {
         };
         let (kind, message, help) = match problem {
             ResolveProblem::Builtin { name, flag } => {
-                let help = builtin_advice(flag);
+                let help = builtin_advice(&name, flag);
                 (SourceProblem::Builtin, format!("the built-in module {name:?} is not available"), help)
             }
             ResolveProblem::NotFound { tried } => {

@@ -181,13 +181,19 @@ pub fn flag_for(module: &str) -> Option<&'static str> {
     Compatibility::On.module(module).map(|_| "nodejs_compat")
 }
 
-/// What to do when there is no such built-in module.
-pub fn builtin_advice(flag: Option<&str>) -> String {
+/// What to do when there is no built-in module of this name.
+pub fn builtin_advice(name: &str, flag: Option<&str>) -> String {
     match flag {
         Some(flag) => format!("add the flag {flag:?} to compatibility_flags in the project file"),
+        None if name == SOCKETS => {
+            "an app opens no TCP connections: use a driver or a proxy that speaks HTTP or WebSockets".to_owned()
+        }
         None => "no compatibility flag offers it: use a web API, or a package made for browsers".to_owned(),
     }
 }
+
+/// What drivers of databases import on Workers.
+const SOCKETS: &str = "cloudflare:sockets";
 
 /// A file is CommonJS for certain by `.cjs`, `.cts` or `"type": "commonjs"`; otherwise Node's default says so, which many
 /// packages for bundlers do not keep to.

@@ -230,6 +230,8 @@ fn built_in_modules_are_named() {
         let error = folder.build("index.js").unwrap_err();
         assert_eq!(error.code(), "import-not-available");
         assert!(error.to_string().starts_with("index.js:1:15: the built-in module"), "{error}");
+        let is_told = report(&error).contains("opens no TCP connections");
+        assert_eq!(is_told, specifier == "cloudflare:sockets", "{}", report(&error));
     }
 }
 

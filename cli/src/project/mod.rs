@@ -231,7 +231,7 @@ const NOT_AVAILABLE: [&str; 30] = [
 ];
 
 /// Keys that change nothing here and need no word about it.
-const WITHOUT_EFFECT: [&str; 23] = [
+const WITHOUT_EFFECT: [&str; 24] = [
     // What build tools write of how they came to a project file.
     "configPath",
     "definedEnvironments",
@@ -256,6 +256,7 @@ const WITHOUT_EFFECT: [&str; 23] = [
     "first_party_worker",
     "keep_vars",
     "find_additional_modules",
+    "previews",
 ];
 
 /// Keys that an environment does not take over from the top level.
@@ -309,6 +310,14 @@ pub fn parse(text: &str, file: &str, environment: Option<&str>, today: &str) -> 
         return Err(invalid(
             "it has `main` and `atoll.origin`: an app is either code or a proxy; leave one out".into(),
         ));
+    }
+    if !has_main && let Some(folder) = table.string("pages_build_output_dir")? {
+        let folder = folder.trim_end_matches('/');
+        return Err(invalid(format!(
+            "`pages_build_output_dir` is of a project for Pages, which is not what runs here; as a worker it has \
+             `main` = \"{folder}/_worker.js\" and `assets` = {{ \"directory\": \"{folder}\", \"binding\": \"ASSETS\" }}, \
+             and {folder}/.assetsignore names _worker.js and _routes.json"
+        )));
     }
     let assets = assets::read(&mut table, has_main, &compatibility_date, &compatibility_flags, file, &mut warnings)?;
     let assets = assets.transpose().map_err(invalid)?;

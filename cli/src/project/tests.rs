@@ -61,6 +61,13 @@ fallthrough = true
 }
 
 #[test]
+fn a_project_for_pages_is_told_what_it_is_as_a_worker() {
+    let pages = "name = \"a\"\ncompatibility_date = \"2026-01-01\"\npages_build_output_dir = \"./dist/\"\n";
+    let error = toml(pages).unwrap_err().to_string();
+    assert!(error.contains("`main` = \"./dist/_worker.js\"") && error.contains("./dist/.assetsignore"), "{error}");
+}
+
+#[test]
 fn an_app_without_code_names_its_origin() {
     let head = "name = \"a\"\ncompatibility_date = \"2026-01-01\"\n";
     let short = toml(&format!("{head}[atoll]\norigin = \"https://example.com\"\n")).unwrap();
