@@ -16,7 +16,9 @@ use atoll_web::event::{Event, HandlerError};
 use atoll_web::{IsolateContext, rehearsal, requests};
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::v8;
-use deno_core::{FastString, JsRuntime, ModuleId, ModuleSpecifier, OpState, PollEventLoopOptions, RuntimeOptions};
+use deno_core::{
+    FastString, JsRuntime, ModuleId, ModuleSpecifier, OpState, PollEventLoopOptions, RuntimeOptions, SourceMapper,
+};
 use futures::FutureExt;
 use tokio::sync::oneshot;
 
@@ -29,6 +31,7 @@ use crate::loader::{BundleLoader, evaluate_custom_module, module_url};
 use crate::memory::{Account, Guard, allocator, measure};
 use crate::platform_modules::{self, PlatformModules};
 use crate::snapshot;
+use crate::source_map;
 use crate::turn::{Bracket, Meter};
 use crate::watchdog::{Watchdog, Watched};
 use crate::{Limits, Worker};
@@ -196,6 +199,7 @@ impl Core {
             *budget = budget.saturating_sub(used);
             installed.map_err(|message| HandlerError::Startup { message, stack: String::new() })?;
         }
+        let mapper = runtime.source_mapper();
         let load = runtime.load_main_es_module(&url);
         let mut load = std::pin::pin!(load);
         let id = std::future::poll_fn(|cx| {
@@ -205,7 +209,14 @@ impl Core {
         })
         .await;
         loader.forget_code();
-        id.map_err(|error| startup_error(&error))
+        if loader.give_maps() {
+            // The engine remembers that there was none.
+            *mapper.borrow_mut() = SourceMapper::new(loader.clone());
+        }
+        id.map_err(|mut error| {
+            source_map::map_positions(&mut error, &mut mapper.borrow_mut());
+            startup_error(&error)
+        })
     }
 
     /// Readies the global for the graph whose entry is `id`, before it is evaluated. That takes something only for an entry

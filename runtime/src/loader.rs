@@ -5,7 +5,7 @@
 //! a `type` attribute and re-exports its default: an import needs no attribute, as on Workers, and may have one.
 
 use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
 use atoll_bundle::{Bundle, BundleHash, Module, ModuleKind};
@@ -45,6 +45,10 @@ pub(crate) fn module_url(name: &str) -> ModuleSpecifier {
 #[derive(Default)]
 pub(crate) struct BundleLoader {
     loaded: OnceCell<Loaded>,
+    /// The graph of the entry is loaded, or has failed to.
+    gives_maps: Cell<bool>,
+    /// A source map was asked for before.
+    withheld: Cell<bool>,
 }
 
 struct Loaded {
@@ -70,6 +74,15 @@ impl BundleLoader {
         if let Some(loaded) = self.loaded.get() {
             loaded.code.take();
         }
+    }
+
+    /// Source maps are given from now on. Returns whether one was asked for and not given.
+    ///
+    /// While the engine loads a graph it looks up where each import stands, for a message that is hardly ever written;
+    /// to read a map for that takes longer than all the rest of a start.
+    pub(crate) fn give_maps(&self) -> bool {
+        self.gives_maps.set(true);
+        self.withheld.take()
     }
 
     /// How much of Node.js the worker has asked for.
@@ -250,6 +263,10 @@ impl ModuleLoader for BundleLoader {
 
     fn get_source_map(&self, file_name: &str) -> Option<Cow<'_, [u8]>> {
         let url = ModuleSpecifier::parse(&format!("{file_name}.map")).ok()?;
+        if !self.gives_maps.get() {
+            self.withheld.set(true);
+            return None;
+        }
         let map = |module: &Module| (module.kind == ModuleKind::SourceMap).then(|| source_map::fit(&module.content));
         self.with_module(&url, |_, module| module.and_then(map)).flatten().flatten().map(Cow::Owned)
     }

@@ -1,5 +1,5 @@
-//! Makes a bundle's source maps (ECMA-426) fit for the engine, which reads one whenever a module imports another and
-//! whenever an error's stack is asked for.
+//! Makes a bundle's source maps (ECMA-426) fit for the engine, which reads one when an error's stack is asked for, and
+//! when a module imports another that is loaded with it, but not while a worker starts.
 //!
 //! Who writes a bundle writes its maps. Segments that name no source are left out, because the engine's reader gives them
 //! the largest possible line and counts on from there; a map with positions that cannot be is no map. Contents of sources
@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use deno_core::error::{CoreError, CoreErrorKind};
+use deno_core::{SourceMapApplication, SourceMapper};
 use serde::{Deserialize, Serialize};
 
 /// Positions above this cannot be.
@@ -31,6 +33,27 @@ pub(crate) fn fit(map: &[u8]) -> Option<Vec<u8>> {
     let mut map: Map<'_> = serde_json::from_slice(map).ok()?;
     map.mappings = Cow::Owned(with_sources(&map.mappings, map.sources.len())?);
     serde_json::to_vec(&map).ok()
+}
+
+/// Maps the positions of an error that came while source maps were withheld.
+pub(crate) fn map_positions(error: &mut CoreError, mapper: &mut SourceMapper) {
+    let CoreErrorKind::Js(js) = &mut *error.0 else { return };
+    for frame in &mut js.frames {
+        let (Some(file), Some(line), Some(column)) = (&frame.file_name, frame.line_number, frame.column_number) else {
+            continue;
+        };
+        let (Ok(line @ 1..), Ok(column @ 1..)) = (u32::try_from(line), u32::try_from(column)) else { continue };
+        match mapper.apply_source_map(file, line, column) {
+            SourceMapApplication::Unchanged => {}
+            SourceMapApplication::LineAndColumn { line_number, column_number } => {
+                (frame.line_number, frame.column_number) = (Some(line_number.into()), Some(column_number.into()));
+            }
+            SourceMapApplication::LineAndColumnAndFileName { file_name, line_number, column_number } => {
+                frame.file_name = Some(file_name);
+                (frame.line_number, frame.column_number) = (Some(line_number.into()), Some(column_number.into()));
+            }
+        }
+    }
 }
 
 /// The mappings without names, and without segments that name no source.

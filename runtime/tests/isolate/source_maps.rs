@@ -42,6 +42,22 @@ async fn segments_without_a_source_change_nothing() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_linked_is_mapped_through_source_maps() {
+    let code = b"import{nothing}from'./other.js';export default{fetch(){nothing()}}";
+    let map = br#"{"version":3,"sources":["src/index.ts"],"names":[],"mappings":"AAEI"}"#;
+    let (isolate, _) = start_with(
+        bundle(&[
+            ("index.js", ModuleKind::EsModule, code),
+            ("index.js.map", ModuleKind::SourceMap, map),
+            ("other.js", ModuleKind::EsModule, b""),
+        ]),
+        patient(),
+    );
+    let Err(HandlerError::Startup { message, stack }) = isolate.fetch(get("/")).await else { panic!("no start") };
+    assert!(message.contains("nothing") && stack.contains("src/index.ts:3:5"), "{message} {stack}");
+}
+
+#[tokio::test]
 async fn a_map_that_cannot_be_is_none() {
     // Lines before the first and after the last that a number can say, sources that are not there, other things.
     let lines = ["AADA", "AAggggggEA", "AA+/////DA,AACA", "ACAA", "AADAA,AAAA", "?", "AAAAAAAA"];
