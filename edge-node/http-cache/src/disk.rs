@@ -22,6 +22,7 @@ use self::index::Index;
 use crate::encoding;
 use crate::entry::{Content, Entry, Variants};
 use crate::key::Key;
+use crate::sealed;
 
 /// Names a content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -294,7 +295,7 @@ pub fn in_memory(disk: &Disk, variants: &Variants, most: u64) -> Variants {
         if blob.length > most {
             return Some(entry.clone());
         }
-        let memory = Some(opened.read(0, blob.length).ok()?.into());
+        let memory = Some(sealed::read(blob.length, |start, count| opened.read(start, count)).ok()?);
         Some(Arc::new(Entry { head: entry.head.clone(), content: Content { memory, disk: Some(blob.clone()) } }))
     };
     Variants::new(variants.entries().iter().filter_map(read).collect())

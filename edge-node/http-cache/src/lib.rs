@@ -27,6 +27,7 @@ pub mod purge;
 pub mod put;
 pub mod range;
 pub mod safety;
+pub mod sealed;
 pub mod status;
 pub mod store;
 pub mod storing;

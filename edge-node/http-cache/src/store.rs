@@ -13,6 +13,7 @@ use crate::entry::{Content, Entry, Head, Variants};
 use crate::hot::Hot;
 use crate::key::Key;
 use crate::memory::Memory;
+use crate::sealed;
 
 /// How much is kept where.
 #[derive(Clone, Debug)]
@@ -135,6 +136,7 @@ impl Store {
             return Ok(());
         }
         let memory = Some(content.clone()).filter(|content| content.len() as u64 <= self.options.memory_object);
+        let memory = memory.map(sealed::keep);
         let known = self.memory.get(key);
         // Another response may have come in its place, or an invalidation.
         let current = known.as_ref().is_some_and(|known| known.entries().iter().any(|e| Arc::ptr_eq(&e.head, head)));
@@ -157,17 +159,37 @@ impl Store {
     /// Reads the content of a response that is on disk alone into memory too, if the response is still stored. Blocks.
     pub fn promote(&self, key: &Key, head: &Arc<Head>, blob: &BlobRef) -> io::Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
-        let content: Bytes = disk.open_blob(blob)?.read(0, blob.length)?.into();
-        let content = Content { memory: Some(content), disk: Some(blob.clone()) };
-        let promoted = Arc::new(Entry { head: head.clone(), content });
+        let stored = disk.open_blob(blob)?;
+        let content = sealed::read(blob.length, |start, count| stored.read(start, count))?;
+        self.bring(key, head, &content);
+        Ok(())
+    }
+
+    /// Moves the content of a response that is in memory to where the kernel can send it from, if it is large and the
+    /// response is still stored. Blocks.
+    pub fn seal(&self, key: &Key, head: &Arc<Head>) {
+        let Some(known) = self.memory.get(key) else { return };
+        let Some(entry) = known.entries().iter().find(|entry| Arc::ptr_eq(&entry.head, head)) else { return };
+        if let Some(content) = &entry.content.memory {
+            self.bring(key, head, &sealed::keep(content.clone()));
+        }
+    }
+
+    /// Puts the content of a response into memory, if the response is still stored. Neither what has come meanwhile nor
+    /// what was forgotten is touched, and the newest stays the first.
+    fn bring(&self, key: &Key, head: &Arc<Head>, content: &Bytes) {
         self.memory.update(key, |known| {
             let known = known?.entries();
-            // Neither what has come meanwhile nor what was forgotten is touched, and the newest stays the first.
             let is_it = |entry: &Arc<Entry>| Arc::ptr_eq(&entry.head, head);
-            let put = |entry: &Arc<Entry>| if is_it(entry) { promoted.clone() } else { entry.clone() };
+            let put = |entry: &Arc<Entry>| match is_it(entry) {
+                true => {
+                    let content = Content { memory: Some(content.clone()), disk: entry.content.disk.clone() };
+                    Arc::new(Entry { head: head.clone(), content })
+                }
+                false => entry.clone(),
+            };
             known.iter().any(is_it).then(|| Variants::new(known.iter().map(put).collect()))
         });
-        Ok(())
     }
 
     /// Writes to disk what memory has of a key's heads. Blocks.

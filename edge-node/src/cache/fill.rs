@@ -7,6 +7,7 @@ use std::time::Duration;
 use atoll_http_cache::entry::{Content, Entry, Head};
 use atoll_http_cache::fill::{Lead, Writer};
 use atoll_http_cache::key::Key;
+use atoll_http_cache::sealed;
 use atoll_http_cache::storing::Refusal;
 use atoll_runtime::BodyStream;
 use bytes::Bytes;
@@ -80,11 +81,28 @@ impl FrontCache {
                 }
             })
         });
+        if in_memory && written.is_none() {
+            self.seal(key, head, length);
+        }
         match written {
             _ if in_memory => Kept::InMemory,
             Some(written) => Kept::OnDisk(written),
             None => Kept::No,
         }
+    }
+
+    /// Moves a large content that memory alone has to where the kernel sends it from, beside the requests; writing it to disk
+    /// does the same. It is there twice for a moment, if there is memory for that.
+    fn seal(self: &Arc<Self>, key: &Key, head: &Arc<Head>, length: u64) {
+        if length < sealed::LARGE {
+            return;
+        }
+        let Some(reserved) = self.budget.reserve(length) else { return };
+        let (cache, key, head) = (self.clone(), key.clone(), head.clone());
+        tokio::task::spawn_blocking(move || {
+            let _reserved = reserved;
+            cache.store.seal(&key, &head);
+        });
     }
 
     /// Reads an answer to its end, for all who read along and for the store.

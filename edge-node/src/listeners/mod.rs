@@ -3,6 +3,7 @@
 mod config;
 mod connection;
 mod date;
+mod direct;
 mod expectation;
 mod frames;
 mod framing;

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::config::ListenAddress;
 use super::connection::{self, Entry, Shared};
+use super::direct::Direct;
 use super::stream::Socket;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -22,7 +23,7 @@ const BACKLOG: u32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What the kernel takes of a connection before it has been sent, bytes. More would only be memory: up to 4 MiB of each
 /// client that reads slowly, and of large answers so much that none of it stays in the processor's caches.
-const UNSENT: u32 = 128 << 10;
+pub(super) const UNSENT: u32 = 128 << 10;
 
 /// A listening socket.
 pub enum Acceptor {
@@ -97,7 +98,7 @@ impl Acceptor {
                 let (stream, peer) = listener.accept().await?;
                 // Failing only costs latency.
                 let _ = stream.set_nodelay(true);
-                Ok((Socket::Tcp(stream), Some(peer.ip())))
+                Ok((Socket::Tcp(Direct::new(stream)), Some(peer.ip())))
             }
             Self::Unix(listener) => listener.accept().await.map(|(stream, _)| (Socket::Unix(stream), None)),
         }

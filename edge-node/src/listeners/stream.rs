@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio_rustls::server::TlsStream;
+
+use super::direct::Direct;
 
 /// Hands a method of [`AsyncRead`] or [`AsyncWrite`] to whichever stream it is.
 macro_rules! each {
@@ -54,7 +56,7 @@ macro_rules! stream {
 /// A socket as it was accepted.
 pub enum Socket {
     /// TCP.
-    Tcp(TcpStream),
+    Tcp(Direct),
     /// A Unix socket.
     Unix(UnixStream),
 }

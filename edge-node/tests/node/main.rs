@@ -13,6 +13,7 @@ mod faults;
 mod following;
 mod hints;
 mod http3;
+mod large;
 mod listeners;
 mod origins;
 mod plane;
@@ -66,6 +67,7 @@ const TESTS: &[Test] = tests! {
         streams_to_all_who_ask_and_asks_once, stores_nothing_that_breaks_off, obeys_the_app_and_the_operator,
         stores_by_default_what_is_for_shared_caches,
         is_purged_by_the_control_plane, finds_on_disk_what_a_killed_node_stored, keeps_what_neighbours_of_a_hog_stored;
+    large: are_sent_as_they_were_stored, outlive_their_place_in_the_cache;
     assets: come_before_the_code, leave_to_the_code_what_is_its, answer_conditions_and_ranges,
         have_a_variant_for_every_coding, outlive_the_control_plane;
     compression: is_as_the_client_takes_it, leaves_alone_what_it_should, does_not_delay_streams,

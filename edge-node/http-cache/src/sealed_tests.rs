@@ -1,0 +1,117 @@
+use std::os::unix::fs::FileExt;
+
+use super::*;
+
+fn registry() -> &'static Registry {
+    Box::leak(Box::new(Registry::new()))
+}
+
+fn content(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at / 7) as u8).collect()
+}
+
+fn sealed(registry: &'static Registry, content: &[u8]) -> Bytes {
+    registry.seal(9, |file| file.write_all(content)).expect("there is memory")
+}
+
+/// What the file has where bytes are found to be.
+fn in_file(registry: &Registry, bytes: &[u8]) -> Option<Vec<u8>> {
+    let (file, offset) = registry.find(bytes)?;
+    let mut read = vec![0; bytes.len()];
+    file.0.read_exact_at(&mut read, offset).expect("it is that long");
+    Some(read)
+}
+
+#[test]
+fn a_slice_is_found_where_its_file_has_it() {
+    let registry = registry();
+    let (first, second) = (content(300_000), content(70_001));
+    let (one, other) = (sealed(registry, &first), sealed(registry, &second));
+    assert_eq!((&one[..], &other[..]), (&first[..], &second[..]));
+    for part in [0..300_000, 0..1, 4096..8192, 1..299_999, 299_999..300_000] {
+        assert_eq!(in_file(registry, &one[part.clone()]).as_deref(), Some(&first[part]));
+    }
+    assert_eq!(in_file(registry, &other.slice(70_000..)).as_deref(), Some(&second[70_000..]));
+    assert!(registry.find(&first).is_none() && registry.find(b"elsewhere").is_none());
+}
+
+#[test]
+fn a_slice_beyond_the_end_is_not_of_the_file() {
+    // Places as they might lie side by side: nothing of what is behind a mapping is taken for it, nor what is across two.
+    let registry = registry();
+    let memory = content(12_288);
+    let file = SealedFile(Arc::new(File::open("/dev/null").unwrap()));
+    let start = memory.as_ptr().addr();
+    for at in [0, 4096] {
+        registry.0.write().unwrap().insert(start + at, Place { length: 4096, file: file.clone() });
+    }
+    let offset = |part: std::ops::Range<usize>| registry.find(&memory[part]).map(|(_, offset)| offset);
+    assert_eq!((offset(0..4096), offset(4096..8192), offset(8191..8192)), (Some(0), Some(0), Some(4095)));
+    assert_eq!((offset(0..4097), offset(4095..4097), offset(4096..8193), offset(8192..8193)), (None, None, None, None));
+}
+
+#[test]
+fn what_is_dropped_is_forgotten_with_its_last_slice() {
+    let registry = registry();
+    let one = sealed(registry, &content(100_000));
+    let (file, _) = registry.find(&one).unwrap();
+    let slice = one.slice(50_000..);
+    drop(one);
+    assert!(registry.find(&slice).is_some());
+    drop(slice);
+    assert_eq!((registry.len(), Arc::strong_count(&file.0)), (0, 1));
+    // Whoever sends it goes on all the same.
+    let mut byte = [0];
+    file.0.read_exact_at(&mut byte, 99_999).unwrap();
+    assert_eq!(byte[0], content(100_000)[99_999]);
+}
+
+#[test]
+fn nobody_can_change_what_is_sealed() {
+    let registry = registry();
+    let one = sealed(registry, &content(100_000));
+    let (file, _) = registry.find(&one).unwrap();
+    let mut file = file.0.try_clone().unwrap();
+    assert!(file.write_all(b"x").is_err() && file.write_all_at(b"x", 0).is_err());
+    assert!(file.set_len(0).is_err() && file.set_len(200_000).is_err());
+    assert!(fcntl_add_seals(&file, SealFlags::FUTURE_WRITE).is_err());
+    // Another way to the same file.
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    assert!(File::options().write(true).truncate(true).open(path).is_err());
+    assert_eq!(one, content(100_000));
+}
+
+#[test]
+fn what_cannot_be_had_is_no_error() {
+    let registry = registry();
+    let write = |file: &mut File| file.write_all(&content(10_000));
+    let kept: Vec<_> = (0..3).map_while(|_| registry.seal(3, write)).collect();
+    assert_eq!((kept.len(), registry.len()), (3, 3));
+    assert!(registry.seal(3, write).is_none());
+    drop(kept);
+    assert!(registry.seal(3, write).is_some());
+    assert!(registry.seal(3, |_| Err(io::ErrorKind::StorageFull.into())).is_none());
+    assert_eq!(registry.len(), 0);
+}
+
+#[test]
+fn large_contents_are_sealed_and_others_are_not() {
+    let large = content(LARGE as usize + 3 * PIECE as usize);
+    let kept = keep(large.clone().into());
+    assert!(kept == large && find(&kept).is_some());
+    assert_eq!(keep(kept.clone()).as_ptr(), kept.as_ptr(), "once");
+    let small = Bytes::from(content(LARGE as usize - 1));
+    assert_eq!(keep(small.clone()).as_ptr(), small.as_ptr());
+
+    let part = |start: u64, count: u64| Ok(large[start as usize..(start + count) as usize].to_vec());
+    let kept = read(large.len() as u64, part).unwrap();
+    assert!(kept == large && find(&kept).is_some());
+    let small = read(100_000, part).unwrap();
+    assert!(small == large[..100_000] && find(&small).is_none());
+    let torn =
+        read(
+            large.len() as u64,
+            |start, count| if start == 0 { part(start, count) } else { Err(io::ErrorKind::NotFound.into()) },
+        );
+    assert_eq!(torn.unwrap_err().kind(), io::ErrorKind::NotFound);
+}

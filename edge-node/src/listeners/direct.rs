@@ -1,0 +1,270 @@
+//! TCP that sends large contents of the cache from where they are: `sendfile` instead of a copy of each byte.
+//!
+//! What is written is looked up among [sealed contents](sealed), if it is long enough. This concerns HTTP/1 in clear text:
+//! TLS writes what it has encrypted, and HTTP/2 short frames.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use atoll_http_cache::sealed::{self, SealedFile};
+use rustix::fs::sendfile;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::open::UNSENT;
+
+/// The most that one call hands to the kernel, bytes: a client that reads as fast as it is sent to must not keep others
+/// waiting.
+const MOST: usize = 4 << 20;
+
+/// What `sendfile` says where it has no way to send from a file.
+const CANNOT: [ErrorKind; 3] = [ErrorKind::InvalidInput, ErrorKind::Unsupported, ErrorKind::OutOfMemory];
+
+/// Slices shorter than this are not looked for, bytes, unless what was sent last was sealed.
+const WORTHWHILE: usize = 64 << 10;
+/// What the kernel takes of sealed contents before it has been sent, bytes, for a client that reads fast. It costs no memory
+/// beside that of the cache, and with less there is a wake of this process, and of the client, for every few segments. A
+/// client that becomes slow has the half of it to take before it is known to go on.
+const FAR: u32 = 2 << 20;
+/// A client that makes room within this time reads fast: at least 640 KB/s.
+const QUICK: Duration = Duration::from_millis(100);
+
+/// A TCP connection.
+pub struct Direct {
+    stream: TcpStream,
+    /// What was sent last was sealed.
+    sealed: bool,
+    /// The kernel takes [`FAR`], and not [`UNSENT`].
+    far: bool,
+    /// Since when there is no room for more of a sealed content.
+    full: Option<Instant>,
+}
+
+impl Direct {
+    /// A connection, of which the kernel takes [`UNSENT`].
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream, sealed: false, far: false, full: None }
+    }
+
+    /// How much the kernel takes from here on. Failing only costs time or memory.
+    fn set_far(&mut self, far: bool) {
+        if self.far != far {
+            self.far = far;
+            let _ = SockRef::from(&self.stream).set_tcp_notsent_lowat(if far { FAR } else { UNSENT });
+        }
+    }
+
+    /// Sends bytes of a sealed content, as many as the kernel takes. `None` when it cannot do that with such a file.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &SealedFile,
+        offset: u64,
+        length: usize,
+    ) -> Poll<Option<io::Result<usize>>> {
+        loop {
+            match self.stream.poll_write_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Pending => {
+                    self.full.get_or_insert_with(Instant::now);
+                    return Poll::Pending;
+                }
+            }
+            let mut offset = offset;
+            let sent = || Ok(sendfile(&self.stream, file, Some(&mut offset), length.min(MOST))?);
+            return Poll::Ready(match self.stream.try_io(Interest::WRITABLE, sent) {
+                // That it takes less than all does not say that it takes no more now, so it is asked again.
+                Ok(sent @ 1..) => {
+                    if let Some(since) = self.full.take() {
+                        self.set_far(since.elapsed() < QUICK);
+                    }
+                    Some(Ok(sent))
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
+                // Not with this socket, or not now: it is copied.
+                Ok(0) => None,
+                Err(error) if CANNOT.contains(&error.kind()) => None,
+                Err(error) => Some(Err(error)),
+            });
+        }
+    }
+
+    /// Writes what stands before a sealed content, and leaves the segment open for that.
+    fn poll_write_before(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+            let sent = || Ok(sendmsg(&self.stream, bufs, &mut SendAncillaryBuffer::default(), flags)?);
+            match self.stream.try_io(Interest::WRITABLE, sent) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+}
+
+impl AsFd for Direct {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl AsyncRead for Direct {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Direct {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        // The last bytes of a content go the way of the others.
+        let least = if this.sealed { 1 } else { WORTHWHILE };
+        let sealed = |buf: &IoSlice<'_>| if buf.len() >= least { sealed::find(buf) } else { None };
+        let found = bufs.iter().enumerate().find_map(|(at, buf)| Some((at, sealed(buf)?)));
+        this.sealed = found.is_some();
+        let Some((at, (file, offset))) = found else {
+            this.set_far(false);
+            this.full = None;
+            return Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        };
+        let before: usize = bufs[..at].iter().map(|buf| buf.len()).sum();
+        if before > 0 {
+            let written = ready!(this.poll_write_before(cx, &bufs[..at]))?;
+            if written < before {
+                return Poll::Ready(Ok(written));
+            }
+        }
+        let sent = match this.poll_send(cx, &file, offset, bufs[at].len()) {
+            Poll::Ready(Some(sent)) => Poll::Ready(sent),
+            Poll::Ready(None) => Pin::new(&mut this.stream).poll_write(cx, &bufs[at]),
+            Poll::Pending => Poll::Pending,
+        };
+        match sent {
+            Poll::Ready(Ok(sent)) => Poll::Ready(Ok(before + sent)),
+            // What was written before counts now; an error shows with the next write.
+            Poll::Pending | Poll::Ready(Err(_)) if before > 0 => Poll::Ready(Ok(before)),
+            other => other,
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use bytes::Bytes;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    async fn pair() -> (Direct, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(64 << 10).unwrap();
+        let (client, accepted) = tokio::join!(client.connect(listener.local_addr().unwrap()), listener.accept());
+        (Direct::new(accepted.unwrap().0), client.unwrap())
+    }
+
+    fn sealed(length: usize) -> Bytes {
+        let content = sealed::keep((0..length).map(|at| (at * 31 + (at >> 8)) as u8).collect());
+        assert!(sealed::find(&content).is_some());
+        content
+    }
+
+    #[tokio::test]
+    async fn what_is_sealed_is_sent_from_its_file() {
+        let (mut direct, mut client) = pair().await;
+        let content = sealed(3 << 20);
+        let (file, offset) = sealed::find(&content[9..]).unwrap();
+        let mut read = vec![0; content.len() - 9];
+        let send = async {
+            let mut at = 0;
+            while at < content.len() - 9 {
+                let left = content.len() - 9 - at;
+                let sent = poll_fn(|cx| direct.poll_send(cx, &file, offset + at as u64, left)).await;
+                at += sent.expect("the kernel can").unwrap();
+            }
+        };
+        let (_, received) = tokio::join!(send, client.read_exact(&mut read));
+        received.unwrap();
+        assert!(read == content[9..]);
+    }
+
+    #[tokio::test]
+    async fn all_arrives_in_its_order() {
+        let (mut direct, mut client) = pair().await;
+        let (one, other) = (sealed(1 << 20), sealed(2 << 20));
+        let plain = Bytes::from(vec![7; 300_000]);
+        let parts = [
+            Bytes::from_static(b"head"),
+            plain.clone(),
+            one.slice(5..),
+            "a".into(),
+            other.clone(),
+            one,
+            plain,
+            "z".into(),
+        ];
+        let expected = parts.concat();
+        let send = async {
+            let mut left = &expected[..];
+            let mut parts = parts.to_vec();
+            while !parts.is_empty() {
+                let bufs: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+                let mut written = poll_fn(|cx| Pin::new(&mut direct).poll_write_vectored(cx, &bufs)).await.unwrap();
+                assert!(written > 0);
+                left = &left[written..];
+                while parts.first().is_some_and(|part| part.len() <= written) {
+                    written -= parts.remove(0).len();
+                }
+                if let Some(first) = parts.first_mut() {
+                    let _ = first.split_to(written);
+                }
+            }
+            assert!(left.is_empty());
+            direct.write_all(&other).await.unwrap();
+            direct.shutdown().await.unwrap();
+        };
+        let mut read = Vec::new();
+        let (_, received) = tokio::join!(send, client.read_to_end(&mut read));
+        received.unwrap();
+        assert!(read[..expected.len()] == expected && read[expected.len()..] == other);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_gone_is_an_error() {
+        let (mut direct, client) = pair().await;
+        drop(client);
+        let content = sealed(4 << 20);
+        let failed = async { while direct.write(&content).await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(60), failed).await.expect("it is noticed");
+    }
+}

@@ -1,0 +1,162 @@
+//! Large contents of the cache in clear text over HTTP/1.1: their bytes go from where they are stored into the socket.
+
+use std::path::{Path, PathBuf};
+
+use atoll_edge_node::EdgeNode;
+use atoll_runtime::Engine;
+use http::Method;
+use http_body_util::Full;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::plane::Plane;
+use crate::support::{app, eventually, http1, request, send};
+
+/// Answers with as many bytes as the path says, each of which tells where it is.
+const APP: &str = "export default { fetch(request) {
+    if (request.method === 'POST') return new Response('changed');
+    const bytes = new Uint8Array(Number(new URL(request.url).pathname.slice(1)));
+    for (let at = 0; at < bytes.length; at++) bytes[at] = at * 31 + (at >> 8);
+    return new Response(bytes, { headers: { 'cache-control': 'max-age=600' } });
+} };";
+
+/// Sizes of contents, and of the disk, MiB: one in memory alone, one that is on disk until it has been asked for again and
+/// again.
+const CASES: [(usize, u64); 2] = [(3 << 20, 0), (10 << 20, 64)];
+
+fn content(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 31 + (at >> 8)) as u8).collect()
+}
+
+/// Contents of this size that this process has in files in memory.
+fn sealed(size: usize) -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|file| file.path());
+    let is_ours = |to: PathBuf| to.to_string_lossy().starts_with("/memfd:atoll-cache");
+    let named = open.filter(|file| std::fs::read_link(file).is_ok_and(is_ours));
+    named.filter(|file| std::fs::metadata(file).is_ok_and(|file| file.len() == size as u64)).count()
+}
+
+async fn started(engine: &Engine, plane: &Plane, directory: &Path, disk: u64) -> EdgeNode {
+    let mut config = plane.config(directory);
+    config.front_cache.disk_mb = disk;
+    config.limits.cpu_ms = 60_000;
+    let mut state = app("l", 1, APP);
+    for version in state.versions.values_mut() {
+        version.config.cache.enabled = Some(true);
+    }
+    plane.upload(APP);
+    plane.opens_with(1, vec![state]);
+    let node = EdgeNode::start(config, engine.clone()).await.unwrap();
+    node.applied(1).await;
+    node
+}
+
+/// A client that the node cannot send much ahead.
+async fn connect(node: &EdgeNode) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 << 10).unwrap();
+    socket.connect(node.local_addr()).await.unwrap()
+}
+
+fn head(node: &EdgeNode, method: &str, size: usize, more: &str) -> String {
+    format!("{method} /{size} HTTP/1.1\r\nHost: l.localhost:{}\r\n{more}\r\n", node.local_addr().port())
+}
+
+/// The head of an answer, and what it says that its length is.
+async fn read_head(stream: &mut TcpStream) -> (String, usize) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a head"));
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+    let length = length.parse().unwrap();
+    (head, length)
+}
+
+async fn read_body(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.expect("a whole body");
+    body
+}
+
+/// Asks until the content is in a file in memory.
+async fn cached(node: &EdgeNode, size: usize) {
+    eventually("it is where it can be sent from", async || {
+        let mut stream = connect(node).await;
+        stream.write_all(head(node, "GET", size, "").as_bytes()).await.unwrap();
+        let (_, length) = read_head(&mut stream).await;
+        assert!(read_body(&mut stream, length).await == content(size));
+        sealed(size) > 0
+    })
+    .await;
+}
+
+/// Whole, in part, as a head alone, and one after another on one connection: each byte is as the app sent it.
+pub async fn are_sent_as_they_were_stored(engine: Engine) {
+    for (size, disk) in CASES {
+        let (plane, directory) = (Plane::new().await, tempfile::tempdir().unwrap());
+        let node = started(&engine, &plane, directory.path(), disk).await;
+        let content = content(size);
+        cached(&node, size).await;
+        let mut stream = connect(&node).await;
+        let ranges = [(0, size), (1, size - 1), (4097, 200_000), (size - 70_000, size), (5, 6)];
+        let mut requests = head(&node, "HEAD", size, "");
+        for (start, end) in ranges {
+            requests += &head(&node, "GET", size, "");
+            requests += &head(&node, "GET", size, &format!("Range: bytes={start}-{}\r\n", end - 1));
+        }
+        stream.write_all(requests.as_bytes()).await.unwrap();
+        let (answer, length) = read_head(&mut stream).await;
+        assert!(answer.contains("; hit") && length == size, "{answer}");
+        for (start, end) in ranges {
+            for (status, part) in [("200", &content[..]), ("206", &content[start..end])] {
+                let (answer, length) = read_head(&mut stream).await;
+                assert!(answer.starts_with(&format!("http/1.1 {status}")) && answer.contains("; hit"), "{answer}");
+                assert!(length == part.len() && read_body(&mut stream, length).await == part, "{start} to {end}");
+            }
+        }
+        // Several ranges are one piece of memory that is made for the answer.
+        stream.write_all(head(&node, "GET", size, "Range: bytes=9-100000,200000-300000\r\n").as_bytes()).await.unwrap();
+        let (_, length) = read_head(&mut stream).await;
+        let parts = read_body(&mut stream, length).await;
+        assert!(memchr::memmem::find(&parts, &content[9..=100_000]).is_some());
+        assert!(memchr::memmem::find(&parts, &content[200_000..=300_000]).is_some());
+    }
+}
+
+/// What is invalidated while it is sent is sent to its end, to a client that reads little by little, and its memory is given
+/// back then.
+pub async fn outlive_their_place_in_the_cache(engine: Engine) {
+    for (size, disk) in CASES {
+        // Another length than that of the other test, whose contents may be there still.
+        let size = size + 1;
+        let (plane, directory) = (Plane::new().await, tempfile::tempdir().unwrap());
+        let node = started(&engine, &plane, directory.path(), disk).await;
+        let asked = |method| request(&node, "l", &format!("/{size}")).method(method).body(Full::default()).unwrap();
+        let mut slow = loop {
+            cached(&node, size).await;
+            let (mut slow, mut gone) = (connect(&node).await, connect(&node).await);
+            for stream in [&mut slow, &mut gone] {
+                stream.write_all(head(&node, "GET", size, "").as_bytes()).await.unwrap();
+                let (answer, length) = read_head(stream).await;
+                assert!(answer.contains("; hit") && length == size, "{answer}");
+            }
+            assert_eq!(send(&http1(), asked(Method::POST)).await.body, "changed");
+            assert!(!send(&http1(), asked(Method::HEAD)).await.header("cache-status").contains("hit"));
+            // The file may have been there a moment before answers came from it; then these come from where they were.
+            if sealed(size) > 0 {
+                break slow;
+            }
+        };
+        let mut body = Vec::new();
+        let mut piece = vec![0; 9_999];
+        while body.len() < size {
+            let read = slow.read(&mut piece).await.unwrap();
+            assert!(read > 0, "it ended after {} bytes", body.len());
+            body.extend_from_slice(&piece[..read]);
+        }
+        assert!(body == content(size));
+        eventually("its memory is given back", async || sealed(size) == 0).await;
+    }
+}
