@@ -167,11 +167,108 @@ fn holds_up(window: u32, read: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+
+    use h2::client::SendRequest;
+    use http::{Request, Response};
+    use tokio::io::DuplexStream;
+    use tokio::task::yield_now;
+
     use super::*;
 
     #[test]
     fn a_window_holds_up_who_fills_it() {
         assert!(holds_up(1000, 750) && holds_up(1000, 2000));
         assert!(!holds_up(1000, 749) && !holds_up(1000, 0));
+    }
+
+    /// The server's end of a connection whose client runs by itself.
+    struct Server {
+        connection: Connection<DuplexStream, Bytes>,
+        windows: Windows,
+        idle: bool,
+    }
+
+    impl Server {
+        async fn connected(load: &Arc<Load>) -> (Self, SendRequest<Bytes>) {
+            let (near, far) = tokio::io::duplex(64 << 10);
+            let mut builder = h2::server::Builder::new();
+            builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(STREAM_WINDOW * STREAMS);
+            let mut client = h2::client::Builder::new();
+            // So that only the window says what may be sent.
+            client.max_send_buffer_size(64 << 20);
+            let (connection, client) = tokio::join!(builder.handshake(near), client.handshake(far));
+            let (mut connection, (sender, client)) = (connection.unwrap(), client.unwrap());
+            tokio::spawn(client);
+            let windows = Windows::new(connection.ping_pong(), load.clone());
+            (Self { connection, windows, idle: false }, sender)
+        }
+
+        /// Goes on until the client has done what it does. Answers all requests, and reads nothing of them.
+        async fn during<T>(&mut self, client: impl Future<Output = T>) -> T {
+            let (mut client, mut held) = (pin!(client), Vec::new());
+            poll_fn(|cx| {
+                while let Poll::Ready(Some(Ok((request, mut respond)))) = pin!(self.connection.accept()).poll(cx) {
+                    held.push((respond.send_response(Response::new(()), false).unwrap(), request));
+                }
+                assert!(self.windows.poll(&mut self.connection, self.idle, cx).is_pending());
+                client.as_mut().poll(cx)
+            })
+            .await
+        }
+
+        /// What the client may send on a stream, as far as it has heard. So many bytes are read before, and again while a
+        /// ping that this sets off is under way.
+        async fn window(&mut self, sender: &SendRequest<Bytes>, bytes: usize) -> usize {
+            let mut sender = sender.clone().ready().await.unwrap();
+            let read = self.windows.read().clone();
+            read.add(bytes);
+            self.during(async {
+                read.add(bytes);
+                let (response, mut body) = sender.send_request(Request::new(()), false).unwrap();
+                response.await.unwrap();
+                body.reserve_capacity(64 << 20);
+                poll_fn(|cx| body.poll_capacity(cx)).await.unwrap().unwrap()
+            })
+            .await
+        }
+
+        /// As if [`PING`] had gone by: what is due then is done.
+        async fn wait(&mut self) {
+            while self.windows.asking || self.windows.read.get() != self.windows.mark {
+                self.during(yield_now()).await;
+            }
+            let due = Instant::now();
+            self.windows.due.as_mut().reset(due);
+            while self.windows.due.deadline() == due {
+                self.during(yield_now()).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_gives_back_what_it_had() {
+        // As much as the windows take to grow once.
+        const MORE: u32 = STREAM_WINDOW * STREAMS;
+        let load = Arc::new(Load::new(9, u64::from(MORE) * 16));
+        let (mut server, sender) = Server::connected(&load).await;
+        let first = STREAM_WINDOW as usize;
+        assert_eq!(server.window(&sender, 0).await, first);
+        while server.window(&sender, first).await == first {}
+        let grown = server.window(&sender, 0).await;
+        assert_eq!(grown, first * 2);
+        assert!(!load.reserve_ahead(1), "all that there is has been promised");
+        // While requests are under way it is not idle, and while it is idle for a short time it keeps what it has.
+        server.wait().await;
+        assert_eq!(server.window(&sender, 0).await, grown);
+        server.idle = true;
+        assert_eq!(server.window(&sender, 0).await, grown);
+        server.wait().await;
+        assert_eq!(server.window(&sender, 0).await, first);
+        assert!(load.reserve_ahead(u64::from(MORE)), "the promise is taken back");
+        // What was given back is not given back again.
+        drop(server);
+        assert!(!load.reserve_ahead(1));
     }
 }
