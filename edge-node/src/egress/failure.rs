@@ -3,9 +3,34 @@
 use std::error::Error;
 
 use atoll_runtime::FetchFailure;
+use http::Request;
+use hyper::client::conn::TrySendError;
 
 use super::connector::ConnectError;
+use super::pace::Sending;
 use super::retry::Lost;
+
+const NO_HTTP: &str = "answered with something that is not HTTP";
+const CLOSED: &str = "closed the connection before it answered";
+
+/// A request that came to nothing on its connection.
+pub struct Broken {
+    /// Why.
+    pub failure: Failure,
+    /// How far it came.
+    pub lost: Lost,
+    /// The request, if nothing of it was sent.
+    pub unsent: Option<Request<Sending>>,
+}
+
+impl From<TrySendError<Request<Sending>>> for Box<Broken> {
+    fn from(mut error: TrySendError<Request<Sending>>) -> Self {
+        let unsent = error.take_message();
+        let error = error.into_error();
+        let lost = if unsent.is_some() { Lost::Unsent } else { Failure::lost(&error) };
+        Self::new(Broken { failure: Failure::Http(error), lost, unsent })
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +41,12 @@ pub enum Failure {
     /// The connection failed.
     #[error(transparent)]
     Http(hyper::Error),
+    /// The connection failed, over HTTP/2.
+    #[error(transparent)]
+    Http2(h2::Error),
+    /// The body of the request failed.
+    #[error("was not sent the whole request: its body failed")]
+    Body,
     /// The answer did not begin in time.
     #[error("did not answer in time")]
     Late,
@@ -29,7 +60,7 @@ pub enum Failure {
 
 impl Failure {
     /// How far a request came whose connection failed.
-    pub fn lost(error: &hyper::Error) -> Lost {
+    fn lost(error: &hyper::Error) -> Lost {
         // A body that failed, nonsense for an answer: not the connection's end.
         if error.is_incomplete_message() || error.is_closed() || is_reset(error) {
             Lost::Unanswered
@@ -49,8 +80,8 @@ impl Failure {
                 ConnectError::AddressForbidden(_) | ConnectError::PortForbidden(_) | ConnectError::Url(_) => false,
             },
             Self::Http(error) => !error.is_user(),
-            Self::Late => true,
-            Self::Busy | Self::Open => false,
+            Self::Http2(_) | Self::Late => true,
+            Self::Body | Self::Busy | Self::Open => false,
         }
     }
 
@@ -59,6 +90,10 @@ impl Failure {
         let (code, message) = match self {
             Self::Connect(error) => (error.code(), error.to_string()),
             Self::Http(error) => return of_hyper(host, error),
+            // What an origin says that HTTP/2 does not know.
+            Self::Http2(error) if error.is_library() => ("protocol", format!("{host} {NO_HTTP}")),
+            Self::Http2(_) => ("closed", format!("{host} {CLOSED}")),
+            Self::Body => ("request-body", format!("{host} {self}")),
             Self::Late => ("timeout", format!("{host} did not answer in time")),
             Self::Busy => {
                 ("origin-busy", format!("{host} has as many requests of this app under way, and waiting, as it may"))
@@ -74,13 +109,13 @@ impl Failure {
 
 fn of_hyper(host: &str, http: &hyper::Error) -> FetchFailure {
     let (code, problem) = if http.is_parse() {
-        ("protocol", "answered with something that is not HTTP")
+        ("protocol", NO_HTTP)
     } else if http.is_timeout() {
         ("timeout", "did not answer in time")
     } else if http.is_user() {
         ("request-body", "was not sent the whole request: its body failed")
     } else {
-        ("closed", "closed the connection before it answered")
+        ("closed", CLOSED)
     };
     FetchFailure { code, message: format!("{host} {problem}") }
 }

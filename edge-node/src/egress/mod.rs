@@ -7,6 +7,7 @@ pub mod connector;
 mod dns;
 mod eyeballs;
 mod failure;
+mod http2;
 mod origin;
 mod pace;
 mod pool;

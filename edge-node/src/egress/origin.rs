@@ -11,17 +11,18 @@ use http::header::{CONNECTION, HOST, LINK, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::client::conn::http1;
 use hyper::ext::on_informational;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tower::Service;
 
 use super::breaker::{Breaker, BreakerSettings};
 use super::connector::{ConnectError, Connector};
-use super::failure::Failure;
-use super::pace::{Progress, Sending};
+use super::failure::{Broken, Failure};
+use super::http2::Http2;
+use super::pace::{Arriving, Progress, Sending};
 use super::retry::{self, Lost, Sent};
 use crate::body::Outgoing;
 use crate::hints::Hints;
@@ -108,7 +109,7 @@ pub struct Origin {
 
 struct State {
     idle: Vec<(http1::SendRequest<Sending>, Instant)>,
-    http2: Option<http2::SendRequest<Sending>>,
+    http2: Option<Http2>,
     speaks_http2: bool,
     breaker: Breaker,
     used: Instant,
@@ -117,7 +118,7 @@ struct State {
 /// A connection that takes a request.
 enum Line {
     Http1(http1::SendRequest<Sending>, OwnedSemaphorePermit),
-    Http2(http2::SendRequest<Sending>),
+    Http2(Http2),
 }
 
 /// Counts for the breaker unless it says what became of its request.
@@ -175,7 +176,7 @@ impl Origin {
         head: Head,
         body: Outgoing,
         patience: Duration,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Arriving>, Failure> {
         if !self.state().breaker.admit(Instant::now()) {
             return Err(Failure::Open);
         }
@@ -230,7 +231,7 @@ impl Origin {
         mut head: Head,
         body: Outgoing,
         patience: Duration,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Arriving>, Failure> {
         let has_body = !http_body::Body::is_end_stream(&body);
         let progress = Progress::new();
         let mut body = Some(Sending::new(body, progress.clone()));
@@ -241,22 +242,20 @@ impl Origin {
             let spare = retry::again(Lost::Unanswered, sent).then(|| head.headers.clone());
             let content = body.take().unwrap_or_else(|| Sending::new(Outgoing::empty(), progress.clone()));
             let request = self.request(&line, &mut head, content);
-            let answered = progress.until(patience, line.send(request)).await;
-            let mut error = match answered {
+            let answered = progress.until(patience, line.send(request, head.hints.as_ref())).await;
+            let broken = match answered {
                 None => return Err(Failure::Late),
                 Some(Ok(response)) => {
                     self.keep(line);
                     return Ok(response);
                 }
-                Some(Err(error)) => error,
+                Some(Err(broken)) => broken,
             };
             drop(line);
-            let unsent = error.take_message();
-            let error = error.into_error();
-            let lost = if unsent.is_some() { Lost::Unsent } else { Failure::lost(&error) };
+            let Broken { failure, lost, unsent } = *broken;
             let sent = Sent { method: &head.method, has_body, reused, retries };
             if !retry::again(lost, sent) {
-                return Err(Failure::Http(error));
+                return Err(failure);
             }
             match (unsent, spare) {
                 (Some(request), _) => {
@@ -265,7 +264,7 @@ impl Origin {
                     body = Some(content);
                 }
                 (None, Some(headers)) => head.headers = headers,
-                (None, None) => return Err(Failure::Http(error)),
+                (None, None) => return Err(failure),
             }
             retries += 1;
         }
@@ -351,12 +350,9 @@ impl Origin {
     async fn open(&self, permit: OwnedSemaphorePermit) -> Result<Line, Failure> {
         let stream = self.connector.clone().call(self.place.uri()?).await?;
         if stream.speaks_http2() || self.place.speaks == Speaks::Http2 {
-            let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder.timer(TokioTimer::new()).keep_alive_interval(IDLE);
-            let (sender, connection) = builder.handshake(stream).await.map_err(Failure::Http)?;
+            let (sender, connection) = Http2::open(TokioIo::new(stream)).await.map_err(Failure::Http2)?;
             tokio::spawn(async move {
-                // Whoever waits for an answer on it is told.
-                let _ = connection.await;
+                connection.await;
                 drop(permit);
             });
             let mut state = self.state();
@@ -370,7 +366,7 @@ impl Origin {
         Ok(Line::Http1(sender, permit))
     }
 
-    fn http2(&self) -> Option<http2::SendRequest<Sending>> {
+    fn http2(&self) -> Option<Http2> {
         let mut state = self.state();
         state.used = Instant::now();
         if state.http2.as_ref()?.is_closed() {
@@ -434,10 +430,14 @@ impl Origin {
 }
 
 impl Line {
-    async fn send(&mut self, request: Request<Sending>) -> Result<Response<Incoming>, TrySendError<Request<Sending>>> {
+    async fn send(
+        &mut self,
+        request: Request<Sending>,
+        hints: Option<&Hints>,
+    ) -> Result<Response<Arriving>, Box<Broken>> {
         match self {
-            Self::Http1(sender, _) => sender.try_send_request(request).await,
-            Self::Http2(sender) => sender.try_send_request(request).await,
+            Self::Http1(sender, _) => Ok(sender.try_send_request(request).await?.map(Arriving::Http1)),
+            Self::Http2(connection) => Ok(connection.send(request, hints).await?.map(Arriving::Http2)),
         }
     }
 }

@@ -17,6 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::sleep;
 
+use super::http2;
 use crate::body::Outgoing;
 
 /// How far the sending of a request has come.
@@ -116,7 +117,7 @@ pub struct Watched(Mutex<Vec<(Weak<Waiting>, Duration)>>);
 
 impl Watched {
     /// A body that is ended when it is waited for longer than `patience`.
-    pub fn watch(&self, body: Incoming, patience: Duration) -> Receiving {
+    pub fn watch(&self, body: Arriving, patience: Duration) -> Receiving {
         let waiting = Arc::new(Waiting::default());
         if !body.is_end_stream() {
             self.list().push((Arc::downgrade(&waiting), patience));
@@ -143,9 +144,40 @@ impl Watched {
     }
 }
 
+/// The body of an answer as its connection has it.
+pub enum Arriving {
+    /// Over HTTP/1.
+    Http1(Incoming),
+    /// Over HTTP/2.
+    Http2(http2::Arriving),
+}
+
+impl Arriving {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(|_| BodyError::Closed),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(|_| BodyError::Closed),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
+}
+
 /// The body of an answer.
 pub struct Receiving {
-    body: Incoming,
+    body: Arriving,
     waiting: Arc<Waiting>,
 }
 
@@ -154,10 +186,10 @@ impl Body for Receiving {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let frame = self.body.poll_frame(cx);
         if frame.is_ready() {
             self.waiting.set(|_| None);
-            return frame.map_err(|_| BodyError::Closed);
+            return frame;
         }
         self.waiting.waker.register(cx.waker());
         if self.waiting.expired.load(Ordering::Acquire) {

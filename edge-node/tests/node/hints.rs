@@ -9,7 +9,7 @@ use std::time::Duration;
 use atoll_edge_node::{Config, EdgeNode, ListenerConfig};
 use atoll_protocol::config::{CacheSettings, ProxyProtocol, ProxySettings};
 use atoll_runtime::Engine;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -88,12 +88,16 @@ fn reachable(mut config: Config) -> Config {
 }
 
 fn install_proxy(node: &EdgeNode, name: &str, origin: &Origin) {
+    install(node, name, origin.address, ProxyProtocol::Auto);
+}
+
+fn install(node: &EdgeNode, name: &str, origin: SocketAddr, protocol: ProxyProtocol) {
     let code = "export {};";
     let mut state = app(name, 1, code);
     state.versions.get_mut(&1).unwrap().config.proxy = Some(ProxySettings {
-        url: format!("http://{}", origin.address),
+        url: format!("http://{origin}"),
         preserve_host: false,
-        protocol: ProxyProtocol::Auto,
+        protocol,
         answer_timeout_ms: None,
         idle_timeout_ms: None,
     });
@@ -124,6 +128,54 @@ pub async fn of_an_origin_go_to_navigations(engine: Engine) {
         origin.answers();
         let answer = read_answer(&mut stream).await;
         assert!(answer.starts_with(&format!("HTTP/{version} 200 OK\r\n")), "{answer}");
+    }
+}
+
+/// Answers requests over HTTP/2 with other interim answers, a hint twice, and, when it may, an answer.
+async fn hint_over_http2(stream: TcpStream, may_answer: Arc<Semaphore>) {
+    let interim = |status, link| Response::builder().status(status).header("link", link).header("x-secret", "1");
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((_, mut respond))) = connection.accept().await {
+        let permits = may_answer.clone();
+        tokio::spawn(async move {
+            for (status, link) in [
+                (102, "</not.css>; rel=preload"),
+                (103, "</a.css>; rel=preload; as=style"),
+                (103, "</a.css>; rel=preload; as=style"),
+            ] {
+                respond.send_informational(interim(status, link).body(()).unwrap()).unwrap();
+            }
+            permits.acquire().await.unwrap().forget();
+            let mut body = respond
+                .send_response(Response::builder().header("content-length", "4").body(()).unwrap(), false)
+                .unwrap();
+            body.send_data("page".into(), true).unwrap();
+        });
+    }
+}
+
+/// What an origin that speaks HTTP/2 hints goes on in the same way.
+pub async fn of_an_origin_that_speaks_http2_go_on(engine: Engine) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, may_answer) = (listener.local_addr().unwrap(), Arc::new(Semaphore::new(0)));
+    let permits = may_answer.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(hint_over_http2(stream, permits.clone()));
+        }
+    });
+    let node = node(reachable(config()), &engine, &[]).await;
+    install(&node, "p", address, ProxyProtocol::Http2);
+    let mut stream = TcpStream::connect(node.local_addr()).await.unwrap();
+    for (mode, hinted) in [("navigate", true), ("cors", false), ("navigate", true)] {
+        let request = format!("GET / HTTP/1.1\r\nHost: p.localhost\r\nSec-Fetch-Mode: {mode}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        if hinted {
+            assert_eq!(read_head(&mut stream).await, HINT);
+        }
+        may_answer.add_permits(1);
+        let answer = read_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
 }
 

@@ -85,7 +85,7 @@ const TESTS: &[Test] = tests! {
     expectation: over_http2_is_met_when_the_body_is_wanted, over_http3_is_met_when_the_body_is_wanted;
     windows: grow_while_uploads_are_read;
     http3: ends_floods_of_resets, refuses_what_is_malformed, gives_slow_clients_up;
-    hints: of_an_origin_go_to_navigations, of_an_origin_go_out_over_http2, of_an_origin_go_out_over_http3, tell_what_a_page_needed_before;
+    hints: of_an_origin_go_to_navigations, of_an_origin_that_speaks_http2_go_on, of_an_origin_go_out_over_http2, of_an_origin_go_out_over_http3, tell_what_a_page_needed_before;
     certificates: serves_what_the_control_plane_sends, keeps_the_certificate_before_one_it_cannot_serve,
         answers_challenges_before_anything_else, answers_challenges_in_handshakes;
     refusals: refuses_ambiguous_requests_and_closes, takes_bodies_in_any_pieces, gives_slow_clients_up, ends_idle_connections,
