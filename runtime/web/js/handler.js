@@ -200,7 +200,8 @@ function send(scope, response) {
 function watch(scope, pipe) {
   const gone = () => {
     MapPrototypeDelete(scopes, scope.slot);
-    if (pipe !== null && !pipe.ended) {
+    // A write may have come upon it before.
+    if (pipe !== null && (pipe.left || !pipe.ended)) {
       abortScope(scope);
       pipe.cancel(scope.abortReason);
     }

@@ -29,7 +29,8 @@ function pump(stream) {
   const handle = op_atoll_pipe_open(lengthOf(stream) ?? -1);
   if (handle === 0) throw new TypeError("Too many streams are being sent at once");
   const reader = streams.acquireReadableStreamDefaultReader(stream);
-  const state = { handle, ended: false, cancel };
+  // `left`: whoever took the stream has gone before its end.
+  const state = { handle, ended: false, left: false, cancel };
 
   function cancel(reason) {
     if (state.ended) return;
@@ -59,6 +60,7 @@ function pump(stream) {
         const written = op_atoll_pipe_write(handle, bytes);
         const gone = written === GONE || (written !== ROOM && !(await op_atoll_pipe_room(handle)));
         if (gone) {
+          state.left = !state.ended;
           cancel(new TypeError("Nobody takes the stream any more"));
           return;
         }
