@@ -2,8 +2,8 @@
 //! scripts that make them so (`'x'.repeat(2 ** 28).match(/x/g)`). Such an abort happens on the thread of the isolate whose
 //! script it is; that thread is stopped for good, and the process goes on.
 //!
-//! What the stopped thread held stays allocated. So only a few threads are kept like this; the next abort ends the process,
-//! as aborts elsewhere do.
+//! What the stopped thread held stays allocated. So an app may have few of them ([`Rests`](crate::jobs::Rests)), and a
+//! process not very many: one more abort ends it, as aborts elsewhere do.
 
 use std::cell::Cell;
 use std::ptr;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Once};
 use crate::isolate::Shared;
 
 /// How many threads may be stopped before an abort ends the process.
-const MAX_STOPPED: usize = 8;
+const MAX_STOPPED: usize = 256;
 
 static STOPPED: AtomicUsize = AtomicUsize::new(0);
 

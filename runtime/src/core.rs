@@ -26,7 +26,7 @@ use crate::builtins::Builtins;
 use crate::code_cache::{Code, CodeCache};
 use crate::compile;
 use crate::isolate::{Responder, Shared};
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, Rests};
 use crate::loader::{BundleLoader, evaluate_custom_module, module_url};
 use crate::memory::{Account, Guard, allocator, measure};
 use crate::platform_modules::{self, PlatformModules};
@@ -155,7 +155,7 @@ impl Core {
     }
 
     /// Makes the isolate this worker's. Its code is not loaded yet.
-    pub(crate) fn adopt(&mut self, worker: &Worker, shared: Arc<Shared>, cache: Arc<CodeCache>) {
+    pub(crate) fn adopt(&mut self, worker: &Worker, shared: Arc<Shared>, cache: Arc<CodeCache>, rests: Arc<Rests>) {
         self.loader.set(worker.bundle.clone(), worker.hash, cache);
         self.account.set_limit(worker.limits.memory);
         let isolate = self.runtime.v8_isolate();
@@ -167,6 +167,9 @@ impl Core {
             meter: self.meter.clone(),
             jobs: self.jobs.clone(),
             verdict: self.verdict.clone(),
+            rests,
+            app: worker.app.clone(),
+            version: worker.version,
             worker: format!("{} v{}", worker.app, worker.version),
         });
         self.shared = Some(shared);

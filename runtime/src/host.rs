@@ -129,7 +129,7 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
     let Claim { worker, shared, mut receiver, cache, rests, purpose, made } = claim;
     let mut phases = Phases { claimed: made.elapsed(), ..Phases::default() };
     let adopting = Instant::now();
-    core.adopt(&worker, shared.clone(), cache.clone());
+    core.adopt(&worker, shared.clone(), cache.clone(), rests.clone());
     phases.adopted = adopting.elapsed();
     core.jobs().allow(worker.limits.startup_cpu);
     let started = tokio::select! {
@@ -209,6 +209,9 @@ struct Phases {
 }
 
 async fn start(core: &mut Core, worker: &Worker, rests: &Rests, phases: &mut Phases) -> Result<(), HandlerError> {
+    if rests.are_too_many_lost(&worker.app, worker.version) {
+        return Err(HandlerError::EngineAbort);
+    }
     rests.room(&worker.app).await;
     let mut budget = worker.limits.startup_cpu;
     let at = Instant::now();

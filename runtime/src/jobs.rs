@@ -3,15 +3,16 @@
 //!
 //! A job cannot be interrupted. What it takes is charged to its request, the watchdog ends the isolate as soon as it is
 //! more than any request has left, and the rest of the job runs at the lowest priority. An app that has left such rests
-//! behind gets no further isolate before they are through.
+//! behind, or code that V8 cannot interrupt, gets no further isolate before they are through.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::priority::LOWEST;
 use crate::turn::read_clock;
 
 /// How long the thread waits for another job.
@@ -20,8 +21,10 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// How many threads of ended isolates an app may have that still work, when another isolate is to start.
 const MOST_RESTS: usize = 2;
 
-/// The lowest priority there is.
-const NICE: libc::c_int = 19;
+/// In how many isolates of one version the engine may have aborted within [`LOSSES_COUNT`], when another one is to start,
+/// and in how many of one app since the process began. Each has left a thread and its memory behind for good.
+const MOST_LOST: (usize, usize) = (2, 8);
+const LOSSES_COUNT: Duration = Duration::from_secs(600);
 
 /// The CPU time of an isolate's jobs.
 #[derive(Debug, Default)]
@@ -126,7 +129,7 @@ impl Jobs {
     pub(crate) fn demote(&self) {
         if let Some(worker) = self.lock().thread {
             // SAFETY: it takes no pointers. The thread is there as long as the lock is held and it has not been taken out.
-            unsafe { libc::setpriority(libc::PRIO_PROCESS, worker.id.unsigned_abs(), NICE) };
+            unsafe { libc::setpriority(libc::PRIO_PROCESS, worker.id.unsigned_abs(), LOWEST) };
         }
     }
 
@@ -136,11 +139,13 @@ impl Jobs {
     }
 }
 
-/// The threads of ended isolates that may still work, by app.
+/// The threads of ended isolates that may still work, by app, and the isolates in which the engine has aborted.
 #[derive(Debug, Default)]
 pub(crate) struct Rests {
     by_app: Mutex<HashMap<Arc<str>, usize>>,
     fewer: Notify,
+    /// The versions and when.
+    lost: Mutex<HashMap<Arc<str>, Vec<(u64, Instant)>>>,
 }
 
 /// A thread that may still work, until this is dropped.
@@ -158,6 +163,20 @@ impl Rests {
     pub(crate) fn note(self: &Arc<Self>, app: &Arc<str>) -> Rest {
         *self.lock().entry(app.clone()).or_default() += 1;
         Rest { rests: self.clone(), app: app.clone() }
+    }
+
+    /// Notes that the engine has aborted in an isolate of a version.
+    pub(crate) fn lose(&self, app: &Arc<str>, version: u64) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.entry(app.clone()).or_default().push((version, Instant::now()));
+    }
+
+    /// Whether too many isolates of the version, or of the app, were lost for another one.
+    pub(crate) fn are_too_many_lost(&self, app: &str, version: u64) -> bool {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(lost) = lost.get(app) else { return false };
+        let counts = |(of, at): &&(u64, Instant)| *of == version && at.elapsed() < LOSSES_COUNT;
+        lost.len() >= MOST_LOST.1 || lost.iter().filter(counts).count() >= MOST_LOST.0
     }
 
     /// Waits until an app may have another isolate.
@@ -189,8 +208,6 @@ impl Drop for Rest {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     /// Uses CPU time of the calling thread.
@@ -258,5 +275,19 @@ mod tests {
         waiting.await;
         drop(second);
         assert!(rests.lock().is_empty());
+    }
+    #[test]
+    fn who_makes_the_engine_abort_gets_few_isolates() {
+        let rests = Rests::default();
+        let app: Arc<str> = "app".into();
+        for version in 1..=4 {
+            assert!(!rests.are_too_many_lost("app", version));
+            rests.lose(&app, version);
+            assert!(!rests.are_too_many_lost("app", version));
+            rests.lose(&app, version);
+            assert!(rests.are_too_many_lost("app", version));
+        }
+        assert!(rests.are_too_many_lost("app", 5));
+        assert!(!rests.are_too_many_lost("other", 1));
     }
 }

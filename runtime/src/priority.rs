@@ -25,6 +25,9 @@ const REFORMED: u32 = 200;
 /// How much nicer a thread with long turns is than others: of a processor that both want, it gets a tenth.
 const NICER: libc::c_int = 10;
 
+/// The niceness of the lowest priority.
+pub(crate) const LOWEST: libc::c_int = 19;
+
 /// The priority of one thread.
 #[derive(Debug)]
 pub(crate) struct Priority {
@@ -87,6 +90,12 @@ impl Priority {
         if !self.low.swap(true, Ordering::Relaxed) {
             self.set(self.nice + NICER);
         }
+    }
+
+    /// The lowest there is, for a thread whose work nobody waits for any more.
+    pub(crate) fn lowest(&self) {
+        self.low.store(true, Ordering::Relaxed);
+        self.set(LOWEST);
     }
 
     /// To be called before the thread ends.

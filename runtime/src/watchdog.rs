@@ -10,7 +10,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::isolate::Shared;
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, Rest, Rests};
 use crate::turn::Meter;
 use atoll_web::event::HandlerError;
 
@@ -33,6 +33,9 @@ pub(crate) struct Watched {
     pub(crate) meter: Arc<Meter>,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) verdict: Arc<Mutex<HandlerError>>,
+    pub(crate) rests: Arc<Rests>,
+    pub(crate) app: Arc<str>,
+    pub(crate) version: u64,
     /// The app and version, for the log.
     pub(crate) worker: String,
 }
@@ -42,6 +45,8 @@ struct Suspect {
     watched: Watched,
     turn: u64,
     terminated: Option<Instant>,
+    /// From when on its requests do not wait for it any longer, what keeps its app from starting ever more of them.
+    rest: Option<Rest>,
 }
 
 #[derive(Default)]
@@ -163,7 +168,7 @@ impl State {
             let turn = entry.meter.turn_id();
             let known = || suspects.iter().any(|suspect| Arc::ptr_eq(&suspect.watched.shared, &entry.shared));
             if turn != 0 && !known() {
-                suspects.push(Suspect { watched: entry.clone(), turn, terminated: None });
+                suspects.push(Suspect { watched: entry.clone(), turn, terminated: None, rest: None });
             } else if thorough && turn == 0 && entry.shared.aborted.load(Ordering::SeqCst) {
                 aborted.push(entry.clone());
             }
@@ -174,7 +179,7 @@ impl State {
 
     /// Looks at a turn; says whether to look again.
     fn look_at(&self, suspect: &mut Suspect) -> bool {
-        let Suspect { watched, turn, terminated } = suspect;
+        let Suspect { watched, turn, terminated, rest } = suspect;
         if watched.shared.aborted.load(Ordering::SeqCst) {
             self.lose(watched);
             return false;
@@ -192,7 +197,10 @@ impl State {
             Some(at) => {
                 // Whatever caught the termination has taken it away, and JavaScript may have been called again.
                 watched.shared.terminate();
-                if at.elapsed() > GRACE {
+                if at.elapsed() > GRACE && rest.is_none() {
+                    tracing::warn!(worker = %watched.worker, "code that cannot be interrupted goes on after its limit");
+                    *rest = Some(watched.rests.note(&watched.app));
+                    watched.meter.priority.lowest();
                     watched.shared.abandon();
                 }
             }
@@ -205,6 +213,7 @@ impl State {
     /// The engine has aborted in an isolate.
     fn lose(&self, watched: &Watched) {
         tracing::error!(worker = %watched.worker, "the engine aborted; the isolate is lost");
+        watched.rests.lose(&watched.app, watched.version);
         watched.shared.lose();
         self.forget(&watched.shared);
     }

@@ -42,3 +42,59 @@ async fn code_cannot_catch_its_termination_by_way_of_a_module_of_the_platform() 
     // Enough to come to where the module asks for the property.
     ends(body, 300).await;
 }
+
+/// Some builtins of V8 run to their end whatever happens: here for some seconds.
+#[tokio::test]
+async fn an_app_waits_for_code_of_its_that_cannot_be_interrupted() {
+    let limits = Limits { cpu: Duration::from_millis(50), ..patient() };
+    let start = |app: &str, body: &str| {
+        let code = format!("export default {{ async fetch() {{ {body} }} }}");
+        let bundle = bundle(&[("index.js", ModuleKind::EsModule, code.as_bytes())]);
+        let (_, hash) = bundle.pack();
+        let (env, host) = (Vec::new().into(), Arc::new(Recorder::default()));
+        pool().start(Worker { app: app.into(), version: 1, bundle, hash, env, limits: limits.clone(), host })
+    };
+    let answer = "return new Response('here');";
+    let stuck = "Array.prototype.indexOf.call({ length: 2 ** 53 - 1 }, 1, 2 ** 53 - 3e6);";
+    let busy = [start("endless", stuck), start("endless", stuck)];
+    for isolate in &busy {
+        isolate.started().await.unwrap();
+        // Nobody waits for it.
+        let ended = isolate.fetch(get("/")).await.map(|response| response.status);
+        assert!(matches!(ended, Err(HandlerError::CpuLimit { .. })), "{ended:?}");
+    }
+    let next = start("endless", answer);
+    let other = start("other", answer);
+    tokio::select! {
+        biased;
+        started = next.started() => panic!("it did not wait: {started:?}"),
+        answer = other.fetch(get("/")) => assert_eq!(answer.unwrap().status, 200),
+    }
+    // As soon as one of them is through, there is room.
+    assert_eq!(next.fetch(get("/")).await.unwrap().status, 200);
+    for isolate in busy {
+        isolate.ended().await;
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_makes_the_engine_abort_is_not_started_again_and_again() {
+    let code = "export default { fetch() { Array.prototype.sort.call({ length: 2 ** 32 - 2 }); } }";
+    let bundle = bundle(&[("index.js", ModuleKind::EsModule, code.as_bytes())]);
+    let (_, hash) = bundle.pack();
+    let start = || {
+        let (env, host) = (Vec::new().into(), Arc::new(Recorder::default()));
+        let (bundle, limits) = (bundle.clone(), patient());
+        pool().start(Worker { app: "aborting".into(), version: 1, bundle, hash, env, limits, host })
+    };
+    for _ in 0..2 {
+        let isolate = start();
+        isolate.started().await.unwrap();
+        let ended = isolate.fetch(get("/")).await.map(|response| response.status);
+        assert!(matches!(ended, Err(HandlerError::EngineAbort)), "{ended:?}");
+    }
+    for _ in 0..20 {
+        let ended = start().fetch(get("/")).await.map(|response| response.status);
+        assert!(matches!(ended, Err(HandlerError::EngineAbort)), "{ended:?}");
+    }
+}
