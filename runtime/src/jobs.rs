@@ -139,13 +139,15 @@ impl Jobs {
     }
 }
 
+/// A version, and when the engine aborted in an isolate of it.
+type Loss = (u64, Instant);
+
 /// The threads of ended isolates that may still work, by app, and the isolates in which the engine has aborted.
 #[derive(Debug, Default)]
 pub(crate) struct Rests {
     by_app: Mutex<HashMap<Arc<str>, usize>>,
     fewer: Notify,
-    /// The versions and when.
-    lost: Mutex<HashMap<Arc<str>, Vec<(u64, Instant)>>>,
+    lost: Mutex<HashMap<Arc<str>, Vec<Loss>>>,
 }
 
 /// A thread that may still work, until this is dropped.
@@ -175,7 +177,7 @@ impl Rests {
     pub(crate) fn are_too_many_lost(&self, app: &str, version: u64) -> bool {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(lost) = lost.get(app) else { return false };
-        let counts = |(of, at): &&(u64, Instant)| *of == version && at.elapsed() < LOSSES_COUNT;
+        let counts = |(of, at): &&Loss| *of == version && at.elapsed() < LOSSES_COUNT;
         lost.len() >= MOST_LOST.1 || lost.iter().filter(counts).count() >= MOST_LOST.0
     }
 
