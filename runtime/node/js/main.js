@@ -6,7 +6,8 @@
   const { ObjectDefineProperty } = primordials;
   const registry = () => core.loadExtScript("ext:atoll_node/registry.js");
 
-  const lazyGlobal = (name, get) => {
+  // In parentheses, functions are compiled when the snapshot is built, and not by each isolate that starts.
+  const lazyGlobal = ((name, get) => {
     const set = (value) => {
       ObjectDefineProperty(globalThis, name, {
         __proto__: null,
@@ -27,17 +28,17 @@
       enumerable: false,
       configurable: true,
     });
-  };
+  });
 
   globalThis.__atoll__.node = (name) => registry().builtin(name);
   // Every worker of a late compatibility date comes by here: nothing is loaded before it is used.
-  globalThis.__atoll__.nodeGlobals = () => {
+  globalThis.__atoll__.nodeGlobals = (() => {
     lazyGlobal("Buffer", () => registry().nodeGlobal("Buffer"));
     lazyGlobal("process", () => registry().nodeGlobal("process"));
     lazyGlobal("setImmediate", () => registry().nodeGlobal("setImmediate"));
     lazyGlobal("clearImmediate", () => registry().nodeGlobal("clearImmediate"));
     lazyGlobal("global", () => globalThis);
-  };
+  });
 
   const { builtin } = globalThis.__atoll__;
   globalThis.__atoll__.builtin = (name) => name === "cloudflare:node" ? registry().cloudflare() : builtin(name);
