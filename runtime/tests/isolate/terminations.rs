@@ -56,15 +56,18 @@ async fn an_app_waits_for_code_of_its_that_cannot_be_interrupted() {
     };
     let answer = "return new Response('here');";
     let stuck = "Array.prototype.indexOf.call({ length: 2 ** 53 - 1 }, 1, 2 ** 53 - 3e6);";
-    let busy = [start("endless", stuck), start("endless", stuck)];
-    for isolate in &busy {
-        isolate.started().await.unwrap();
-        // Nobody waits for it.
-        let ended = isolate.fetch(get("/")).await.map(|response| response.status);
+    let other = start("other", answer);
+    other.started().await.unwrap();
+    let (one, two) = (start("endless", stuck), start("endless", stuck));
+    let (first, second) = tokio::join!(one.started(), two.started());
+    first.and(second).unwrap();
+    // Nobody waits for them.
+    let (first, second) = tokio::join!(one.fetch(get("/")), two.fetch(get("/")));
+    for ended in [first, second] {
+        let ended = ended.map(|response| response.status);
         assert!(matches!(ended, Err(HandlerError::CpuLimit { .. })), "{ended:?}");
     }
     let next = start("endless", answer);
-    let other = start("other", answer);
     tokio::select! {
         biased;
         started = next.started() => panic!("it did not wait: {started:?}"),
@@ -72,9 +75,7 @@ async fn an_app_waits_for_code_of_its_that_cannot_be_interrupted() {
     }
     // As soon as one of them is through, there is room.
     assert_eq!(next.fetch(get("/")).await.unwrap().status, 200);
-    for isolate in busy {
-        isolate.ended().await;
-    }
+    tokio::join!(one.ended(), two.ended());
 }
 
 #[tokio::test]
