@@ -19,6 +19,7 @@ use crate::batch::{Batched, Hub};
 use crate::code_cache::CodeCache;
 use crate::compile;
 use crate::core::{Core, millis};
+use crate::inline;
 use crate::isolate::{Fetch, Message, Phase, Shared, Ticket};
 use crate::jobs::{Rest, Rests};
 use crate::pool::Refill;
@@ -64,6 +65,7 @@ pub(crate) enum Purpose {
 struct Active {
     key: u64,
     hub: Arc<Hub>,
+    inline: bool,
     cpu: Duration,
     responded: Option<Instant>,
     _ticket: Ticket,
@@ -296,7 +298,7 @@ impl Hosted {
         if fetch.responder.is_closed() {
             return;
         }
-        let Fetch { key, event, responder, hub, ticket } = fetch;
+        let Fetch { key, event, responder, hub, inline, ticket } = fetch;
         let (slot, cpu) = self.core.dispatch(event, responder, self.worker.limits.cpu);
         self.note_cost(cpu);
         let Some(slot) = slot else { return };
@@ -306,17 +308,21 @@ impl Hosted {
                 self.alone_to_blame = true;
                 requests::fail(&mut self.core.state().borrow_mut(), slot, death);
             }
-            None => drop(self.active.insert(slot, Active { key, hub, cpu, responded: None, _ticket: ticket })),
+            None => drop(self.active.insert(slot, Active { key, hub, inline, cpu, responded: None, _ticket: ticket })),
         }
     }
 
-    /// Sends what was answered: one answer directly, several in one go.
+    /// Sends what was answered: to those whose thread this one may stand in for, one by one; to others one directly and several in
+    /// one go.
     fn send_answers(&mut self) {
         requests::take_answers(&mut self.core.state().borrow_mut(), &mut self.answers);
         if self.answers.is_empty() {
             return;
         }
         self.has_answered = true;
+        let Self { answers, active, .. } = self;
+        let inline = |answer: &mut requests::Answer| active.get(&answer.slot).is_some_and(|active| active.inline);
+        inline::giving(|| answers.extract_if(.., inline).for_each(requests::Answer::send));
         let hub = self.answers.first().and_then(|first| self.active.get(&first.slot)).map(|active| active.hub.clone());
         match hub {
             Some(hub) if self.answers.len() > 1 || hub.is_lonely() => hub.deliver(&mut self.answers),

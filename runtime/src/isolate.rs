@@ -14,6 +14,7 @@ use deno_core::v8;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::batch::Hub;
+use crate::inline::{self, elsewhere};
 use crate::turn::Meter;
 
 /// Where an isolate is in its life: `Starting => Ready => Ended`, or `Starting => Failed => Ended`.
@@ -45,6 +46,8 @@ pub(crate) struct Fetch {
     pub(crate) event: Event,
     pub(crate) responder: Responder,
     pub(crate) hub: Arc<Hub>,
+    /// Who waits for the answer may be polled by the isolate's thread.
+    pub(crate) inline: bool,
     pub(crate) ticket: Ticket,
 }
 
@@ -238,12 +241,20 @@ impl Isolate {
 
     async fn send(&self, event: Event) -> Result<FetchResponse, HandlerError> {
         static KEYS: AtomicU64 = AtomicU64::new(0);
+        elsewhere().await;
         let key = KEYS.fetch_add(1, Ordering::Relaxed);
         let (responder, mut response) = oneshot::channel();
         let hub = Hub::of_this_thread();
         let ticket = Ticket::new(&self.shared);
         self.shared.queued.fetch_add(1, Ordering::Relaxed);
-        let message = Message::Fetch(Box::new(Fetch { key, event, responder, hub: hub.clone(), ticket }));
+        let message = Message::Fetch(Box::new(Fetch {
+            key,
+            event,
+            responder,
+            hub: hub.clone(),
+            inline: inline::is_within(),
+            ticket,
+        }));
         if self.sender.send(message).is_err() {
             self.shared.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(self.reason());

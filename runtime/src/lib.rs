@@ -17,6 +17,7 @@ mod core;
 mod engine;
 mod host;
 pub mod huge_pages;
+pub mod inline;
 mod isolate;
 mod jobs;
 mod limits;

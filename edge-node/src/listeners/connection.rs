@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use atoll_runtime::inline::{elsewhere, inline};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use http::header::CONNECTION;
@@ -112,7 +113,7 @@ pub async fn serve(shared: Arc<Shared>, entry: Arc<Entry>, socket: Socket, peer:
     let mut stream = Guard::new(stream, client.clone(), &shared.config);
     match begins(&shared, &mut stream).await {
         Some(true) => http2::serve(&shared, stream, &client).await,
-        Some(false) => http1(&shared, stream, &client).await,
+        Some(false) => inline(http1(shared, stream, client)).await,
         None => {}
     }
     drop(place);
@@ -166,7 +167,7 @@ async fn begins(shared: &Shared, stream: &mut Guard<Stream>) -> Option<bool> {
     }
 }
 
-async fn http1(shared: &Shared, stream: Guard<Stream>, client: &Arc<Client>) {
+async fn http1(shared: Arc<Shared>, stream: Guard<Stream>, client: Arc<Client>) {
     let requests = AtomicU64::new(0);
     let service = service_fn(|mut request: Request<Incoming>| {
         let version = request.version();
@@ -178,6 +179,7 @@ async fn http1(shared: &Shared, stream: Guard<Stream>, client: &Arc<Client>) {
         let (service, client) = (shared.service.clone(), client.clone());
         // Whoever runs it moves it several times, and it is some KiB.
         Box::pin(async move {
+            elsewhere().await;
             let mut response = service.answer(request, &client, refusal).await;
             if client.is_draining() {
                 response.headers_mut().entry(CONNECTION).or_insert(HeaderValue::from_static("close"));

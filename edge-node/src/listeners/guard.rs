@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use atoll_runtime::inline::is_inline;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::config::ConnectionConfig;
@@ -39,6 +40,8 @@ pub struct Guard<S> {
     refused: Option<Refused>,
     /// Interim answers that are not sent yet.
     interim: Vec<u8>,
+    /// The task is woken when there is something to read.
+    awaited: bool,
 }
 
 /// What a refusal leaves to read.
@@ -68,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             lingering: None,
             refused: None,
             interim: Vec::new(),
+            awaited: false,
         }
     }
 
@@ -202,6 +206,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if is_inline() {
+            // The thread of an isolate writes its answer. To read is for the connection's own runtime, which is woken when there is
+            // something, if that has been waited for.
+            if !this.awaited {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+        this.awaited = false;
         loop {
             if this.ready > 0 {
                 this.hand_over(buf);
@@ -224,7 +237,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
                 continue;
             }
             let before = buf.filled().len();
-            match Pin::new(&mut this.stream).poll_read(cx, buf) {
+            let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+            this.awaited = read.is_pending();
+            match read {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {

@@ -54,9 +54,10 @@ const TESTS: &[Test] = tests! {
         names_a_port_in_use, says_how_an_answer_was_made, replaces_an_installed_app,
         tells_the_app_that_its_client_has_gone, keeps_the_lengths_of_bodies, splits_clients_by_weight,
         says_that_connections_end_when_draining, drains_no_longer_than_it_may;
-    scaling: starts_more_isolates_when_one_is_busy, starts_the_code_beside_the_request, ends_idle_isolates,
-        keeps_to_the_number_of_isolates, caps_the_requests_of_an_app, replaces_an_isolate_that_broke_a_limit,
-        stops_the_largest_when_all_are_too_large, remembers_that_code_does_not_start;
+    scaling: starts_more_isolates_when_one_is_busy, a_connection_does_not_wait_for_an_app_it_has_asked_before,
+        starts_the_code_beside_the_request, ends_idle_isolates, keeps_to_the_number_of_isolates, caps_the_requests_of_an_app,
+        replaces_an_isolate_that_broke_a_limit, stops_the_largest_when_all_are_too_large,
+        remembers_that_code_does_not_start;
     egress: reaches_only_what_is_allowed, streams_both_ways, passes_through_to_the_origin, cuts_loops;
     conformance: refuses_what_the_rfc_forbids, takes_what_the_rfc_allows;
     origins: forwards_to_the_origin, obeys_the_address_policy, caches_what_the_origin_allows, carries_websockets,

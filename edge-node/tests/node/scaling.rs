@@ -1,10 +1,13 @@
 //! Isolates come and go.
 
+use std::time::Duration;
+
 use atoll_runtime::Engine;
 use futures::future::join_all;
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::support::{config, eventually, get, http1, node, request, says, send};
 
@@ -40,6 +43,36 @@ pub async fn starts_more_isolates_when_one_is_busy(engine: Engine) {
     }
     assert!(helped, "no other isolate answered while one was busy");
     assert!((2..=4).contains(&node.live_isolates()), "{}", node.live_isolates());
+}
+
+/// The thread of an isolate writes its answer and no more: what follows on the connection is for others, and is not kept
+/// waiting by what that thread does next.
+pub async fn a_connection_does_not_wait_for_an_app_it_has_asked_before(engine: Engine) {
+    let code = "export default { fetch(request, env, ctx) {
+        ctx.waitUntil(scheduler.wait(1).then(() => { for (;;) {} }));
+        return new Response('first');
+    } };";
+    let mut config = config();
+    config.limits.cpu_ms = 30_000;
+    let node = node(config, &engine, &[("hog", code), ("other", &says("second"))]).await;
+    let mut stream = TcpStream::connect(node.local_addr()).await.unwrap();
+    let requests = "GET / HTTP/1.1\r\nHost: hog.localhost\r\n\r\nGET / HTTP/1.1\r\nHost: other.localhost\r\n\r\n";
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    let half_of_what_the_hog_may = Duration::from_secs(15);
+    let mut until_second = async || {
+        let mut answers = String::new();
+        while !answers.ends_with("second") {
+            let mut piece = [0; 1024];
+            let length = timeout(half_of_what_the_hog_may, stream.read(&mut piece)).await.expect("an answer").unwrap();
+            assert!(length > 0, "{answers}");
+            answers.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+        }
+        let again = b"GET /again HTTP/1.1\r\nHost: other.localhost\r\n\r\n";
+        stream.write_all(again).await.unwrap();
+        answers
+    };
+    assert!(until_second().await.contains("first"));
+    until_second().await;
 }
 
 /// Where the cache has nothing of an app, an isolate starts as soon as the app is known: even for a request that is refused
