@@ -131,7 +131,11 @@ impl RequestIds {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        (0..16).map(|at| char::from(DIGITS[(mixed >> (60 - 4 * at) & 15) as usize])).collect()
+        let mut id = String::with_capacity(16);
+        for at in 0..16 {
+            id.push(char::from(DIGITS[(mixed >> (60 - 4 * at) & 15) as usize]));
+        }
+        id
     }
 }
 

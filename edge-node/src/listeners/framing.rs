@@ -307,10 +307,11 @@ fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Rule> {
     }
     let colon = memchr(b':', line).ok_or(Rule::Header)?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+    // All bytes, without a branch for each: that is faster as long as nothing is wrong.
+    if name.is_empty() || !name.iter().fold(true, |good, byte| good & is_token(*byte)) {
         return Err(Rule::Header);
     }
-    if !value.iter().all(|byte| is_text(*byte)) {
+    if !value.iter().fold(true, |good, byte| good & is_text(*byte)) {
         return Err(if value.iter().any(|byte| matches!(byte, b'\r' | 0)) { Rule::LineEnd } else { Rule::Header });
     }
     Ok((name, value.trim_ascii()))
@@ -340,13 +341,29 @@ fn field(line: &[u8], head: &mut Head) -> Result<(), Rule> {
     }
 }
 
+/// Whether a byte is one of a token (RFC 9110 §5.6.2).
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            table[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let others = b"!#$%&'*+-.^_`|~";
+        let mut at = 0;
+        while at < others.len() {
+            table[others[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    TOKEN[byte as usize]
 }
 
 /// What may stand in a value: no control characters but the tab.
 fn is_text(byte: u8) -> bool {
-    byte >= 0x20 && byte != 0x7f || byte == b'\t'
+    (byte >= 0x20) & (byte != 0x7f) | (byte == b'\t')
 }
 
 fn hex(digit: u8) -> u8 {

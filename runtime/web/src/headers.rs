@@ -105,17 +105,21 @@ pub(crate) fn normalise_url(url: String) -> String {
 
 /// Whether parsing and serialising the URL would certainly give the same string.
 fn is_normal(url: &str) -> bool {
-    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let (default_port, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (80, rest),
+        (_, Some(rest)) => (443, rest),
+        _ => return false,
+    };
     let Some(slash) = rest.find('/') else { return false };
     let (host, path) = rest.split_at(slash);
     let (name, port) = host.rsplit_once(':').unwrap_or((host, "1"));
     let plain_host = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
         && name.bytes().last().is_some_and(|b| b.is_ascii_lowercase());
-    let plain_port = port.bytes().all(|b| b.is_ascii_digit()) && !port.starts_with('0') && !port.is_empty();
-    let default_port = matches!((scheme, port), ("http", "80") | ("https", "443"));
+    let plain_port = port.bytes().all(|b| b.is_ascii_digit()) && !port.starts_with('0');
+    let needed_port = port.parse::<u16>().is_ok_and(|port| port != default_port);
     // Dots may be `.` and `..` segments; `%2e` counts as a dot.
     let plain_path = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_~?&=,:;@!$*()+".contains(&b));
-    matches!(scheme, "http" | "https") && plain_host && plain_port && !default_port && port.len() < 5 && plain_path
+    plain_host && plain_port && needed_port && plain_path
 }
 
 #[cfg(test)]
@@ -158,6 +162,9 @@ mod tests {
         assert_eq!(normal("https://a.example"), "https://a.example/");
         assert_eq!(normal("http://a.example/%7Ea b"), "http://a.example/%7Ea%20b");
         assert!(is_normal("http://hello.localhost:8080/users/1?x=y"));
+        assert!(is_normal("http://hello.localhost:49152/") && is_normal("https://a:80/"));
+        assert!(!is_normal("http://a:80/") && !is_normal("https://a:443/") && !is_normal("http://a:65536/"));
+        assert!(!is_normal("http://a:/") && !is_normal("ftp://a/") && !is_normal("http://a"));
         assert!(!is_normal("http://127.1/"));
         assert!(!is_normal("http://a:080/"));
         assert!(!is_normal("http://a/?q=\""));
