@@ -169,8 +169,10 @@ impl<T: Send + 'static> Future for Inline<T> {
         let shared = &self.shared;
         shared.task.register(cx.waker());
         while !shared.begin() {
-            if shared.state.compare_exchange(POLLED, MISSED, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Poll::Pending;
+            match shared.state.compare_exchange(POLLED, MISSED, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) | Err(MISSED) => return Poll::Pending,
+                // It was let go just now.
+                Err(_) => {}
             }
         }
         let mut stage = shared.lock();
@@ -308,6 +310,28 @@ mod tests {
         ended.wait();
         given.join().unwrap();
         assert!(drops.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn its_task_does_not_wait_for_who_polls_it() {
+        let (begun, ended) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let barriers = (begun.clone(), ended.clone());
+        let (sender, receiver) = oneshot::channel();
+        let mut future = pin!(inline(async move {
+            let home = receiver.await;
+            barriers.0.wait();
+            barriers.1.wait();
+            home
+        }));
+        let mut polled = || future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled().is_pending());
+        let home = thread::current().id();
+        let given = thread::spawn(move || give(sender, home));
+        begun.wait();
+        assert!(polled().is_pending() && polled().is_pending());
+        ended.wait();
+        given.join().unwrap();
+        assert_eq!(polled(), Poll::Ready(Ok(home)));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
