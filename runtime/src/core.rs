@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use atoll_bundle::Bundle;
 use atoll_node::Compatibility;
 use atoll_web::event::{Event, HandlerError};
-use atoll_web::{IsolateContext, rehearsal, requests};
+use atoll_web::{IsolateContext, OffHeap, rehearsal, requests};
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::v8;
 use deno_core::{
@@ -26,10 +26,12 @@ use crate::builtins::Builtins;
 use crate::code_cache::{Code, CodeCache};
 use crate::compile;
 use crate::isolate::{Responder, Shared};
-use crate::jobs::{Jobs, Rests};
+use crate::jobs::Jobs;
 use crate::loader::{BundleLoader, evaluate_custom_module, module_url};
 use crate::memory::{Account, Guard, allocator, measure};
+use crate::park;
 use crate::platform_modules::{self, PlatformModules};
+use crate::rests::Rests;
 use crate::snapshot;
 use crate::source_map;
 use crate::turn::{Bracket, Meter};
@@ -102,6 +104,7 @@ impl Core {
         });
         runtime.v8_isolate().set_prepare_stack_trace_callback(atoll_web::prepare_stack_trace);
         let (functions, reset) = take_functions(&mut runtime, &builtins, &platform_modules);
+        park::learn(runtime.v8_isolate());
         let state = runtime.op_state();
         let meter = Meter::of_this_thread();
         // SAFETY: `Core` keeps the runtime until its own drop, which is the bracket's last use; neither is `Send`.
@@ -167,6 +170,8 @@ impl Core {
             meter: self.meter.clone(),
             jobs: self.jobs.clone(),
             verdict: self.verdict.clone(),
+            account: self.account.clone(),
+            off_heap: OffHeap::of(&self.state.borrow()),
             rests,
             app: worker.app.clone(),
             version: worker.version,
@@ -382,8 +387,8 @@ impl Core {
         let external = external + atoll_web::off_heap(&self.state.borrow());
         self.account.set_heap(heap);
         shared.memory.store(heap + external, std::sync::atomic::Ordering::Relaxed);
-        if heap + external > self.account.limit() && external > self.account.limit() / 2 {
-            shared.kill(HandlerError::MemoryLimit { limit_mb: (self.account.limit() >> 20) as u64 });
+        if self.account.is_exceeded(heap, external) {
+            shared.kill(self.account.verdict());
         }
     }
 }

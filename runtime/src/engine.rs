@@ -57,6 +57,7 @@ impl Engine {
             v8::V8::set_entropy_source(entropy);
             JsRuntime::init_platform(None);
             crate::abort::install();
+            crate::park::install();
         });
         Self(())
     }

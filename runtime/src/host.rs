@@ -21,8 +21,8 @@ use crate::compile;
 use crate::core::{Core, millis};
 use crate::inline;
 use crate::isolate::{Fetch, Message, Phase, Shared, Ticket};
-use crate::jobs::{Rest, Rests};
 use crate::pool::Refill;
+use crate::rests::{Rest, Rests, Work};
 
 /// How many events are dispatched before the event loop is driven again.
 const BATCH: usize = 64;
@@ -122,7 +122,7 @@ pub(crate) async fn run(core: Core, claim: Claim, refill: Refill<'_>) -> Option<
     let (app, shared) = (claim.worker.app.clone(), claim.shared.clone());
     host(core, claim, refill).await;
     jobs.demote();
-    let rest = jobs.has_thread().then(|| rests.note(&app));
+    let rest = jobs.has_thread().then(|| rests.note(&app, Work::Job));
     shared.set_phase(Phase::Ended);
     rest
 }
@@ -211,10 +211,10 @@ struct Phases {
 }
 
 async fn start(core: &mut Core, worker: &Worker, rests: &Rests, phases: &mut Phases) -> Result<(), HandlerError> {
-    if rests.are_too_many_lost(&worker.app, worker.version) {
-        return Err(HandlerError::EngineAbort);
-    }
     rests.room(&worker.app).await;
+    if let Some(refusal) = rests.refusal(&worker.app, worker.version) {
+        return Err(refusal);
+    }
     let mut budget = worker.limits.startup_cpu;
     let at = Instant::now();
     let id = core.load(&worker.bundle.main, &mut budget).await?;

@@ -36,7 +36,7 @@ pub fn move_code() {
 
 /// The addresses of the program's own code: begin and end of the executable segment of the first object, which is the
 /// program itself.
-fn code() -> (usize, usize) {
+pub(crate) fn code() -> (usize, usize) {
     extern "C" fn look(info: *mut libc::dl_phdr_info, _size: libc::size_t, found: *mut c_void) -> c_int {
         // SAFETY: the loader gives a valid description for the time of the call, and `found` is what `code` passes on.
         let (info, found) = unsafe { (&*info, &mut *found.cast::<(usize, usize)>()) };

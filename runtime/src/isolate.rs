@@ -1,7 +1,7 @@
 //! The handle by which the rest of the node speaks to an isolate, and the state the two sides share.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::batch::Hub;
 use crate::inline::{self, elsewhere};
+use crate::park::Parking;
 use crate::turn::Meter;
 
 /// Where an isolate is in its life: `Starting => Ready => Ended`, or `Starting => Failed => Ended`.
@@ -80,6 +81,9 @@ pub(crate) struct Shared {
     /// Milliseconds after `born` at which `in_flight` became zero.
     idle_since: AtomicU64,
     pub(crate) memory: AtomicUsize,
+    /// Bytes the thread has allocated outside of V8 and not given back, where a [counting](crate::Counting) allocator says so.
+    /// What it has handed to other threads is among them.
+    pub(crate) allocated: AtomicI64,
     death: OnceLock<HandlerError>,
     /// Why the code could not be started.
     failure: OnceLock<HandlerError>,
@@ -91,6 +95,8 @@ pub(crate) struct Shared {
     handle: OnceLock<v8::IsolateHandle>,
     /// Set by the signal handler when the engine has aborted on the isolate's thread.
     pub(crate) aborted: AtomicBool,
+    /// How the watchdog stops the isolate's thread where it cannot be interrupted.
+    pub(crate) parking: Parking,
     pub(crate) meter: OnceLock<Arc<Meter>>,
     waker: Mutex<Option<mpsc::WeakUnboundedSender<Message>>>,
 }
@@ -104,6 +110,7 @@ impl Shared {
             cost: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             memory: AtomicUsize::new(0),
+            allocated: AtomicI64::new(0),
             death: OnceLock::new(),
             failure: OnceLock::new(),
             condemned: watch::Sender::new(false),
@@ -112,6 +119,7 @@ impl Shared {
             abandoned: watch::Sender::new(false),
             handle: OnceLock::new(),
             aborted: AtomicBool::new(false),
+            parking: Parking::default(),
             meter: OnceLock::new(),
             waker: Mutex::new(None),
         })
@@ -157,10 +165,10 @@ impl Shared {
         self.death.get()
     }
 
-    /// Gives the isolate up after the engine has aborted on its thread. V8 is not called: the thread may hold its locks.
-    pub(crate) fn lose(&self) {
-        let _ = self.death.set(HandlerError::EngineAbort);
-        self.set_phase(Phase::Failed(HandlerError::EngineAbort));
+    /// Gives the isolate up whose thread does not come back. V8 is not called: the thread may hold its locks.
+    pub(crate) fn lose(&self, why: HandlerError) {
+        let _ = self.death.set(why.clone());
+        self.set_phase(Phase::Failed(why));
         self.abandon();
     }
 
@@ -195,6 +203,9 @@ pub struct Load {
     pub stopped: bool,
     /// V8 heap and off-heap bytes, as of the last time it was measured (after a turn, at most every 100 ms).
     pub memory: usize,
+    /// Bytes that its thread has allocated outside of V8 and not given back itself: an upper bound of what it holds that
+    /// nothing else counts, because others may have given back what they were handed.
+    pub allocated: usize,
     /// Since when `in_flight` is zero; `None` while it is not.
     pub idle: Option<Duration>,
 }
@@ -215,6 +226,14 @@ impl Isolate {
         let (sender, receiver) = mpsc::unbounded_channel();
         *shared.waker.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(sender.downgrade());
         (Self { shared, sender, wall }, receiver)
+    }
+
+    /// One that has ended before it could begin.
+    pub(crate) fn refused(wall: Duration, why: HandlerError) -> Self {
+        let (isolate, _) = Self::new(wall);
+        isolate.shared.set_phase(Phase::Failed(why));
+        isolate.shared.set_phase(Phase::Ended);
+        isolate
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -315,6 +334,7 @@ impl Isolate {
             queued: shared.queued.load(Ordering::Relaxed),
             stopped: shared.stopped.load(Ordering::Relaxed),
             memory: shared.memory.load(Ordering::Relaxed),
+            allocated: usize::try_from(shared.allocated.load(Ordering::Relaxed)).unwrap_or(0),
             idle: (in_flight == 0).then(|| Duration::from_millis(shared.now().saturating_sub(since))),
         }
     }

@@ -1,30 +1,18 @@
-//! The second thread of an isolate, on which jobs of `crypto.subtle` run one after another: how much CPU time they take, and
-//! what is left of those that nobody waits for.
+//! The second thread of an isolate, on which jobs of `crypto.subtle` run one after another: how much CPU time they take.
 //!
 //! A job cannot be interrupted. What it takes is charged to its request, the watchdog ends the isolate as soon as it is
-//! more than any request has left, and the rest of the job runs at the lowest priority. An app that has left such rests
-//! behind, or code that V8 cannot interrupt, gets no further isolate before they are through.
+//! more than any request has left, and the rest of the job runs at the lowest priority. An app that has left such
+//! [rests](crate::rests) behind gets no further isolate before they are through.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::priority::LOWEST;
 use crate::turn::read_clock;
 
 /// How long the thread waits for another job.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(1);
-
-/// How many threads of ended isolates an app may have that still work, when another isolate is to start.
-const MOST_RESTS: usize = 2;
-
-/// In how many isolates of one version the engine may have aborted within [`LOSSES_COUNT`], when another one is to start,
-/// and in how many of one app since the process began. Each has left a thread and its memory behind for good.
-const MOST_LOST: (usize, usize) = (2, 8);
-const LOSSES_COUNT: Duration = Duration::from_secs(600);
 
 /// The CPU time of an isolate's jobs.
 #[derive(Debug, Default)]
@@ -139,77 +127,11 @@ impl Jobs {
     }
 }
 
-/// A version, and when the engine aborted in an isolate of it.
-type Loss = (u64, Instant);
-
-/// The threads of ended isolates that may still work, by app, and the isolates in which the engine has aborted.
-#[derive(Debug, Default)]
-pub(crate) struct Rests {
-    by_app: Mutex<HashMap<Arc<str>, usize>>,
-    fewer: Notify,
-    lost: Mutex<HashMap<Arc<str>, Vec<Loss>>>,
-}
-
-/// A thread that may still work, until this is dropped.
-pub(crate) struct Rest {
-    rests: Arc<Rests>,
-    app: Arc<str>,
-}
-
-impl Rests {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, usize>> {
-        self.by_app.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes a thread of an isolate that has ended.
-    pub(crate) fn note(self: &Arc<Self>, app: &Arc<str>) -> Rest {
-        *self.lock().entry(app.clone()).or_default() += 1;
-        Rest { rests: self.clone(), app: app.clone() }
-    }
-
-    /// Notes that the engine has aborted in an isolate of a version.
-    pub(crate) fn lose(&self, app: &Arc<str>, version: u64) {
-        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        lost.entry(app.clone()).or_default().push((version, Instant::now()));
-    }
-
-    /// Whether too many isolates of the version, or of the app, were lost for another one.
-    pub(crate) fn are_too_many_lost(&self, app: &str, version: u64) -> bool {
-        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(lost) = lost.get(app) else { return false };
-        let counts = |(of, at): &&Loss| *of == version && at.elapsed() < LOSSES_COUNT;
-        lost.len() >= MOST_LOST.1 || lost.iter().filter(counts).count() >= MOST_LOST.0
-    }
-
-    /// Waits until an app may have another isolate.
-    pub(crate) async fn room(&self, app: &str) {
-        loop {
-            let mut fewer = std::pin::pin!(self.fewer.notified());
-            fewer.as_mut().enable();
-            if self.lock().get(app).is_none_or(|count| *count < MOST_RESTS) {
-                return;
-            }
-            fewer.await;
-        }
-    }
-}
-
-impl Drop for Rest {
-    fn drop(&mut self) {
-        let mut by_app = self.rests.lock();
-        if let Some(count) = by_app.get_mut(&self.app) {
-            *count -= 1;
-            if *count == 0 {
-                by_app.remove(&self.app);
-            }
-        }
-        drop(by_app);
-        self.rests.fewer.notify_waiters();
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
     use super::*;
 
     /// Uses CPU time of the calling thread.
@@ -261,35 +183,5 @@ mod tests {
             });
         });
         assert!(!jobs.has_thread());
-    }
-
-    #[tokio::test]
-    async fn an_app_waits_for_what_it_left_behind() {
-        let rests = Arc::new(Rests::default());
-        let app: Arc<str> = "app".into();
-        let first = rests.note(&app);
-        rests.room("app").await;
-        let second = rests.note(&app);
-        rests.room("other").await;
-        let mut waiting = Box::pin(rests.room("app"));
-        assert!(futures::poll!(&mut waiting).is_pending());
-        drop(first);
-        waiting.await;
-        drop(second);
-        assert!(rests.lock().is_empty());
-    }
-    #[test]
-    fn who_makes_the_engine_abort_gets_few_isolates() {
-        let rests = Rests::default();
-        let app: Arc<str> = "app".into();
-        for version in 1..=4 {
-            assert!(!rests.are_too_many_lost("app", version));
-            rests.lose(&app, version);
-            assert!(!rests.are_too_many_lost("app", version));
-            rests.lose(&app, version);
-            assert!(rests.are_too_many_lost("app", version));
-        }
-        assert!(rests.are_too_many_lost("app", 5));
-        assert!(!rests.are_too_many_lost("other", 1));
     }
 }

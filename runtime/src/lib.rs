@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "this crate touches V8; every block says why it is sound")]
 
 mod abort;
+mod allocator;
 mod batch;
 mod bell;
 mod builtins;
@@ -23,9 +24,12 @@ mod jobs;
 mod limits;
 mod loader;
 mod memory;
+mod park;
 mod platform_modules;
 mod pool;
 mod priority;
+mod reservations;
+mod rests;
 mod shared;
 mod snapshot;
 mod source_map;
@@ -39,6 +43,7 @@ pub use atoll_web::BUILTINS;
 pub use atoll_web::event::*;
 pub use atoll_web::socket::{Close, Hold, LONGEST_MESSAGE, Message, Received, Socket};
 
+pub use crate::allocator::Counting;
 pub use crate::code_cache::CodeStarts;
 pub use crate::engine::{Engine, EngineOptions};
 pub use crate::isolate::{Isolate, Load, WeakIsolate};

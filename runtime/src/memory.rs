@@ -13,11 +13,50 @@ use deno_core::v8;
 
 use crate::HandlerError;
 use crate::isolate::Shared;
+use crate::reservations;
 
 /// What the near-heap-limit callback adds when the limit is reached: more than the largest array V8 can allocate in one
 /// piece under pointer compression (2^27 elements of 4 bytes), because V8 aborts the process when an allocation fails
 /// before the termination takes effect.
 const HEADROOM: usize = 600 << 20;
+
+/// What it adds when so many isolates have reached their limits that they could use up the addresses all heaps share. An
+/// isolate that needs more then is lost.
+const LITTLE_HEADROOM: usize = 64 << 20;
+
+/// How much all isolates that are about to end may have been given.
+const MOST_HEADROOM: usize = 1 << 30;
+
+static HEADROOM_GIVEN: AtomicUsize = AtomicUsize::new(0);
+
+/// What an isolate was given beyond its limit, until this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Headroom(AtomicUsize);
+
+impl Headroom {
+    /// How many bytes an isolate gets now.
+    fn take(&self) -> usize {
+        let within = |given: usize| given.checked_add(HEADROOM).filter(|given| *given <= MOST_HEADROOM + HEADROOM);
+        match HEADROOM_GIVEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within) {
+            Ok(_) => {
+                self.0.fetch_add(HEADROOM, Ordering::Relaxed);
+                HEADROOM
+            }
+            Err(_) => LITTLE_HEADROOM,
+        }
+    }
+
+    /// Says that the isolate takes no more than it has.
+    pub(crate) fn give_back(&self) {
+        HEADROOM_GIVEN.fetch_sub(self.0.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Headroom {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
 
 /// Counts one isolate's array-buffer bytes and knows what they may be.
 #[derive(Debug)]
@@ -25,11 +64,13 @@ pub(crate) struct Account {
     limit: AtomicUsize,
     buffers: AtomicUsize,
     heap: AtomicUsize,
+    pub(crate) headroom: Headroom,
 }
 
 impl Account {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit: AtomicUsize::new(limit), buffers: AtomicUsize::new(0), heap: AtomicUsize::new(0) }
+        let (buffers, heap, headroom) = Default::default();
+        Self { limit: AtomicUsize::new(limit), buffers, heap, headroom }
     }
 
     pub(crate) fn set_limit(&self, limit: usize) {
@@ -43,6 +84,28 @@ impl Account {
     /// Takes note of the V8 heap's size in bytes, as last measured.
     pub(crate) fn set_heap(&self, bytes: usize) {
         self.heap.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether the isolate uses too much, when it is what lies outside the heap that makes it so. The heap has a limit of its own.
+    pub(crate) fn is_exceeded(&self, heap: usize, external: usize) -> bool {
+        heap.saturating_add(external) > self.limit() && external > self.limit() / 2
+    }
+
+    /// Whether what V8 does not know of makes the isolate use too much: what is counted as such, or all that its thread has
+    /// allocated in its turn, buffers included.
+    pub(crate) fn is_exceeded_by(&self, off_heap: usize, allocated: usize) -> bool {
+        let counted = self.buffers.load(Ordering::Relaxed).saturating_add(off_heap);
+        self.is_exceeded(self.heap.load(Ordering::Relaxed), counted.max(allocated))
+    }
+
+    /// What an isolate is told that uses too much.
+    pub(crate) fn verdict(&self) -> HandlerError {
+        HandlerError::MemoryLimit { limit_mb: (self.limit() >> 20) as u64 }
+    }
+
+    /// Bytes of the V8 heap, as last measured, and of buffers.
+    pub(crate) fn used(&self) -> usize {
+        self.heap.load(Ordering::Relaxed).saturating_add(self.buffers.load(Ordering::Relaxed))
     }
 
     fn reserve(&self, len: usize) -> bool {
@@ -122,8 +185,7 @@ impl Guard {
     }
 
     fn exceeded(&self) {
-        let limit_mb = (self.account.limit() >> 20) as u64;
-        self.shared.kill(HandlerError::MemoryLimit { limit_mb });
+        self.shared.kill(self.account.verdict());
     }
 }
 
@@ -133,8 +195,12 @@ unsafe extern "C" fn near_heap_limit(data: *mut c_void, current: usize, _initial
     if current < guard.account.limit() {
         return guard.account.limit();
     }
+    // V8 also asks before it gives up having addresses, however small the heap is: whoever wants them gets an exception.
+    if reservations::was_refused() && guard.account.heap.load(Ordering::Relaxed) < guard.account.limit() / 2 {
+        return current;
+    }
     guard.exceeded();
-    current + HEADROOM
+    current + guard.account.headroom.take()
 }
 
 unsafe extern "C" fn after_collection(
@@ -165,6 +231,19 @@ pub(crate) fn measure(isolate: &mut v8::Isolate) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn few_isolates_get_much_beyond_their_limits_at_once() {
+        let accounts: Vec<Account> = (0..8).map(|_| Account::new(1)).collect();
+        let given: Vec<usize> = accounts.iter().map(|account| account.headroom.take()).collect();
+        assert_eq!(given[..2], [HEADROOM; 2]);
+        assert_eq!(given[6..], [LITTLE_HEADROOM; 2]);
+        assert!(given.iter().sum::<usize>() < MOST_HEADROOM + HEADROOM + 8 * LITTLE_HEADROOM + 1);
+        accounts[0].headroom.give_back();
+        assert_eq!(accounts[7].headroom.take(), HEADROOM);
+        drop(accounts);
+        assert_eq!(Account::new(1).headroom.take(), HEADROOM);
+    }
 
     #[test]
     fn an_account_refuses_what_passes_its_limit_and_takes_back_what_is_freed() {

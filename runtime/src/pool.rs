@@ -21,7 +21,8 @@ use crate::compile;
 use crate::core::Core;
 use crate::host::{self, Claim, Purpose};
 use crate::isolate::{Isolate, Phase, Shared};
-use crate::jobs::{Jobs, KEEP_ALIVE, Rest, Rests};
+use crate::jobs::{Jobs, KEEP_ALIVE};
+use crate::rests::{Rest, Rests};
 use crate::watchdog::Watchdog;
 use crate::{Engine, HandlerError, Worker};
 
@@ -33,6 +34,9 @@ const CODE_CACHE_BYTES: usize = 64 << 20;
 /// How long the pool leaves the processor to the request that has just taken an isolate, as long as half of the isolates
 /// still wait.
 const REST: Duration = Duration::from_millis(4);
+
+/// How long the pool waits for an isolate: the engine may have aborted while it was restored.
+const RESTORED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long the pool waits after it could not make an isolate.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -119,7 +123,7 @@ impl Pool {
             warm: options.warm,
             watchdog: Watchdog::start(),
             cache: Arc::new(CodeCache::new(CODE_CACHE_BYTES, options.code)),
-            rests: Arc::default(),
+            rests: Rests::of_the_process(),
         });
         let filler = inner.clone();
         thread::Builder::new()
@@ -146,7 +150,8 @@ impl Pool {
     }
 
     /// Claims an isolate and gives it the worker, without waiting: events sent to the isolate queue until the code is
-    /// evaluated, and all fail with the same error when it cannot be.
+    /// evaluated, and all fail with the same error when it cannot be. They fail at once when the app has lost as many isolates as
+    /// it may.
     pub fn start(&self, worker: Worker) -> Isolate {
         self.claim(worker, Purpose::Serve)
     }
@@ -186,7 +191,16 @@ impl Pool {
         self.inner.cache.sweep(&|hash| needed.contains(hash));
     }
 
+    /// How many isolates of this process will never give their memory back, and how many bytes they hold: the engine has aborted
+    /// in them, or their code had to be stopped where it cannot be interrupted.
+    pub fn losses(&self) -> (usize, usize) {
+        self.inner.rests.losses()
+    }
+
     fn claim(&self, worker: Worker, purpose: Purpose) -> Isolate {
+        if let Some(refusal) = self.inner.rests.refusal(&worker.app, worker.version) {
+            return Isolate::refused(worker.limits.wall, refusal);
+        }
         let (isolate, receiver) = Isolate::new(worker.limits.wall);
         let mut claim = Claim {
             worker,
@@ -266,8 +280,8 @@ fn fill(inner: &Arc<Inner>) {
             drop(rest);
         });
         match spawned {
-            Ok(_) if ready.recv().is_ok() => {}
-            Ok(_) => refuse_claims(inner, "its thread ended before it was restored"),
+            Ok(_) if ready.recv_timeout(RESTORED_WITHIN).is_ok() => {}
+            Ok(_) => refuse_claims(inner, "its thread ended, or stopped, before it was restored"),
             Err(error) => refuse_claims(inner, &format!("the system gives no thread: {error}")),
         }
     }

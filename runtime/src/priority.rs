@@ -98,6 +98,13 @@ impl Priority {
         self.set(LOWEST);
     }
 
+    /// Sends the thread a signal; says whether it could be sent.
+    pub(crate) fn signal(&self, signal: libc::c_int) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the system call takes no pointers. The thread is there as long as the lock is held.
+        thread.is_some_and(|id| unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, signal) } == 0)
+    }
+
     /// To be called before the thread ends.
     pub(crate) fn thread_ends(&self) {
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -154,6 +161,8 @@ mod tests {
                 priority.turn_takes(LONGEST_TURN);
                 assert_eq!(now(), low, "one that does not end is enough");
             }
+            priority.lowest();
+            assert_eq!((now(), priority.is_low()), (LOWEST, true));
             priority.thread_ends();
             assert!(!priority.set(low), "its id may be another's");
         });

@@ -11,6 +11,8 @@ pub struct View {
     pub idle: Option<Duration>,
     /// Its memory in bytes.
     pub memory: u64,
+    /// Bytes that its thread has allocated besides and not given back itself.
+    pub allocated: u64,
     /// It takes no more requests.
     pub stopped: bool,
 }
@@ -104,6 +106,26 @@ pub fn excess(views: &[View], ceiling: u64) -> Vec<u64> {
     out
 }
 
+/// The isolates to stop, busy or not, so that a process that uses `over` bytes too many gets as many back: first those that
+/// hold most, whatever it is that they hold, and none that holds less than `least`.
+pub fn hogs(views: &[View], over: u64, least: u64) -> Vec<u64> {
+    let held = |view: &View| view.memory.saturating_add(view.allocated);
+    let mut living: Vec<&View> = views.iter().filter(|view| !view.stopped && held(view) >= least).collect();
+    living.sort_by_key(|view| std::cmp::Reverse(held(view)));
+    let mut back = 0_u64;
+    let enough = |view: &&View| {
+        let more = back < over;
+        back = back.saturating_add(held(view));
+        more
+    };
+    living.into_iter().take_while(enough).map(|view| view.id).collect()
+}
+
+/// What the living isolates may use together where so many may be used, and lost ones hold so much: no less than half.
+pub fn ceiling(all: u64, lost: u64) -> u64 {
+    all.saturating_sub(lost).max(all / 2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,8 +139,23 @@ mod tests {
         assert!(excess(&[View { stopped: true, ..view(1, None, 99) }], 10).is_empty());
     }
 
+    #[test]
+    fn those_that_hold_most_stop_when_the_process_is_too_large() {
+        let views = [View { allocated: 90, ..view(1, None, 10) }, view(2, None, 60), view(3, Some(1), 5)];
+        assert_eq!(hogs(&views, 1, 10), [1]);
+        assert_eq!(hogs(&views, 100, 10), [1]);
+        assert_eq!(hogs(&views, 101, 10), [1, 2]);
+        assert_eq!(hogs(&views, 1000, 10), [1, 2]);
+        assert!(hogs(&views, 0, 10).is_empty());
+    }
+
+    #[test]
+    fn lost_isolates_leave_the_others_half_at_least() {
+        assert_eq!((ceiling(100, 0), ceiling(100, 30), ceiling(100, 300)), (100, 70, 50));
+    }
+
     fn view(id: u64, idle_s: Option<u64>, memory: u64) -> View {
-        View { id, idle: idle_s.map(Duration::from_secs), memory, stopped: false }
+        View { id, idle: idle_s.map(Duration::from_secs), memory, allocated: 0, stopped: false }
     }
 
     const ROOM: Room = Room { idle_after: Duration::from_secs(60), isolates: 3, memory: 100 };

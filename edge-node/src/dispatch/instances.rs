@@ -145,6 +145,7 @@ impl Register {
                     id: instance.id,
                     idle: load.idle,
                     memory: load.memory as u64,
+                    allocated: load.allocated as u64,
                     stopped: load.stopped,
                 }
             })

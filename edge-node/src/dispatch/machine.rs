@@ -26,6 +26,25 @@ pub fn resident_memory() -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
+/// Memory that the process may use, bytes: four fifths of what its control group (version 2) or the machine has. `None` where
+/// that cannot be told.
+pub fn usable_memory() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
+    let group = fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| {
+        let path = text.lines().find_map(|line| line.strip_prefix("0::"))?.trim().trim_start_matches('/');
+        let most = fs::read_to_string(format!("/sys/fs/cgroup/{path}/memory.max"));
+        // Within a namespace of its own the group is the root of what is mounted.
+        let most = most.or_else(|_| fs::read_to_string("/sys/fs/cgroup/memory.max"));
+        most.ok()?.trim().parse().ok()
+    });
+    machine.into_iter().chain(group).min().map(|bytes| bytes / 5 * 4)
+}
+
+fn total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +55,13 @@ mod tests {
         assert_eq!(within(10_000, Some(65_530)), 3276);
         assert_eq!(within(5, Some(0)), 1);
         assert_eq!(within(5, None), 5);
+    }
+
+    #[test]
+    fn what_the_machine_has_is_read() {
+        assert_eq!(total("MemTotal:       24576 kB\nMemFree:        1 kB\n"), Some(24 << 20));
+        assert_eq!(total("MemFree: 1 kB"), None);
+        assert!(!cfg!(target_os = "linux") || usable_memory().is_some_and(|bytes| bytes > 1 << 26));
     }
 
     #[test]

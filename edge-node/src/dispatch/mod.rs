@@ -77,6 +77,7 @@ pub struct Dispatcher {
     room: Room,
     ceiling: u64,
     rss: Option<u64>,
+    usable: Option<u64>,
 }
 
 impl Dispatcher {
@@ -98,7 +99,8 @@ impl Dispatcher {
         let ceiling = config.ceiling_mb.saturating_mul(1 << 20);
         let rss = config.rss_mb.map(|mb| mb.saturating_mul(1 << 20));
         let max_per_version = config.max_per_version;
-        Self { pool, bundles, register: Arc::default(), max_per_version, max_live, room, ceiling, rss }
+        let usable = machine::usable_memory();
+        Self { pool, bundles, register: Arc::default(), max_per_version, max_live, room, ceiling, rss, usable }
     }
 
     /// Live isolates.
@@ -279,12 +281,20 @@ impl Dispatcher {
     /// Ends what is idle too long or too large. To be called about once a second.
     pub fn tidy(&self) {
         self.evict(&self.room);
-        for id in evict::excess(&self.register.views(), self.ceiling) {
+        let ceiling = evict::ceiling(self.ceiling, self.pool.losses().1 as u64);
+        for id in evict::excess(&self.register.views(), ceiling) {
             tracing::warn!(id, "an isolate is stopped: all isolates together use too much memory");
             self.register.stop(id, "the node's isolates use too much memory together");
         }
-        let Some(ceiling) = self.rss else { return };
         let resident = resident_memory();
+        if let Some(usable) = self.usable.filter(|usable| resident > *usable) {
+            // Who holds little is not what this is about; what was given back may take a while to leave the process.
+            for id in evict::hogs(&self.register.views(), resident - usable, usable / 16) {
+                tracing::warn!(id, resident, "an isolate is stopped: the process uses nearly all memory there is");
+                self.register.stop(id, "the node has too little memory");
+            }
+        }
+        let Some(ceiling) = self.rss else { return };
         if resident > ceiling {
             let used = self.register.views().iter().map(|view| view.memory).sum::<u64>();
             self.evict(&Room { memory: used.saturating_sub(resident - ceiling), ..self.room });

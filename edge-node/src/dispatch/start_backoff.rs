@@ -41,7 +41,7 @@ impl StartBackoff {
                 self.0 = Some(Failure { error: error.clone(), pause, until: now + pause });
             }
             // Any other outcome means that the code was loaded.
-            Some(HandlerError::Stopped(_)) => {}
+            Some(HandlerError::Stopped(_) | HandlerError::CodeStuck) => {}
             _ => self.0 = None,
         }
     }

@@ -230,6 +230,12 @@ pub enum HandlerError {
     /// The code made the engine abort, by a hole of the engine's; the isolate is lost.
     #[error("the worker's code made the JavaScript engine abort")]
     EngineAbort,
+    /// Code of the app goes on after its limit where nothing can interrupt it, or was stopped there for good, in as many
+    /// isolates as an app may lose that way.
+    #[error(
+        "code of this app runs where it cannot be interrupted, in a built-in function that was given a huge length; no isolate is started for it now"
+    )]
+    CodeStuck,
     /// No response within the wall-clock limit.
     #[error("the worker did not answer within {limit_ms} ms")]
     WallClock {
@@ -255,6 +261,7 @@ impl HandlerError {
             Self::CpuLimit { .. } => "cpu-limit",
             Self::MemoryLimit { .. } => "memory-limit",
             Self::EngineAbort => "engine-abort",
+            Self::CodeStuck => "code-stuck",
             Self::WallClock { .. } => "wall-clock-limit",
             Self::Stopped(_) => "isolate-stopped",
         }
@@ -273,6 +280,7 @@ impl HandlerError {
             | Self::CpuLimit { .. }
             | Self::MemoryLimit { .. }
             | Self::EngineAbort
+            | Self::CodeStuck
             | Self::Stopped(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -57,7 +57,7 @@ use std::sync::Arc;
 use deno_core::OpState;
 
 pub use extension::{extensions, residual_scripts};
-pub use memory::off_heap;
+pub use memory::{OffHeap, off_heap};
 pub use rehearsal::Nowhere;
 pub use stacks::prepare_stack_trace;
 pub use warm_up::warm_up;

@@ -62,7 +62,23 @@ impl Drop for Counted {
 
 /// Bytes the isolate holds that V8 does not know of; to be added to what V8 reports when memory is limited.
 pub fn off_heap(state: &OpState) -> usize {
-    state.borrow::<Meter>().0.load(Ordering::Relaxed)
+    state.borrow::<Meter>().bytes()
+}
+
+/// What [`off_heap`] says, for other threads. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct OffHeap(Meter);
+
+impl OffHeap {
+    /// That of an isolate.
+    pub fn of(state: &OpState) -> Self {
+        Self(state.borrow::<Meter>().clone())
+    }
+
+    /// The bytes now.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
 }
 
 /// A blob store that counts what it holds. Slices and clones of a part share its buffer, which counts once, for as long
