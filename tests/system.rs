@@ -21,6 +21,7 @@ mod system {
     mod examples;
     mod fleet;
     mod hostile;
+    mod hostile_handlers;
     mod http_surface;
     mod many;
     mod operating;

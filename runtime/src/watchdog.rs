@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How much more it may use before it is also paused where it cannot stop. What has an end, as a search in a long string, comes
 /// to it sooner, and gives its memory back, when it is not paused.
-const LONG_PATIENCE: Duration = Duration::from_secs(10);
+const LONG_PATIENCE: Duration = Duration::from_secs(5);
 /// How long it is paused at first, for so many times, and how long then. What it may hold, others wait for that long.
 const PAUSES: (Duration, u32, Duration) = (Duration::from_millis(100), 100, Duration::from_secs(1));
 /// How long a thread may not run in the middle of a turn, where threads of the engine have stopped.
