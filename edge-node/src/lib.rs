@@ -44,6 +44,7 @@ mod service;
 mod services;
 mod sharded;
 mod source;
+mod spare;
 mod state;
 mod upgrade;
 mod version;

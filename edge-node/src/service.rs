@@ -20,7 +20,7 @@ use crate::cache::{self, Asked, Asking, Begin, Concluded, FrontCache, Hold, Step
 use crate::certificates::ControlledCertificates;
 use crate::client::Client;
 use crate::compress::{Accepts, Compression};
-use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Instance, Start, copy};
+use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Instance, Start};
 use crate::egress::Egress;
 use crate::errors::EdgeError;
 use crate::headers::{loop_depth, remove_hop_by_hop};
@@ -30,6 +30,7 @@ use crate::logs::{Logs, now};
 use crate::request::{self, RequestIds};
 use crate::routing::normalize_host;
 use crate::scheduled::Trigger;
+use crate::spare::Spare;
 use crate::state::{AppEntry, Serving, VersionEntry};
 use crate::websocket::handshake::Handshake;
 use crate::websocket::{Granted, Upgrade, WebSockets, handshake};
@@ -372,7 +373,7 @@ impl Service {
     async fn forward(
         &self,
         way: &Way<'_>,
-        event: FetchEvent,
+        mut event: FetchEvent,
         (handshake, upgrade): (Option<Handshake>, Option<Upgrade>),
         trace: &mut Trace,
     ) -> Result<Response<Outgoing>, DispatchError> {
@@ -391,7 +392,7 @@ impl Service {
             hints.tell(&links.of(&event.url));
             (links, event.url.clone())
         });
-        let spare = if version.origin.is_some() { copy(&event) } else { None };
+        let spare = version.origin.as_ref().and_then(|origin| Some((Spare::keep(&mut event)?, origin)));
         let Dispatched { result, start, instance } =
             ask(&self.dispatcher, version, event, way.http, trace.begun.take(), trace.hints.clone()).await;
         trace.start = start;
@@ -419,20 +420,23 @@ impl Service {
             }
             Err(error) => error,
         };
-        match (&error, spare, &version.origin) {
-            (DispatchError::Handler(HandlerError::Exception { pass_through: true, .. }), Some(event), Some(origin)) => {
-                self.logs.failure(version, &error, way.id);
-                trace.error = Some(error.code());
-                Box::pin(self.pass_through(&version.app, event, origin)).await
-            }
-            (DispatchError::Handler(HandlerError::Unanswered), Some(event), Some(origin)) => {
-                Box::pin(self.pass_through(&version.app, event, origin)).await
-            }
+        let failed = match error {
+            DispatchError::Handler(HandlerError::Exception { pass_through: true, .. }) => true,
+            DispatchError::Handler(HandlerError::Unanswered) => false,
             _ => {
                 self.logs.failure(version, &error, way.id);
-                Err(error)
+                return Err(error);
             }
+        };
+        let back = spare.and_then(|(spare, origin)| Some((spare.back()?, origin)));
+        if failed || back.is_none() {
+            self.logs.failure(version, &error, way.id);
         }
+        let Some((event, origin)) = back else { return Err(error) };
+        if failed {
+            trace.error = Some(error.code());
+        }
+        Box::pin(self.pass_through(&version.app, event, origin)).await
     }
 
     async fn schedule(
@@ -475,7 +479,7 @@ impl Service {
             method: event.method,
             url,
             headers: Arc::unwrap_or_clone(event.headers),
-            body: Body::Empty,
+            body: event.body,
         };
         let response = self.egress.fetch(app, request).await.map_err(|failure| unreachable(failure.message))?;
         let response = FetchResponse { status: response.status, headers: response.headers, body: response.body };

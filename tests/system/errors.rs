@@ -159,14 +159,30 @@ fn passing_through_answers_from_the_origin() {
 #[test]
 fn what_no_listener_answers_goes_to_the_origin() {
     let up = Up::with(&["--allow-egress", "127.0.0.0/8"]);
-    let origin = crate::support::origin::start(|request| (200, format!("origin {} {}", request.method, request.path)));
+    let origin = crate::support::origin::start(|request| {
+        (200, format!("origin {} {} {}", request.method, request.path, String::from_utf8_lossy(&request.body)))
+    });
     let code = "addEventListener('fetch', (event) => {
             if (event.request.url.endsWith('/own')) event.respondWith(new Response('own'));
+            if (event.request.url.endsWith('/throws')) {
+              event.passThroughOnException();
+              event.respondWith(Promise.reject(new Error('broken')));
+            }
+            if (event.request.url.endsWith('/reads')) {
+              event.passThroughOnException();
+              event.respondWith(event.request.text().then(() => { throw new Error('read'); }));
+            }
         });";
     up.deploy_with("leaves-some", code, json!({ "origin": format!("http://{origin}") }));
     up.get("leaves-some", "/own").expect(200, "own");
-    up.get("leaves-some", "/path?query").expect(200, "origin GET /path?query");
-    up.post("leaves-some", "/", b"body").expect_error(500, "handler-unanswered");
+    up.get("leaves-some", "/path?query").expect(200, "origin GET /path?query ");
+    up.post("leaves-some", "/", b"body").expect(200, "origin POST / body");
+    up.post("leaves-some", "/throws", b"body").expect(200, "origin POST /throws body");
+    let large = vec![b'x'; 1 << 20];
+    let echoed = up.post("leaves-some", "/large", &large).text();
+    assert_eq!(echoed.len(), "origin POST /large ".len() + large.len());
+    // What was read is not there any more.
+    up.post("leaves-some", "/reads", b"body").expect_error(500, "handler-exception");
     up.deploy_source("leaves-all", code);
     up.get("leaves-all", "/own").expect(200, "own");
     up.get("leaves-all", "/").expect_error(500, "handler-unanswered");

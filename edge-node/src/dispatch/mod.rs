@@ -327,7 +327,7 @@ fn worker(version: &VersionEntry, bundle: Arc<Bundle>) -> Worker {
 }
 
 /// The same request once more, when sending it twice does no harm.
-pub fn copy(event: &FetchEvent) -> Option<FetchEvent> {
+fn copy(event: &FetchEvent) -> Option<FetchEvent> {
     let safe = matches!(event.method, Method::GET | Method::HEAD | Method::OPTIONS);
     (safe && matches!(event.body, Body::Empty)).then(|| FetchEvent {
         method: event.method.clone(),

@@ -194,7 +194,7 @@ pub enum HandlerError {
     /// The worker only adds listeners for events, and none called `event.respondWith(response)`: answer from the origin
     /// when the app has one.
     #[error(
-        "no listener of the fetch event called event.respondWith(response), and no origin can answer: that takes `origin` in the project file, and a GET or HEAD request without a body"
+        "no listener of the fetch event called event.respondWith(response), and no origin can answer: that takes `origin` in the project file, and a request whose body the code has not begun to read"
     )]
     Unanswered,
     /// Nothing the handler waits for can happen any more: its promise will never settle.
