@@ -147,7 +147,7 @@ impl Core {
         });
         let id = loaded?.map_err(|error| startup_error(&error))?;
         self.evaluate(id, &mut budget).now_or_never().ok_or(HandlerError::Hung)??;
-        self.start(id, budget)?;
+        self.start(id, &mut budget)?;
         let (responder, mut answer) = oneshot::channel();
         self.dispatch(Event::Fetch(rehearsal::request()), responder, budget);
         self.call(budget, |_| reset, |_| Some([]));
@@ -276,8 +276,10 @@ impl Core {
     }
 
     /// Finds the handler among the entry's exports.
-    pub(crate) fn start(&mut self, id: ModuleId, budget: Duration) -> Result<(), HandlerError> {
-        self.call_with_namespace(id, |functions| &functions.start, budget).0
+    pub(crate) fn start(&mut self, id: ModuleId, budget: &mut Duration) -> Result<(), HandlerError> {
+        let (result, used) = self.call_with_namespace(id, |functions| &functions.start, *budget);
+        *budget = budget.saturating_sub(used);
+        result
     }
 
     /// The compiled code of the bundle's modules as it is now, with the functions that have been called; modules that do not

@@ -24,6 +24,10 @@ use crate::isolate::{Fetch, Message, Phase, Shared, Ticket};
 use crate::pool::Refill;
 use crate::rests::{Rest, Rests, Work};
 
+/// How much CPU time requests may use at most of what the start was allowed and has not taken: as much as Workers let a start
+/// take. Code that is loaded when a request asks for it is a part of the start.
+const LATE_START: Duration = Duration::from_millis(400);
+
 /// How many events are dispatched before the event loop is driven again.
 const BATCH: usize = 64;
 
@@ -98,6 +102,8 @@ struct Hosted {
     shared: Arc<Shared>,
     receiver: mpsc::UnboundedReceiver<Message>,
     cache: Arc<CodeCache>,
+    /// CPU time that the start has left, [`LATE_START`] at most. Requests that need more than their own share it.
+    unused: Duration,
     /// Requests finished.
     finished: u32,
     /// What they called need not be added to the compiled code any more.
@@ -140,19 +146,21 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
             Ok(started) => started,
             Err(_) => Err(HandlerError::WallClock { limit_ms: millis(worker.limits.wall) }),
         },
-        () = shared.dying() => Ok(()),
+        () = shared.dying() => Ok(Duration::ZERO),
     };
-    let failure = shared.death().cloned().map_or(started, Err);
-    if let Err(error) = failure {
-        worker.host.log(LogRecord { level: LogLevel::Error, message: describe(&error), request_id: None });
-        drop(refill);
-        shared.set_phase(Phase::Failed(error.clone()));
-        receiver.close();
-        while let Some(message) = receiver.recv().await {
-            refuse(&shared, message, &error);
+    let unused = match shared.death().cloned().map_or(started, Err) {
+        Ok(unused) => unused.min(LATE_START),
+        Err(error) => {
+            worker.host.log(LogRecord { level: LogLevel::Error, message: describe(&error), request_id: None });
+            drop(refill);
+            shared.set_phase(Phase::Failed(error.clone()));
+            receiver.close();
+            while let Some(message) = receiver.recv().await {
+                refuse(&shared, message, &error);
+            }
+            return;
         }
-        return;
-    }
+    };
     tracing::debug!(app = %worker.app, version = worker.version, ?phases, ?purpose, "isolate started");
     if purpose == Purpose::Compile {
         let code = core.compiled(&worker.bundle, worker.limits.startup_cpu);
@@ -163,7 +171,7 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
     }
     core.set_verdict(HandlerError::CpuLimit { limit_ms: millis(worker.limits.cpu) });
     core.jobs().take();
-    core.jobs().allow(worker.limits.cpu);
+    core.jobs().allow(worker.limits.cpu + unused);
     shared.set_phase(Phase::Ready);
     let woken = Arc::new(LoopWaker::default());
     let mut hosted = Hosted {
@@ -172,6 +180,7 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
         shared: shared.clone(),
         receiver,
         cache,
+        unused,
         finished: 0,
         seasoned: false,
         released: false,
@@ -210,7 +219,8 @@ struct Phases {
     started: Duration,
 }
 
-async fn start(core: &mut Core, worker: &Worker, rests: &Rests, phases: &mut Phases) -> Result<(), HandlerError> {
+/// Starts the worker. Returns the CPU time that is left of what this may take.
+async fn start(core: &mut Core, worker: &Worker, rests: &Rests, phases: &mut Phases) -> Result<Duration, HandlerError> {
     rests.room(&worker.app).await;
     if let Some(refusal) = rests.refusal(&worker.app, worker.version) {
         return Err(refusal);
@@ -222,9 +232,9 @@ async fn start(core: &mut Core, worker: &Worker, rests: &Rests, phases: &mut Pha
     core.prepare(id, &mut budget)?;
     core.evaluate(id, &mut budget).await?;
     phases.evaluated = at.elapsed().saturating_sub(phases.loaded);
-    core.start(id, budget)?;
+    core.start(id, &mut budget)?;
     phases.started = at.elapsed().saturating_sub(phases.loaded + phases.evaluated);
-    Ok(())
+    Ok(budget)
 }
 
 fn refuse(shared: &Shared, message: Message, error: &HandlerError) {
@@ -299,7 +309,7 @@ impl Hosted {
             return;
         }
         let Fetch { key, event, responder, hub, inline, ticket } = fetch;
-        let (slot, cpu) = self.core.dispatch(event, responder, self.worker.limits.cpu);
+        let (slot, cpu) = self.core.dispatch(event, responder, self.worker.limits.cpu + self.unused);
         self.note_cost(cpu);
         let Some(slot) = slot else { return };
         match self.shared.death().cloned() {
@@ -308,8 +318,26 @@ impl Hosted {
                 self.alone_to_blame = true;
                 requests::fail(&mut self.core.state().borrow_mut(), slot, death);
             }
-            None => drop(self.active.insert(slot, Active { key, hub, inline, cpu, responded: None, _ticket: ticket })),
+            None => {
+                let over = cpu.saturating_sub(self.worker.limits.cpu).min(self.unused);
+                self.unused -= over;
+                self.active
+                    .insert(slot, Active { key, hub, inline, cpu: cpu - over, responded: None, _ticket: ticket });
+            }
         }
+    }
+
+    /// Has requests that took more than their own CPU time take from what the start has left. Says whether that is too little.
+    fn take_unused(&mut self) -> bool {
+        let limit = self.worker.limits.cpu;
+        let mut short = false;
+        for active in self.active.values_mut().filter(|active| active.cpu > limit) {
+            let taken = (active.cpu - limit).min(self.unused);
+            self.unused -= taken;
+            active.cpu -= taken;
+            short |= active.cpu > limit;
+        }
+        short
     }
 
     /// Sends what was answered: to those whose thread this one may stand in for, one by one; to others one directly and several in
@@ -339,7 +367,7 @@ impl Hosted {
 
     fn abort(&mut self, key: u64) {
         let Some((slot, active)) = self.active.iter().find(|(_, active)| active.key == key) else { return };
-        let (slot, budget) = (*slot, self.worker.limits.cpu.saturating_sub(active.cpu));
+        let (slot, budget) = (*slot, (self.worker.limits.cpu + self.unused).saturating_sub(active.cpu));
         let used = self.core.abort(slot, budget);
         if let Some(active) = self.active.get_mut(&slot) {
             active.cpu += used;
@@ -358,18 +386,19 @@ impl Hosted {
             }
         }
         let least = self.active.values().map(|active| active.cpu).min().unwrap_or_default();
-        let budget = limit.saturating_mul(messages).saturating_sub(least);
+        let budget = (limit.saturating_mul(messages) + self.unused).saturating_sub(least);
         let waker = Waker::from(self.woken.clone());
         let (polled, used) = self.core.poll(&mut Context::from_waker(&waker), budget);
         let share = used / u32::try_from(self.active.len().max(1)).unwrap_or(u32::MAX);
         for active in self.active.values_mut() {
             active.cpu += share;
         }
-        let exhausted = self.charge_jobs(limit) || self.active.values().any(|active| active.cpu > limit);
-        if exhausted {
+        self.charge_jobs();
+        if self.take_unused() {
             self.shared.kill(HandlerError::CpuLimit { limit_ms: millis(limit) });
             return;
         }
+        self.allow_jobs();
         match polled {
             Poll::Ready(Ok(())) => self.fail_hung(),
             Poll::Ready(Err(error)) if self.shared.death().is_none() => {
@@ -381,33 +410,33 @@ impl Hosted {
         }
     }
 
-    /// Charges what jobs took to the requests whose jobs have ended, and allows those that run what any request has left.
-    /// Says whether a request had less.
-    fn charge_jobs(&mut self, limit: Duration) -> bool {
+    /// Charges what jobs took to the requests whose jobs have ended.
+    fn charge_jobs(&mut self) {
         let ended = requests::take_ended_jobs(&mut self.core.state().borrow_mut());
-        let jobs = self.core.jobs();
-        let mut exhausted = false;
-        if !ended.is_empty() {
-            let share = jobs.take() / u32::try_from(ended.len()).unwrap_or(u32::MAX);
-            // Those that have not waited for their jobs leave the bill to the others.
-            let mut left = Duration::ZERO;
-            for slot in ended {
-                match self.active.get_mut(&slot) {
-                    Some(active) => active.cpu += share,
-                    None => left += share,
-                }
-            }
-            let left = left / u32::try_from(self.active.len().max(1)).unwrap_or(u32::MAX);
-            for active in self.active.values_mut() {
-                active.cpu += left;
-                exhausted |= active.cpu > limit;
+        if ended.is_empty() {
+            return;
+        }
+        let share = self.core.jobs().take() / u32::try_from(ended.len()).unwrap_or(u32::MAX);
+        // Those that have not waited for their jobs leave the bill to the others.
+        let mut left = Duration::ZERO;
+        for slot in ended {
+            match self.active.get_mut(&slot) {
+                Some(active) => active.cpu += share,
+                None => left += share,
             }
         }
-        // One thread runs the jobs of all requests, and may be several ahead.
+        let left = left / u32::try_from(self.active.len().max(1)).unwrap_or(u32::MAX);
+        for active in self.active.values_mut() {
+            active.cpu += left;
+        }
+    }
+
+    /// Allows jobs that run what any request has left. One thread runs those of all requests, and may be several ahead.
+    fn allow_jobs(&self) {
         let least = self.active.values().map(|active| active.cpu).min().unwrap_or_default();
         let requests = u32::try_from(self.active.len().max(1)).unwrap_or(u32::MAX);
-        jobs.allow(limit.saturating_sub(least).saturating_mul(requests));
-        exhausted
+        let own = self.worker.limits.cpu.saturating_sub(least).saturating_mul(requests);
+        self.core.jobs().allow(own + self.unused);
     }
 
     /// Nothing is under way in the isolate: whoever has not answered by now never will.

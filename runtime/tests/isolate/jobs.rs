@@ -16,6 +16,7 @@ const SLOW: &str =
       const path = new URL(request.url).pathname;
       if (path === '/detached') { for (let i = 0; i < 20; i++) derive(1_000_000); return new Response('begun'); }
       await derive(path === '/quick' ? 10 : 1_000_000);
+      if (path === '/long') for (let i = 0; i < 20; i++) await derive(1_000_000);
       return new Response('derived');
     } };";
 
@@ -27,7 +28,7 @@ fn slow(cpu: Duration) -> (Isolate, std::sync::Arc<Recorder>) {
 #[tokio::test]
 async fn a_job_that_takes_more_than_a_request_may_ends_the_isolate() {
     let (isolate, host) = slow(Duration::from_millis(50));
-    let error = isolate.fetch(get("/")).await.unwrap_err();
+    let error = isolate.fetch(get("/long")).await.unwrap_err();
     assert!(matches!(error, HandlerError::CpuLimit { limit_ms: 50 }), "{error}");
     isolate.ended().await;
     assert!(host.text().contains("CPU"), "{}", host.text());
@@ -46,7 +47,7 @@ async fn jobs_within_the_limit_are_done() {
 async fn jobs_that_nobody_waits_for_count_as_well() {
     let (isolate, _) = slow(Duration::from_millis(1_000));
     assert_eq!(ask(&isolate, "/detached").await, "begun");
-    // Twenty jobs of more than 100 ms each are more than the second that it has; the rest of them goes with the isolate.
+    // Twenty jobs of more than 100 ms each are more than it has; the rest of them goes with the isolate.
     isolate.ended().await;
 }
 
