@@ -1,4 +1,4 @@
-//! Pages rendered on the server: React, Preact, SvelteKit, React Router; and what else is built by an adapter of its own:
+//! Pages rendered on the server: React, Preact, SvelteKit, Astro, React Router; and what else is built by an adapter of its own:
 //! Nitro.
 
 use serde_json::json;
@@ -121,6 +121,56 @@ fn sveltekit() {
         assert!(made_before.text().contains("About, made at build time"), "{made_before:?}");
         assert_eq!(made_before.header("x-hook"), None, "no code is run for it");
         assert_eq!(app.get("/_worker.js").status, 404, "the code is not served");
+    }
+}
+
+/// Built by its own adapter, which leaves a project file of its own: pages made at build time beside those that code makes.
+#[test]
+fn astro() {
+    let up = Up::start();
+    let project = project("astro", Bundler::Esbuild);
+    run_tool(&project, "astro/bin/astro.mjs", &["build"]);
+    let modules = project.path().join("node_modules");
+    for bundler in Bundler::BOTH {
+        if bundler == Bundler::Own {
+            for name in [".bin", "esbuild", "@esbuild"] {
+                std::fs::remove_file(modules.join(name)).unwrap();
+            }
+        }
+        up.deploy(project.path());
+        let app = App::named(&up, "astro");
+        let home = app.get_with("/", &[("cookie", "user=ada")]);
+        has_header(&home, "x-page", "home");
+        has_header(&home, "x-middleware", "/");
+        let page = home.text();
+        for part in [
+            "<title>Items</title>",
+            ">hello from the platform, ada</h1>",
+            ">first &amp; foremost</li>",
+            "<em>came later</em>",
+            "color:#010203",
+        ] {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
+        assert!(app.get("/items/1").text().contains("<p><b>1</b></p>"));
+        app.get("/items/9").expect(404, "no such item");
+        let own = [("origin", "http://astro.localhost")];
+        let entered = app.post_form("/items/1", &own, "user=grace");
+        assert_eq!((entered.status, entered.header("location")), (303, Some("/")));
+        has_header(&entered, "set-cookie", "user=grace; Path=/");
+        let foreign = app.post_form("/items/1", &[("origin", "http://other.example")], "user=x");
+        assert_eq!(foreign.status, 403, "{}", foreign.text());
+        assert_eq!(app.get("/api?a=1").json(), json!({ "query": { "a": "1" }, "user": "nobody" }));
+        app.request("POST", "/api", &[("content-type", "text/csv")], b"shout").expect(201, "SHOUT");
+        let broken = app.request("DELETE", "/api", &own, b"");
+        assert!(broken.status == 500 && !broken.text().contains("not for strangers"), "{broken:?}");
+        let missing = app.get("/nowhere");
+        assert!(missing.status == 404 && missing.text().contains("404: Not Found"), "{missing:?}");
+
+        let made_before = app.get("/about/");
+        assert!(made_before.text().contains("About, made at build time"), "{made_before:?}");
+        assert_eq!(made_before.header("x-middleware"), None, "no code is run for it");
+        app.get("/plain.txt").expect(200, "as it is\n");
     }
 }
 

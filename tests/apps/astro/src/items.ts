@@ -1,0 +1,1 @@
+export const items = [{ id: 1, name: "first & foremost" }];
