@@ -181,7 +181,7 @@ pub fn build(
 /// Whether esbuild leaves the import of this module of Node.js to the runtime.
 fn leaves_out(compatibility: Compatibility, module: &str) -> bool {
     // What is not there is found out where it is required: packages probe for modules.
-    compatibility == Compatibility::On || compatibility.module(module).is_some()
+    matches!(compatibility, Compatibility::On | Compatibility::Modules) || compatibility.module(module).is_some()
 }
 
 /// The entry must have a default export, and no module may import what is not built in here.

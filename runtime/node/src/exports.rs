@@ -20,6 +20,8 @@ pub enum Compatibility {
     Off,
     /// `nodejs_als`: `AsyncLocalStorage` of `node:async_hooks`.
     AsyncLocalStorage,
+    /// `nodejs_compat` together with `no_nodejs_compat_v2`: all modules, and no globals.
+    Modules,
     /// `nodejs_compat` (or `nodejs_compat_v2`), or a late compatibility date: all modules and the globals.
     On,
 }
@@ -29,8 +31,10 @@ impl Compatibility {
     pub fn of<'a>(date: &str, flags: impl IntoIterator<Item = &'a str> + Clone) -> Self {
         let has = |wanted: &str| flags.clone().into_iter().any(|flag| flag == wanted);
         let by_date = date >= DEFAULT_DATE && !has("no_nodejs_compat");
-        if by_date || has("nodejs_compat") || has("nodejs_compat_v2") {
+        if has("nodejs_compat_v2") {
             Self::On
+        } else if by_date || has("nodejs_compat") {
+            if has("no_nodejs_compat_v2") { Self::Modules } else { Self::On }
         } else if has("nodejs_als") {
             Self::AsyncLocalStorage
         } else {
@@ -42,7 +46,11 @@ impl Compatibility {
     pub fn module(self, specifier: &str) -> Option<&'static str> {
         let name = specifier.strip_prefix("node:").unwrap_or(specifier);
         let (name, _) = table().get_key_value(name)?;
-        (self == Self::On || self == Self::AsyncLocalStorage && *name == "async_hooks").then_some(*name)
+        match self {
+            Self::On | Self::Modules => Some(*name),
+            Self::AsyncLocalStorage if *name == "async_hooks" => Some(*name),
+            Self::AsyncLocalStorage | Self::Off => None,
+        }
     }
 }
 
@@ -96,6 +104,11 @@ mod tests {
         assert_eq!(of(early, &["nodejs_als", "nodejs_compat_v2"]), Compatibility::On);
         assert_eq!(of(early, &[]).module("async_hooks"), None);
         assert_eq!(of("2026-08-04", &[]), Compatibility::On);
+        for date in [early, "2026-08-04"] {
+            let modules = of(date, &["nodejs_compat", "no_nodejs_compat_v2"]);
+            assert_eq!((modules, modules.module("node:buffer")), (Compatibility::Modules, Some("buffer")));
+        }
+        assert_eq!(of(early, &["no_nodejs_compat_v2"]), Compatibility::Off);
         assert_eq!(of("2026-08-04", &["no_nodejs_compat", "nodejs_als"]), Compatibility::AsyncLocalStorage);
     }
 
