@@ -156,6 +156,11 @@ impl AppEntry {
         made.versions.get(&rollout::choose(&self.name, &made.targets, client)?)
     }
 
+    /// The version with this number, whether clients are given it or not.
+    pub fn version(&self, number: u64) -> Option<&Arc<VersionEntry>> {
+        self.made().versions.get(&number)
+    }
+
     /// The versions that a client may be given.
     pub fn in_service(&self) -> impl Iterator<Item = &Arc<VersionEntry>> {
         let made = self.made();

@@ -57,7 +57,7 @@ impl Services {
     }
 
     async fn run(&self, request: ServiceRequest) -> Result<OutboundResponse, FetchFailure> {
-        let ServiceRequest { service, event } = request;
+        let ServiceRequest { service, version: own, event } = request;
         let serving = self.serving.get().and_then(Weak::upgrade).ok_or_else(stopping)?;
         let dispatcher = self.dispatcher.get().and_then(Weak::upgrade).ok_or_else(stopping)?;
         let app = serving.current().apps.get(&service).cloned().ok_or_else(|| FetchFailure {
@@ -65,13 +65,16 @@ impl Services {
             message: format!("there is no app {service:?} on this node; deploy it"),
         })?;
         let request_id = event.request_id().to_owned();
-        // Whatever the request leads to, it meets one version of each app.
-        let version = app
-            .version_for(request_id.as_bytes())
+        // Whatever the request leads to, it meets one version of each app; a worker that calls itself meets itself.
+        let chosen = match own {
+            Some(number) => app.version(number),
+            None => app.version_for(request_id.as_bytes()),
+        };
+        let version = chosen
             .cloned()
             .ok_or_else(|| failure(&service, &DispatchError::Edge(EdgeError::NotDeployed(app.name.to_string()))))?;
-        // A named entrypoint is code alone.
-        let is_default = event.entrypoint == "default";
+        // A named entrypoint is code alone, and so is what a worker finds of itself.
+        let is_default = event.entrypoint == "default" && own.is_none();
         if let (Some(assets), Work::Fetch(event)) = (&version.assets, &event.work)
             && is_default
             && let Ok(url) = Url::parse(&event.url)

@@ -179,8 +179,11 @@ impl Core {
         });
         self.shared = Some(shared);
         let limits = &worker.limits;
-        let context =
+        let mut context =
             IsolateContext::new(worker.host.clone(), worker.env.clone(), limits.subrequests, limits.connections);
+        let Bundle { compatibility_date: date, compatibility_flags: flags, .. } = &*worker.bundle;
+        context.compatibility = atoll_web::Compatibility::of(date, flags.iter().map(String::as_str));
+        context.own = Some((worker.app.clone(), worker.version));
         atoll_web::install(&mut self.state.borrow_mut(), context);
     }
 

@@ -13,6 +13,8 @@ mod poisoned;
 mod source_maps;
 #[path = "isolate/starts.rs"]
 mod starts;
+#[path = "isolate/switches.rs"]
+mod switches;
 #[path = "isolate/terminations.rs"]
 mod terminations;
 #[path = "isolate/wasi.rs"]
@@ -444,8 +446,6 @@ async fn endless_work_ends_at_its_cpu_limit() {
 }
 
 #[tokio::test]
-async fn memory_has_a_limit() {
-#[tokio::test]
 async fn requests_share_what_the_start_has_left_of_its_cpu_time() {
     let spin = "let sum = 0; for (let i = 0; i < 1e8; i++) sum = (sum + i) | 0; return new Response(`${sum}`)";
     let code = format!("export default {{ async fetch() {{ {spin} }} }}");
@@ -461,6 +461,8 @@ async fn requests_share_what_the_start_has_left_of_its_cpu_time() {
     panic!("there is more than that");
 }
 
+#[tokio::test]
+async fn memory_has_a_limit() {
     hostile("const a = []; while (true) a.push(new Array(1000).fill(a.length))", "memory-limit").await;
     let code = b"export default { fetch() { try { new Uint8Array(200 << 20) } catch (error) { return new Response(error.name) } } }";
     // The engine collects garbage several times before it gives up.

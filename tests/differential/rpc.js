@@ -40,6 +40,46 @@ export class Rpc extends WorkerEntrypoint {
     throw new { Error, RangeError, TypeError }[name]("of a method");
   }
 
+  failWith(kind) {
+    const named = new Error("named", { cause: new TypeError("inner", { cause: "text" }) });
+    named.name = "Mine";
+    throw {
+      properties: Object.assign(new RangeError("more"), { code: "E_MORE", detail: { list: [1] } }),
+      named,
+      aggregate: new AggregateError([new TypeError("one"), 2], "several"),
+      exception: new DOMException("gone", "AbortError"),
+      object: { a: 1 },
+      text: "text",
+      number: 7,
+      callable: Object.assign(new Error("callable"), { method() {}, code: 1 }),
+    }[kind];
+  }
+
+  binding() {
+    return this.env.NAMED;
+  }
+
+  bindings() {
+    return { itself: this.env.RPC, list: [this.env.NAMED], map: new Map([["rpc", this.env.RPC]]) };
+  }
+
+  async fetchOf(binding, path) {
+    const response = await binding.fetch(`http://binding.example${path}`, { method: "POST", body: "sent" });
+    return [response.status, await response.text()];
+  }
+
+  async addBy(binding, a, b) {
+    return await binding.add(a, b);
+  }
+
+  describe(value) {
+    return [typeof value, Object.prototype.toString.call(value), value?.constructor?.name];
+  }
+
+  props() {
+    return [this.ctx.props, Object.keys(this.ctx.exports).sort()];
+  }
+
   counter() {
     return new Counter();
   }
@@ -82,7 +122,8 @@ export class Rpc extends WorkerEntrypoint {
 
 // An entrypoint that is no class.
 export const Named = {
-  fetch(request) {
-    return new Response(new URL(request.url).pathname, { status: 202 });
+  fetch(request, env, ctx) {
+    const { pathname } = new URL(request.url);
+    return new Response(pathname === "/props" ? JSON.stringify(ctx.props) : pathname, { status: 202 });
   },
 };

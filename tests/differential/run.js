@@ -129,6 +129,7 @@ export async function run(cases, context, only) {
 // What the handler answers to what the cases ask of the worker itself.
 export async function inner(url, request) {
   if (url.pathname === "/stream") return new Response(streamOf(utf8("one "), utf8("two")));
+  if (url.pathname === "/throw") throw new RangeError("of a handler");
   const body = await request.text();
   return Response.json({ method: request.method, path: url.pathname + url.search, header: request.headers.get("x-a"), body });
 }

@@ -196,13 +196,12 @@ mod tests {
             read(&format!("{date}\ncompatibility_flags = [\"nodejs_compat\", \"nodejs_compat\", \"url_standard\"]"));
         let project = project.unwrap();
         assert_eq!((project.compatibility_flags.len(), project.warnings.len()), (2, 0), "{:?}", project.warnings);
-        let project =
-            read(&format!("{date}\ncompatibility_flags = [\n\"no_global_navigator\",\n\"enable_ctx_exports\",\n]"));
+        let project = read(&format!("{date}\ncompatibility_flags = [\n\"no_global_navigator\",\n\"rtti_api\",\n]"));
         assert_eq!(
             project.unwrap().warnings,
             [
                 "wrangler.toml, line 4: the compatibility flag `no_global_navigator` changes nothing here: it is as with `global_navigator` (`navigator`)",
-                "wrangler.toml, line 5: the compatibility flag `enable_ctx_exports` changes nothing here: it is as with `disable_ctx_exports` (`ctx.exports`)",
+                "wrangler.toml, line 5: the compatibility flag `rtti_api` changes nothing here: it is as without it (`workerd:rtti`)",
             ]
         );
         for (wrong, right) in [("nodejs-compat", "nodejs_compat"), ("Nodejs_als", "nodejs_als"), ("", "rpc")] {

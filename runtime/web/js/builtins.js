@@ -3,7 +3,9 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { TypeError } = primordials;
-const { environment, WorkerEntrypoint } = core.loadExtScript("ext:atoll_web/entrypoint.js");
+const { environment, ownExports, WorkerEntrypoint } = core.loadExtScript("ext:atoll_web/entrypoint.js");
+const { Fetcher } = core.loadExtScript("ext:atoll_web/fetcher.js");
+const { RpcPromise, RpcProperty, RpcStub } = core.loadExtScript("ext:atoll_web/rpc_stubs.js");
 const { RpcTarget } = core.loadExtScript("ext:atoll_web/rpc_target.js");
 const { waitUntil } = core.loadExtScript("ext:atoll_web/execution.js");
 
@@ -30,7 +32,12 @@ function builtin(specifier) {
       __proto__: null,
       DurableObject,
       env: environment(),
+      exports: ownExports(),
+      RpcPromise,
+      RpcProperty,
+      RpcStub,
       RpcTarget,
+      ServiceStub: Fetcher,
       waitUntil,
       WorkerEntrypoint,
       WorkflowEntrypoint,

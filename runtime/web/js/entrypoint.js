@@ -22,6 +22,7 @@ const {
   TypeError,
 } = primordials;
 const events = core.loadExtScript("ext:deno_web/02_event.js");
+const { isOn } = core.loadExtScript("ext:atoll_web/compatibility.js");
 
 const EXAMPLE = "export default { async fetch(request, env, ctx) { return new Response(\"hello\"); } };";
 // What else the platform or Workers call on a default export. One of them is enough for a worker to start.
@@ -41,6 +42,36 @@ let bindings = null;
 // What the entry module exports, once the worker is started, and the adapters of its named entrypoints.
 let exported = null;
 let adapters = new SafeMap();
+
+// What `ctx.exports` and `exports` of `cloudflare:workers` are, once one of them is asked for.
+let own = null;
+
+// An object with the worker's own entrypoints. Before the worker is started it is empty.
+function ownExports() {
+  if (own === null) {
+    own = {};
+    if (exported !== null) fill(own);
+  }
+  return own;
+}
+
+function fill(target) {
+  if (!isOn("contextExports")) return;
+  const { createOwn } = core.loadExtScript("ext:atoll_web/service.js");
+  const names = ReflectOwnKeys(exported);
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i];
+    try {
+      if (typeof name === "string" && isEntrypoint(exported[name])) define(target, name, createOwn(name), true);
+    } catch {
+      // A getter of the code's own that throws.
+    }
+  }
+}
+
+// Whether other workers could bind something that the entry module exports.
+const isEntrypoint = (entry) =>
+  isEntrypointClass(entry) || (typeof entry === "object" && entry !== null && hasMethods(entry));
 
 function environment() {
   if (bindings !== null) return bindings;
@@ -83,9 +114,8 @@ function named(name) {
   let adapter = MapPrototypeGet(adapters, name);
   if (adapter === undefined) {
     const entry = ObjectHasOwn(exported, name) ? exported[name] : undefined;
-    if (isEntrypointClass(entry)) adapter = ofClass(entry);
-    else if (typeof entry === "object" && entry !== null && hasMethods(entry)) adapter = ofObject(entry);
-    else throw new TypeError(`The worker has no entrypoint ${JSONStringify(name)}`);
+    if (!isEntrypoint(entry)) throw new TypeError(`The worker has no entrypoint ${JSONStringify(name)}`);
+    adapter = isEntrypointClass(entry) ? ofClass(entry) : ofObject(entry);
     MapPrototypeSet(adapters, name, adapter);
   }
   return adapter;
@@ -97,6 +127,7 @@ const isEntrypointClass = (entry) =>
 // The adapter for an evaluated entry module; an error says what it lacks.
 function find(namespace) {
   exported = namespace;
+  if (own !== null) fill(own);
   const entry = namespace.default;
   if (entry === undefined || entry === null) {
     if (events.listenerCount(globalThis, "fetch") + events.listenerCount(globalThis, "scheduled") > 0) {
@@ -196,8 +227,9 @@ const hasOwnMethods = (Entry) => ReflectOwnKeys(Entry.prototype).length > 1;
 function reset() {
   bindings = null;
   exported = null;
+  own = null;
   adapters = new SafeMap();
 }
 
-return { environment, find, named, prepare, reset, WorkerEntrypoint };
+return { environment, find, named, ownExports, prepare, reset, WorkerEntrypoint };
 })();

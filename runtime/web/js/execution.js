@@ -5,6 +5,7 @@ const { core, primordials } = __bootstrap;
 const { op_atoll_pass_through, op_atoll_wait_begin, op_atoll_wait_end } = core.ops;
 const { Error, PromisePrototypeThen, PromiseResolve, Symbol, TypeError } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const { isOn } = core.loadExtScript("ext:atoll_web/compatibility.js");
 const { logUncaught } = core.loadExtScript("ext:atoll_web/errors.js");
 const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
 
@@ -38,7 +39,8 @@ function waitUntil(promise) {
 // The second or third argument of a handler.
 class ExecutionContext {
   #slot = 0;
-  #props = {};
+  // `null` until it was asked for.
+  #props = null;
 
   constructor(key, slot) {
     if (key !== INTERNAL) throw new TypeError("Illegal constructor");
@@ -46,7 +48,12 @@ class ExecutionContext {
   }
 
   get props() {
-    return this.#props;
+    return this.#props ??= core.loadExtScript("ext:atoll_web/service.js").propsOf(this.#slot);
+  }
+
+  get exports() {
+    this.#slot;
+    return isOn("contextExports") ? core.loadExtScript("ext:atoll_web/entrypoint.js").ownExports() : undefined;
   }
 
   waitUntil(promise) {

@@ -2,7 +2,7 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_atoll_assets_fetch, op_atoll_fetch } = core.ops;
+const { op_atoll_aim, op_atoll_assets_fetch, op_atoll_fetch } = core.ops;
 const {
   FunctionPrototypeCall,
   JSONStringify,
@@ -54,8 +54,19 @@ const { fetch } = {
 // The place of the app's static files among the workers that are bound.
 const ASSETS = -1;
 
-// Sends a request to its host, or to the worker that is bound in `env` at the place `service`, from 1, or to the app's
-// static files.
+// Stands for what `op_atoll_aim` has said.
+const OWN = 2 ** 30 - 1;
+
+// The number that the op which is called next, at once, knows a worker by: that of its place in `env`, or one for an
+// entrypoint of this worker's own, `{ entrypoint, props }`.
+function placeOf(service) {
+  if (typeof service === "number") return service;
+  op_atoll_aim(service.entrypoint, service.props);
+  return OWN;
+}
+
+// Sends a request to its host, or to the worker that is bound in `env` at the place `service`, from 1, or to an entrypoint
+// of this worker's own, or to the app's static files.
 async function run(request, service) {
   const parts = requests.partsOf(request);
   const signal = parts.aborts ? request.signal : null;
@@ -135,7 +146,7 @@ async function send(hop, cancel) {
   }
   return await op_atoll_fetch(
     hop.slot, hop.method, withoutFragment(hop.url), list, bytes,
-    hop.pipe === null ? handle : -hop.pipe.handle, hop.service, cancel,
+    hop.pipe === null ? handle : -hop.pipe.handle, placeOf(hop.service), cancel,
   );
 }
 
@@ -212,5 +223,5 @@ function respond(hop, reply, list, redirected, signal, abort) {
   return createResponse(reply.status, reply.statusText, list, payload, url, redirected, reply.socket);
 }
 
-return { ASSETS, fetch, run };
+return { ASSETS, fetch, placeOf, run };
 })();

@@ -19,10 +19,18 @@ const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_conso
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const abortSignals = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const headerLists = core.loadExtScript("ext:atoll_web/headers.js");
+const { isOn } = core.loadExtScript("ext:atoll_web/compatibility.js");
 const { extract, HostBody, mixinBody, Payload } = core.loadExtScript("ext:atoll_web/body.js");
 
 const INTERNAL = Symbol("internal");
 const METHOD = new SafeRegExp(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/);
+
+// The other methods that are known to Workers.
+const UPPER_CASE = {
+  __proto__: null, ACL: true, BAN: true, CHECKOUT: true, COPY: true, LOCK: true, MERGE: true, MKACTIVITY: true, MKCOL: true,
+  MOVE: true, MSEARCH: true, NOTIFY: true, PATCH: true, PROPFIND: true, PROPPATCH: true, PURGE: true, QUERY: true,
+  REPORT: true, SEARCH: true, SUBSCRIBE: true, UNLOCK: true, UNSUBSCRIBE: true,
+};
 
 // Access to what a Request keeps private; set by the class.
 let createInbound, isRequest, partsOf;
@@ -47,7 +55,8 @@ function normaliseMethod(method, prefix) {
     case "TRACK":
       throw new TypeError(`${prefix}: the method ${upper} is not allowed`);
   }
-  return method;
+  // As Workers have it; the standard leaves all other methods as they are.
+  return UPPER_CASE[upper] && isOn("upperCaseMethods") ? upper : method;
 }
 
 function oneOf(value, values, name, prefix) {

@@ -1,5 +1,5 @@
-// What crosses between two workers and is no value: functions, objects of classes that extend `RpcTarget`, streams, and with
-// them requests, responses and headers. They stay where they are; the other worker gets a stub, whose calls come back as
+// What crosses between two workers and is no value: functions, objects of classes that extend `RpcTarget`, bindings of other
+// workers, streams, and with them requests, responses and headers. They stay where they are; the other worker gets a stub, whose calls come back as
 // messages on a socket between the two, the session.
 //
 // A message is a serialised array that begins with its kind. A value within it is a pair: its serialisation, in which a number
@@ -44,6 +44,8 @@ const { Headers, listOf } = core.loadExtScript("ext:atoll_web/headers.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { describe } = core.loadExtScript("ext:atoll_web/errors.js");
 const { RpcTarget } = core.loadExtScript("ext:atoll_web/rpc_target.js");
+const { createServiceFetcher, isCallable, isFetcher, isOwn } = core.loadExtScript("ext:atoll_web/fetcher.js");
+const { remote, serialiseThrown, thrown } = core.loadExtScript("ext:atoll_web/rpc_errors.js");
 const { disposable, stateOf, stub } = core.loadExtScript("ext:atoll_web/rpc_stubs.js");
 const { decode, encode } = core.loadExtScript("ext:atoll_web/rpc_values.js");
 
@@ -89,7 +91,6 @@ class Import {
 
 class Session {
   #handle;
-  #remote;
   // Whether this side ends the session once nothing refers to the other.
   #closes;
   #over = null;
@@ -99,11 +100,9 @@ class Session {
   #calls = new SafeMap();
   #nextCall = 1;
 
-  // `remote(error)` gives the error that a text stands for.
-  constructor(handle, closes, remote) {
+  constructor(handle, closes) {
     this.#handle = handle;
     this.#closes = closes;
-    this.#remote = remote;
     // Messages give their request no more CPU time.
     op_atoll_socket_quiet(handle);
   }
@@ -194,6 +193,10 @@ class Session {
   #describe(thing) {
     const state = stateOf(thing);
     if (state !== undefined) return ["stub", this.#hold(stub(state.keep()))];
+    if (isFetcher(thing)) return ["service", this.#hold(thing)];
+    if (isCallable(thing)) {
+      throw new DOMException("What ctx.exports has crosses to another worker only once it was called", "DataCloneError");
+    }
     if (typeof thing === "function" || ObjectPrototypeIsPrototypeOf(RpcTarget.prototype, thing)) {
       return ["stub", this.#hold(thing)];
     }
@@ -239,6 +242,13 @@ class Session {
         const made = stub(this.#import(thing[1]));
         ArrayPrototypePush(received, made);
         return made;
+      }
+      case "service": {
+        // It is there until its request ends: Workers have no way to give one back.
+        const imported = this.#import(thing[1]);
+        const call = (path, args) => imported.call(path, args);
+        const send = async (request) => (await imported.call(["fetch"], [request])).value;
+        return createServiceFetcher(send, call);
       }
       case "readable":
         return readable(this.#import(thing[1]));
@@ -303,7 +313,7 @@ class Session {
         MapPrototypeDelete(this.#calls, message[1]);
         if (call === undefined) return;
         if (message[0] === THROW) {
-          call.reject(this.#remote(new Error(message[2])));
+          call.reject(message[3] === null ? remote(new Error(message[2])) : thrown(message[3]));
         } else {
           try {
             call.resolve({ __proto__: null, value: disposable(this.unpack(message[2])) });
@@ -327,7 +337,7 @@ class Session {
     } catch (error) {
       if (this.#over === null) {
         try {
-          this.send([THROW, call, describe(error)]);
+          this.send([THROW, call, describe(error), serialiseThrown(error)]);
         } catch (problem) {
           this.#end(describe(problem));
         }
@@ -367,9 +377,16 @@ function absent(name) {
   return new TypeError(`The RPC receiver does not implement the method or property "${name}"`);
 }
 
-// What another worker finds under a name: of a target what its classes define, of a plain object what is its own.
+// What another worker finds under a name: of a target what its classes define, of a plain object what is its own, of a binding
+// what the worker behind it has.
 function member(holder, name) {
   if (stateOf(holder) !== undefined) return holder[name];
+  if (isFetcher(holder)) {
+    if (name === "fetch") return holder.fetch;
+    const value = isOwn(name) ? undefined : holder[name];
+    if (value === undefined) throw absent(name);
+    return value;
+  }
   if (typeof holder !== "object" || holder === null) throw absent(name);
   if (ObjectPrototypeIsPrototypeOf(RpcTarget.prototype, holder)) {
     let of = ObjectHasOwn(holder, name) || name === "constructor" ? RpcTarget.prototype : ObjectGetPrototypeOf(holder);
@@ -393,6 +410,8 @@ async function follow(value, path, args) {
     if (i + 1 < path.length) value = await value;
   }
   if (args === null) {
+    // A property of yet another worker's.
+    if (isFetcher(holder) && path[path.length - 1] !== "fetch") return await value;
     const bound = typeof value === "function" && path.length > 0 && stateOf(value) === undefined;
     return bound ? (...given) => ReflectApply(value, holder, given) : value;
   }
@@ -496,11 +515,61 @@ function writable(sink) {
 }
 
 // A session whose other end is handed to another worker: `[session, handle]`.
-function open(closes, remote) {
+function open(closes) {
   const { 0: mine, 1: theirs } = op_atoll_socket_pair();
   if (mine === 0) throw new Error("Too many stubs and WebSockets are open");
-  return [new Session(mine, closes, remote), theirs];
+  return [new Session(mine, closes), theirs];
 }
 
-return { open, releaseAll, Session };
+// What a stub of this worker's own refers to. What is given to it and what it gives are copies.
+class Local {
+  #value;
+  #references = 1;
+
+  constructor(value) {
+    this.#value = value;
+  }
+
+  async call(path, args) {
+    if (this.#references === 0) throw new Error("The stub has been disposed of");
+    const result = await follow(this.#value, path, args === null ? null : crossed(args));
+    return { __proto__: null, value: disposable(crossed(result)) };
+  }
+
+  keep() {
+    if (this.#references === 0) throw new Error("The stub has been disposed of");
+    this.#references += 1;
+    return this;
+  }
+
+  release() {
+    if (this.#references === 0) return;
+    this.#references -= 1;
+    if (this.#references === 0) dispose(this.#value);
+  }
+}
+
+// A copy as another worker would get it, with what stays as it is, or as a stub of it.
+function crossed(value) {
+  const things = [];
+  const bytes = encode(value, (thing) => {
+    const state = stateOf(thing);
+    let there = thing;
+    if (state !== undefined) there = stub(state.keep());
+    else if (typeof thing === "function" || ObjectPrototypeIsPrototypeOf(RpcTarget.prototype, thing)) there = localStub(thing);
+    else if (!staysWhole(thing)) return -1;
+    return ArrayPrototypePush(things, there) - 1;
+  });
+  return decode(bytes, things);
+}
+
+const staysWhole = (thing) =>
+  isFetcher(thing) || streams.isReadableStream(thing) ||
+  ObjectPrototypeIsPrototypeOf(streams.WritableStream.prototype, thing) ||
+  ObjectPrototypeIsPrototypeOf(Headers.prototype, thing) || requests.isRequest(thing) || responses.isResponse(thing);
+
+// A stub of something of this worker's own.
+const localStub = (value) => stateOf(value) === undefined ? stub(new Local(value)) : stub(stateOf(value).keep());
+
+return { localStub, open, releaseAll, Session };
 })();

@@ -2,14 +2,13 @@
 // before they are kept. Each is a function behind a proxy; what a name means is known in the other worker only.
 
 (function () {
-const { primordials } = __bootstrap;
+const { core, primordials } = __bootstrap;
 const {
   ArrayPrototypeConcat,
   Error,
   MapPrototypeGet,
   MapPrototypeSet,
   ObjectDefineProperty,
-  ObjectGetPrototypeOf,
   ObjectHasOwn,
   ObjectKeys,
   ObjectPrototype,
@@ -60,8 +59,29 @@ class Reference {
 
 const METHODS = { __proto__: null, then: PromisePrototypeThen, catch: PromisePrototypeCatch, finally: PromisePrototypeFinally };
 
+// What code tells these things apart by: `instanceof`, and their prototypes.
+class RpcStub {
+  // A stub of something of this worker's own, as another worker would have one.
+  constructor(target) {
+    if ((typeof target !== "object" || target === null) && typeof target !== "function") {
+      throw new TypeError("Failed to construct 'RpcStub': the target must be an object or a function");
+    }
+    return core.loadExtScript("ext:atoll_web/rpc.js").localStub(target);
+  }
+}
+class RpcPromise {
+  constructor() {
+    throw new TypeError("Illegal constructor");
+  }
+}
+class RpcProperty {
+  constructor() {
+    throw new TypeError("Illegal constructor");
+  }
+}
+
 // A function that does `apply`, and has what `get` says. Nothing about it can be changed.
-function facade(get, apply) {
+function facade({ prototype }, get, apply) {
   return new Proxy(() => {}, {
     __proto__: null,
     apply: (target, that, args) => apply(args),
@@ -69,6 +89,7 @@ function facade(get, apply) {
     deleteProperty: () => false,
     get: (target, name) => get(name),
     getOwnPropertyDescriptor: () => undefined,
+    getPrototypeOf: () => prototype,
     has: () => false,
     ownKeys: () => [],
     preventExtensions: () => false,
@@ -79,13 +100,14 @@ function facade(get, apply) {
 
 function stub(imported) {
   const state = new Reference(imported);
-  const made = facade((name) => {
+  const made = facade(RpcStub, (name) => {
     if (name === SymbolDispose) return () => state.release();
     if (name === "dup") return () => stub(state.keep());
     // Whoever awaits a stub has it already.
     if (typeof name !== "string" || name === "then") return undefined;
     // What every object has is the stub's own.
-    if (name !== "constructor" && ObjectHasOwn(ObjectPrototype, name)) return ObjectPrototype[name];
+    if (name === "constructor") return RpcStub;
+    if (ObjectHasOwn(ObjectPrototype, name)) return ObjectPrototype[name];
     return property((path, args) => state.call(path, args), [name]);
   }, (args) => pending(state.call([], args)));
   WeakMapPrototypeSet(states, made, state);
@@ -96,7 +118,7 @@ const valueOf = (promise) => PromisePrototypeThen(promise, ({ value }) => value)
 
 // What is found along a path. `call(path, args)` gives a promise of `{ value }`, and reads when `args` is null.
 function property(call, path) {
-  return facade((name) => {
+  return facade(RpcProperty, (name) => {
     if (typeof name !== "string") return undefined;
     if (METHODS[name] !== undefined) return (one, other) => METHODS[name](valueOf(call(path, null)), one, other);
     return property(call, ArrayPrototypeConcat(path, [name]));
@@ -105,7 +127,7 @@ function property(call, path) {
 
 // The promise of a call, given one of `{ value }`.
 function pending(promise) {
-  return facade((name) => {
+  return facade(RpcPromise, (name) => {
     if (name === SymbolDispose) return () => PromisePrototypeThen(promise, ({ value }) => value?.[SymbolDispose]?.(), () => {});
     if (typeof name !== "string") return undefined;
     if (METHODS[name] !== undefined) return (one, other) => METHODS[name](valueOf(promise), one, other);
@@ -119,12 +141,12 @@ async function within(promise, path, args) {
   let holder;
   for (let i = 0; i < path.length; i++) {
     holder = value;
-    const isThere = stateOf(holder) !== undefined ||
-      (typeof holder === "object" && holder !== null && ObjectHasOwn(holder, path[i]));
+    const isElsewhere = stateOf(holder) !== undefined || core.loadExtScript("ext:atoll_web/fetcher.js").isFetcher(holder);
+    const isThere = isElsewhere || (typeof holder === "object" && holder !== null && ObjectHasOwn(holder, path[i]));
     if (!isThere) throw new TypeError(`The RPC receiver does not implement the method or property "${path[i]}"`);
     value = holder[path[i]];
-    // What is asked of a stub is asked in one go.
-    if (stateOf(holder) !== undefined && i + 1 < path.length) value = { __proto__: null, value: await value }.value;
+    // What is asked of another worker is asked in one go.
+    if (isElsewhere && i + 1 < path.length) value = { __proto__: null, value: await value }.value;
   }
   if (args !== null) {
     if (typeof value !== "function") throw new TypeError("The RPC receiver has no such method");
@@ -136,7 +158,6 @@ async function within(promise, path, args) {
 // An object that came as a value can be disposed of, and with it the stubs it has.
 function disposable(value) {
   if (typeof value !== "object" || value === null || ObjectHasOwn(value, SymbolDispose)) return value;
-  if (ObjectGetPrototypeOf(value) !== ObjectPrototype) return value;
   const dispose = () => disposeWithin(value, new SafeMap());
   ObjectDefineProperty(value, SymbolDispose, {
     __proto__: null,
@@ -157,5 +178,5 @@ function disposeWithin(value, seen) {
   for (let i = 0; i < keys.length; i++) disposeWithin(value[keys[i]], seen);
 }
 
-return { disposable, pending, property, stateOf, stub };
+return { disposable, pending, property, RpcPromise, RpcProperty, RpcStub, stateOf, stub };
 })();

@@ -4,34 +4,26 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_atoll_call, op_atoll_respond_call, op_atoll_service_call } = core.ops;
+const {
+  op_atoll_call,
+  op_atoll_props,
+  op_atoll_respond_call,
+  op_atoll_respond_thrown,
+  op_atoll_service_call,
+} = core.ops;
 const {
   Error,
-  EvalError,
-  ObjectCreate,
-  ObjectSetPrototypeOf,
-  Proxy,
-  RangeError,
-  ReferenceError,
-  ReflectGet,
-  ReflectHas,
-  RegExpPrototypeExec,
   SafeArrayIterator,
-  SafeRegExp,
-  SyntaxError,
   TypeError,
-  URIError,
   Uint8Array,
 } = primordials;
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-const { run } = core.loadExtScript("ext:atoll_web/fetch.js");
-const { createFetcher, Fetcher } = core.loadExtScript("ext:atoll_web/fetcher.js");
-const { disposable, pending, property } = core.loadExtScript("ext:atoll_web/rpc_stubs.js");
+const { placeOf, run } = core.loadExtScript("ext:atoll_web/fetch.js");
+const { createCallable, createServiceFetcher } = core.loadExtScript("ext:atoll_web/fetcher.js");
+const { remote, serialiseThrown, thrown } = core.loadExtScript("ext:atoll_web/rpc_errors.js");
+const { describe, stackOf } = core.loadExtScript("ext:atoll_web/errors.js");
+const { disposable, pending } = core.loadExtScript("ext:atoll_web/rpc_stubs.js");
 const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
-
-// `String(error)` of an error of the language, or of a value that cannot cross.
-const THROWN = new SafeRegExp(/^(DataCloneError|Error|EvalError|RangeError|ReferenceError|SyntaxError|TypeError|URIError): ([^]*)$/);
-const ERRORS = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
 const STORAGE = { __proto__: null, forStorage: true };
 
@@ -53,14 +45,6 @@ function serialise(value) {
 
 const rpc = () => core.loadExtScript("ext:atoll_web/rpc.js");
 
-// What the other worker threw, as far as its text says.
-function remote(error) {
-  if (error?.name !== "Error") return error;
-  const match = RegExpPrototypeExec(THROWN, error.message);
-  if (match === null) return error;
-  return match[1] === "DataCloneError" ? new DOMException(match[2], match[1]) : new ERRORS[match[1]](match[2]);
-}
-
 async function send(request, service) {
   try {
     return await run(request, service);
@@ -76,7 +60,7 @@ async function call(service, method, args) {
   let session = null;
   let handle = 0;
   if (bytes === null) {
-    ({ 0: session, 1: handle } = rpc().open(false, remote));
+    ({ 0: session, 1: handle } = rpc().open(false));
     try {
       bytes = core.serialize(session.pack(args), STORAGE);
     } catch (error) {
@@ -84,7 +68,7 @@ async function call(service, method, args) {
       throw error;
     }
   }
-  const answer = op_atoll_service_call(slot, service, method, bytes, handle);
+  const answer = op_atoll_service_call(slot, placeOf(service), method, bytes, handle);
   session?.start();
   let reply;
   try {
@@ -93,11 +77,15 @@ async function call(service, method, args) {
     session?.abandon(handle);
     throw remote(error);
   }
-  const { 0: result, 1: theirs } = reply;
+  const { 0: result, 1: theirs, 2: hasThrown } = reply;
+  if (hasThrown) {
+    session?.abandon(handle);
+    throw thrown(result);
+  }
   if (theirs === 0) {
     return { __proto__: null, value: disposable(core.deserialize(result, STORAGE)) };
   }
-  const other = new (rpc().Session)(theirs, true, remote);
+  const other = new (rpc().Session)(theirs, true);
   const value = disposable(other.unpack(await other.first()));
   other.start();
   return { __proto__: null, value };
@@ -111,20 +99,33 @@ async function along(service, path, args) {
   return { __proto__: null, value: await (args === null ? value : value(...new SafeArrayIterator(args))) };
 }
 
-// What `env` has for the worker that is bound at the place `service`, from 1: a Fetcher, any other property of which is a
-// method of the other worker.
+// What `env` has for the worker that is bound at the place `service`, from 1, or what leads to an entrypoint of this
+// worker's own.
 function createService(service) {
-  const members = new Proxy(ObjectCreate(Fetcher.prototype), {
-    __proto__: null,
-    get(target, name, receiver) {
-      // A promise that resolves to this looks for `then`.
-      if (typeof name !== "string" || name === "then" || ReflectHas(target, name)) {
-        return ReflectGet(target, name, receiver);
-      }
-      return property((path, args) => along(service, path, args), [name]);
-    },
+  return createServiceFetcher((request) => send(request, service), (path, args) => along(service, path, args));
+}
+
+const NONE = new Uint8Array(0);
+
+// What `ctx.exports` has for an entrypoint. Called with `{ props }` it gives one that has these as its `ctx.props`.
+function createOwn(entrypoint) {
+  return createCallable(createService({ __proto__: null, entrypoint, props: NONE }), (options) => {
+    if (typeof options !== "object" || options === null) {
+      throw new TypeError(`ctx.exports.${entrypoint} takes an object with the property "props"`);
+    }
+    const { props } = options;
+    if (props === undefined) return createService({ __proto__: null, entrypoint, props: NONE });
+    if (typeof props !== "object" || props === null) throw new TypeError('"props" must be an object');
+    const bytes = serialise(props);
+    if (bytes === null) throw new DOMException('"props" cannot be cloned', "DataCloneError");
+    return createService({ __proto__: null, entrypoint, props: bytes });
   });
-  return ObjectSetPrototypeOf(createFetcher((request) => send(request, service)), members);
+}
+
+// `ctx.props` of the event `slot`.
+function propsOf(slot) {
+  const bytes = op_atoll_props(slot);
+  return bytes.length === 0 ? {} : core.deserialize(bytes, STORAGE);
 }
 
 // Runs the method that the event `slot` calls.
@@ -133,7 +134,7 @@ async function answer(slot, target, env, ctx) {
   const received = [];
   let args = null;
   if (theirs !== 0) {
-    const session = new (rpc().Session)(theirs, true, remote);
+    const session = new (rpc().Session)(theirs, true);
     args = session.unpack(core.deserialize(bytes, STORAGE), received);
     session.start();
   } else if (bytes.length !== 0) {
@@ -144,6 +145,10 @@ async function answer(slot, target, env, ctx) {
     const plain = serialise(result);
     if (plain === null) respond(slot, result);
     else op_atoll_respond_call(slot, plain, 0);
+  } catch (error) {
+    const bytes = serialiseThrown(error);
+    if (bytes === null) throw error;
+    op_atoll_respond_thrown(slot, bytes, stackOf(error) || describe(error));
   } finally {
     if (received.length > 0) rpc().releaseAll(received);
   }
@@ -151,7 +156,7 @@ async function answer(slot, target, env, ctx) {
 
 // Answers with a session, in which the result is the first message.
 function respond(slot, result) {
-  const { 0: session, 1: handle } = rpc().open(false, remote);
+  const { 0: session, 1: handle } = rpc().open(false);
   try {
     session.send(session.pack(result));
     if (!op_atoll_respond_call(slot, new Uint8Array(0), handle)) throw new Error("The call was answered before");
@@ -162,5 +167,5 @@ function respond(slot, result) {
   }
 }
 
-return { answer, createService, remote };
+return { answer, createOwn, createService, propsOf };
 })();

@@ -58,6 +58,7 @@ const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const { Blob, BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const headerLists = core.loadExtScript("ext:atoll_web/headers.js");
+const { isOn } = core.loadExtScript("ext:atoll_web/compatibility.js");
 const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
 const { describe } = core.loadExtScript("ext:atoll_web/errors.js");
 const { HostBody } = core.loadExtScript("ext:atoll_web/body.js");
@@ -97,7 +98,7 @@ class WebSocket extends events.EventTarget {
   #url = "";
   #protocol = "";
   #extensions = "";
-  #binaryType = "arraybuffer";
+  #binaryType = isOn("blobMessages") ? "blob" : "arraybuffer";
   // Bytes given to send() after the end.
   #lost = 0;
   #cancel = 0;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use http::StatusCode;
 
 use crate::event::FetchEvent;
 use crate::socket::Socket;
@@ -38,6 +39,8 @@ impl Default for Calls {
 pub struct ServiceEvent {
     /// The name under which the entry module exports it; `default` for the default export.
     pub entrypoint: String,
+    /// `ctx.props`: an object as V8 serialises it; empty for one without properties.
+    pub props: Bytes,
     /// What is asked of it.
     pub work: Work,
     /// How many calls may follow.
@@ -54,13 +57,16 @@ impl ServiceEvent {
     }
 }
 
+/// The status that answers a call whose method threw, with what it threw as the body.
+pub const THROWN: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
+
 /// What is asked of an entrypoint.
 #[derive(Debug)]
 pub enum Work {
     /// To answer a request.
     Fetch(FetchEvent),
-    /// To run a method. The answer has the status 200 and the result as its body, or 101 and an end of the session in which
-    /// the result is the first message.
+    /// To run a method. The answer has the status 200 and the result as its body, [`THROWN`] and what the method threw, or
+    /// 101 and an end of the session in which the result is the first message.
     Call(Call),
 }
 
@@ -87,6 +93,9 @@ impl fmt::Debug for Call {
 pub struct ServiceRequest {
     /// The app's name.
     pub service: String,
+    /// The version that is called, whatever part of the requests it has: a worker that calls itself. `None` for the one that
+    /// the request meets.
+    pub version: Option<u64>,
     /// The work.
     pub event: ServiceEvent,
 }

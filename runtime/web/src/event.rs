@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 
 pub use crate::caches::{CacheRequest, CachedResponse};
-pub use crate::calls::{Call, Calls, LONGEST_CALL, ServiceEvent, ServiceRequest, Work};
+pub use crate::calls::{Call, Calls, LONGEST_CALL, ServiceEvent, ServiceRequest, THROWN, Work};
 use crate::socket::Socket;
 
 /// Why a body ended before its end.

@@ -20,6 +20,7 @@ deno_core::extension!(
     deps = [deno_webidl, deno_web, deno_crypto],
     ops = [
         app::op_atoll_env,
+        app::op_atoll_is_on,
         app::op_atoll_job_ended,
         app::op_atoll_log,
         body::op_atoll_body_collect,
@@ -91,9 +92,12 @@ deno_core::extension!(
         rewriter::op_atoll_rewriter_watch,
         rewriter::op_atoll_rewriter_who,
         rewriter::op_atoll_rewriter_write,
+        service::op_atoll_aim,
         service::op_atoll_call,
         service::op_atoll_entrypoint,
+        service::op_atoll_props,
         service::op_atoll_respond_call,
+        service::op_atoll_respond_thrown,
         service::op_atoll_service_call,
         websocket::op_atoll_respond_socket,
         websocket::op_atoll_socket_buffered,
@@ -112,6 +116,7 @@ deno_core::extension!(
         "body.js",
         "builtins.js",
         "cache.js",
+        "compatibility.js",
         "compression.js",
         "console.js",
         "context.js",
@@ -141,6 +146,7 @@ deno_core::extension!(
         "request.js",
         "response.js",
         "rpc.js",
+        "rpc_errors.js",
         "rpc_stubs.js",
         "rpc_target.js",
         "rpc_values.js",
@@ -162,6 +168,7 @@ deno_core::extension!(
         state.put(Rewriters::default());
         state.put(Sockets::default());
         state.put(Digests::default());
+        state.put(service::Aim::default());
     },
 );
 

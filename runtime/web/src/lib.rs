@@ -34,6 +34,7 @@ mod bodies;
 mod caches;
 mod calls;
 mod coding;
+mod compatibility;
 mod connections;
 pub mod event;
 mod extension;
@@ -56,6 +57,7 @@ use std::sync::Arc;
 
 use deno_core::OpState;
 
+pub use compatibility::{Compatibility, Switch};
 pub use extension::{extensions, residual_scripts};
 pub use memory::{OffHeap, off_heap};
 pub use rehearsal::Nowhere;
@@ -72,7 +74,19 @@ pub const BUILTINS: &[(&str, &[&str])] = &[
     ("cloudflare:node", &["handleAsNodeRequest", "httpServerHandler"]),
     (
         "cloudflare:workers",
-        &["DurableObject", "RpcTarget", "WorkerEntrypoint", "WorkflowEntrypoint", "env", "waitUntil"],
+        &[
+            "DurableObject",
+            "RpcPromise",
+            "RpcProperty",
+            "RpcStub",
+            "RpcTarget",
+            "ServiceStub",
+            "WorkerEntrypoint",
+            "WorkflowEntrypoint",
+            "env",
+            "exports",
+            "waitUntil",
+        ],
     ),
 ];
 
@@ -86,13 +100,26 @@ pub struct IsolateContext {
     pub subrequests: u32,
     /// The largest body from outside that is read as a whole (`text()`, `json()`, `arrayBuffer()`, …), bytes.
     pub body_limit: usize,
+    /// What its compatibility date and flags ask for.
+    pub compatibility: Compatibility,
+    /// The app's name and the version's number, by which the worker calls its own entrypoints; `None` where it cannot.
+    pub own: Option<(Arc<str>, u64)>,
     gate: Connections,
 }
 
 impl IsolateContext {
-    /// A context with a `body_limit` of 128 MiB. `connections` outbound requests may be under way at once.
+    /// A context with a `body_limit` of 128 MiB, without any [`Switch`] on, and for no app. `connections` outbound requests
+    /// may be under way at once.
     pub fn new(host: Arc<dyn Host>, env: Environment, subrequests: u32, connections: u32) -> Self {
-        Self { host, env, subrequests, body_limit: 128 << 20, gate: Connections::new(connections) }
+        Self {
+            host,
+            env,
+            subrequests,
+            body_limit: 128 << 20,
+            compatibility: Compatibility::default(),
+            own: None,
+            gate: Connections::new(connections),
+        }
     }
 }
 

@@ -106,6 +106,8 @@ pub(crate) struct Request {
     pub(crate) scheduled: Option<ScheduledEvent>,
     /// The entrypoint that another worker asked for.
     pub(crate) entrypoint: Option<String>,
+    /// What the caller has for `ctx.props`.
+    pub(crate) props: Bytes,
     pub(crate) call: Option<Call>,
     calls: Option<Calls>,
     request_id: String,
@@ -143,6 +145,7 @@ pub(crate) struct Requests {
 /// Takes up an event. `None` when the isolate has no slot left (262,144 requests under way); it has been answered then.
 pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder) -> Option<Dispatch> {
     let (mut scheduled, mut call, mut entrypoint, mut calls) = (None, None, None, None);
+    let mut props = Bytes::new();
     let event = match event.into() {
         Event::Fetch(event) => event,
         Event::Scheduled(event) => {
@@ -153,6 +156,7 @@ pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder)
         Event::Service(event) => {
             entrypoint = Some(event.entrypoint).filter(|name| name != "default");
             calls = Some(event.calls);
+            props = event.props;
             match event.work {
                 Work::Fetch(event) => event,
                 Work::Call(work) => {
@@ -176,6 +180,7 @@ pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder)
         cf: event.cf,
         scheduled,
         entrypoint,
+        props,
         call,
         calls,
         request_id: event.request_id,

@@ -30,7 +30,7 @@ export default {
   "the fragment is kept": () => new Request("http://a/#b").url,
   "methods are upper-cased if they are standard": () =>
     ["get", "Post", "put", "delete", "head", "options"].map((method) => make({ method }).method),
-  "the method patch stays as it is": () => [make({ method: "patch" }).method, make({ method: "PATCH" }).method, make({ method: "Patch" }).method],
+  "methods that are not standard are upper-cased if they are known": () => [make({ method: "patch" }).method, make({ method: "PATCH" }).method, make({ method: "Patch" }).method, make({ method: "propfind" }).method],
   "a method of one's own": () => make({ method: "Chicken" }).method,
   "forbidden methods": () => attempts(...["CONNECT", "trace", "TRACK"].map((method) => () => make({ method }).method)),
   "invalid methods": () => attempts(...["", "a b", "a\n", "é", "\ud800"].map((method) => () => make({ method }).method)),

@@ -8,6 +8,12 @@ use crate::{IsolateContext, requests};
 /// The longest line of a log in bytes.
 const LONGEST_LINE: usize = 16 << 10;
 
+/// Whether the [`Switch`](crate::Switch) with this number is on.
+#[op2(fast)]
+pub(crate) fn op_atoll_is_on(state: &mut OpState, #[smi] switch: u32) -> bool {
+    state.try_borrow::<IsolateContext>().is_some_and(|context| context.compatibility.has(switch))
+}
+
 /// Writes a line into the app's log. `slot` is 0 when no request is known.
 #[op2(fast)]
 pub(crate) fn op_atoll_log(state: &mut OpState, #[smi] level: u32, #[smi] slot: u32, #[string] mut message: String) {

@@ -12,9 +12,7 @@ use url::Url;
 use crate::IsolateContext;
 use crate::bodies::{Bodies, HostBody};
 use crate::coding::Coding;
-use crate::event::{
-    Body, Calls, FetchFailure, LONGEST_CALL, OutboundRequest, ServiceEvent, ServiceRequest, Trailers, Work,
-};
+use crate::event::{Body, Calls, FetchFailure, LONGEST_CALL, OutboundRequest, Trailers, Work};
 use crate::headers::{self, HeaderError};
 use crate::memory::Meter;
 use crate::ops::service;
@@ -143,9 +141,9 @@ pub(crate) async fn op_atoll_fetch(
     #[smi] cancel: ResourceId,
 ) -> Result<Reply, FetchError> {
     let (host, connections, limit, target) = {
-        let state = state.borrow();
+        let mut state = state.borrow_mut();
+        let target = service::target(&mut state, service)?;
         let context = state.try_borrow::<IsolateContext>().ok_or(FetchError::Unavailable)?;
-        let target = service::target(context, service)?;
         (context.host.clone(), context.gate.clone(), context.subrequests, target)
     };
     let cancel = state.borrow().resource_table.get::<CancelHandle>(cancel).ok();
@@ -175,15 +173,14 @@ pub(crate) async fn op_atoll_fetch(
         (OutboundRequest { body, ..request }, permit)
     };
     let (target, calls) = match target {
-        Some((name, entrypoint)) => (Some((name, entrypoint)), service::begin(&mut state.borrow_mut(), slot)?),
+        Some(target) => (Some(target), service::begin(&mut state.borrow_mut(), slot)?),
         None => (None, Calls::default()),
     };
     let send = async {
-        if let Some((service, entrypoint)) = target {
+        if let Some(target) = target {
             // No connection of the node's is taken.
             let event = service::fetch_event(&state.borrow(), slot, request);
-            let event = ServiceEvent { entrypoint, work: Work::Fetch(event), calls };
-            return Ok((host.call(ServiceRequest { service, event }).await?, permit.take()));
+            return Ok((host.call(target.request(Work::Fetch(event), calls)).await?, permit.take()));
         }
         // An unread body that is passed on brings its permit along.
         let permit = match permit.take() {
