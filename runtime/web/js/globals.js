@@ -76,12 +76,12 @@ class Navigator {
 
   get language() {
     this.#branded;
-    return "en-US";
+    return "en";
   }
 
   get languages() {
     this.#branded;
-    return ["en-US"];
+    return ["en"];
   }
 
   get hardwareConcurrency() {

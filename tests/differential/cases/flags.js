@@ -33,7 +33,7 @@ export default {
     return [file instanceof File, file.name, file.type, await file.text()];
   },
   "global_navigator": () => typeof navigator.userAgent,
-  "enable_navigator_language": () => navigator.language,
+  "enable_navigator_language": () => [navigator.language, navigator.languages],
   "http_headers_getsetcookie": () => {
     const headers = new Headers([["set-cookie", "a=1"], ["set-cookie", "b=2"], ["x-a", "1"], ["x-a", "2"]]);
     return [headers.getSetCookie(), [...headers]];
