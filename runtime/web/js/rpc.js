@@ -411,7 +411,7 @@ async function follow(value, path, args) {
   }
   if (args === null) {
     // A property of yet another worker's.
-    if (isFetcher(holder) && path[path.length - 1] !== "fetch") return await value;
+    if (stateOf(holder) !== undefined || (isFetcher(holder) && path[path.length - 1] !== "fetch")) return await value;
     const bound = typeof value === "function" && path.length > 0 && stateOf(value) === undefined;
     return bound ? (...given) => ReflectApply(value, holder, given) : value;
   }
