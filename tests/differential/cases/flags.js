@@ -22,9 +22,14 @@ export default {
     return results;
   },
   "crypto_preserve_public_exponent": async () => {
-    const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: bytes(1, 0, 1) };
-    const { publicKey } = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-    return publicKey.algorithm.publicExponent;
+    const n =
+      "ybLwhClMjBOZUIhtQmBwhUiuBkMxLl_cclOGzvKiqexaOMrPTL_rfMxV2sgr9VFp63p47x9AeUUUrKm1Xsc7EKVa0XmCxys-4mYdFWT_Swk-mz" +
+      "0GEYilFe45evE7YamEorpjVvXDoRx9IcMKmomqRoqTmd_EdHhj0p-aDb2bhNpHqR5gbqvIz9Y844lEiMUIbX80At69MauVsY7beycM85bdxWTB" +
+      "8Yn2q0GKciVapyx4dBtvBOkmRmIESIsK6FRkg4BK58MItrj0GrE49fFmrDGNRY8Gi4n3F_SlbaW6MT1HByMvhU9_83jdIJ3wjzkzrNO4gIaXzS" +
+      "PJQnERArVIUQ";
+    const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+    const key = await crypto.subtle.importKey("jwk", { kty: "RSA", n, e: "AQAB" }, algorithm, true, ["verify"]);
+    return key.algorithm.publicExponent;
   },
   "formdata_parser_supports_files": async () => {
     const form = new FormData();
