@@ -8,7 +8,7 @@ use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, Unexpec
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,8 +27,14 @@ use super::pace::Sending;
 use super::retry::Lost;
 use crate::hints::Hints;
 
-/// What an origin may send before it is read, on the connection and on each stream, bytes.
-const WINDOWS: (u32, u32) = (5 << 20, 2 << 20);
+/// Requests under way on a connection.
+const STREAMS: u32 = 128;
+/// What an origin may send on a stream before it is read, bytes. Whatever is not read of others keeps nobody waiting: the
+/// connection's window has room for that of each stream.
+const WINDOW: u32 = 1 << 20;
+/// Streams that were reset and are remembered for a second. What an origin had on its way for others by then counts as an
+/// error of its, of which h2 takes no more than so many from a connection.
+const RESET_STREAMS: usize = 1024;
 /// What waits to be sent on a stream at most, bytes.
 const SEND_BUFFER: usize = 1 << 20;
 /// What a stream claims of its connection's window at once, bytes.
@@ -37,6 +43,8 @@ const PIECE: usize = 256 << 10;
 const HEADER_LIST: u32 = 16 << 10;
 /// An origin that owes something and says nothing for so long is asked whether it is there, and how long that may take.
 const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+
+type Pings = (Duration, Duration);
 
 /// A connection. Clones are one; it ends when there is none left and nothing under way.
 #[derive(Clone)]
@@ -51,7 +59,7 @@ struct Shared {
     closed: AtomicBool,
     /// It was ended because the origin did not answer a ping.
     silent: AtomicBool,
-    /// Requests under way.
+    /// Requests under way, those that have a [`Slot`] included.
     open: AtomicUsize,
     /// Counts what comes.
     heard: AtomicU64,
@@ -63,16 +71,27 @@ impl Http2 {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        Self::with_pings(stream, PING).await
+    }
+
+    async fn with_pings<S>(
+        stream: S,
+        pings: Pings,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + use<S>), h2::Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let mut builder = Builder::new();
         builder
             .enable_push(false)
-            .initial_connection_window_size(WINDOWS.0)
-            .initial_window_size(WINDOWS.1)
+            .initial_connection_window_size(STREAMS * WINDOW)
+            .initial_window_size(WINDOW)
+            .max_concurrent_reset_streams(RESET_STREAMS)
             .max_header_list_size(HEADER_LIST)
             .max_send_buffer_size(SEND_BUFFER);
         let (sender, connection) = builder.handshake(stream).await?;
         let shared = Arc::<Shared>::default();
-        Ok((Self { sender, shared: shared.clone() }, run(connection, shared)))
+        Ok((Self { sender, shared: shared.clone() }, run(connection, shared, pings)))
     }
 
     /// Whether it takes no more requests.
@@ -80,48 +99,36 @@ impl Http2 {
         self.shared.closed.load(Ordering::Acquire)
     }
 
-    /// Sends a request and waits for the head of its answer; links of early hints are told on the way. Dropping the future,
-    /// or the answer before its end, resets the stream.
-    pub async fn send(
-        &mut self,
-        request: Request<Sending>,
-        hints: Option<&Hints>,
-    ) -> Result<Response<Arriving>, Box<Broken>> {
-        let mut sender = match self.sender.clone().ready().await {
-            Ok(sender) => sender,
-            Err(error) => {
-                // It is shutting down: the next request finds another connection.
-                self.shared.closed.store(true, Ordering::Release);
-                let unsent = Some(request);
-                return Err(Box::new(Broken { failure: Failure::Http2(error), lost: Lost::Unsent, unsent }));
-            }
-        };
-        let (mut parts, body) = request.into_parts();
-        if let Some(length) = body.size_hint().exact().filter(|length| *length > 0 || says_empty(&parts.method)) {
-            parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    /// Requests under way.
+    pub fn load(&self) -> usize {
+        self.shared.open.load(Ordering::Relaxed)
+    }
+
+    /// The right to one more request; `None` when there are as many as it carries, or as the origin takes at once, or it
+    /// takes no more.
+    pub fn slot(&self) -> Option<Slot> {
+        // This clone has sent nothing that it could wait for.
+        let ready = self.sender.clone().poll_ready(&mut Context::from_waker(Waker::noop()));
+        if matches!(ready, Poll::Ready(Err(_))) {
+            self.shared.closed.store(true, Ordering::Release);
         }
-        let ends = body.is_end_stream();
-        let (answer, to) =
-            sender.send_request(Request::from_parts(parts, ()), ends).map_err(|error| self.broken(error))?;
-        let open = Open::new(self.shared.clone());
-        let failed = Arc::<AtomicBool>::default();
-        let mut sending = None;
-        if !ends {
-            let mut upload = Box::pin(upload(to, body, failed.clone()));
-            // Most bodies are there and fit into the window.
-            if futures::poll!(upload.as_mut()).is_pending() {
-                sending = Some(AbortOnDropHandle::new(tokio::spawn(upload)));
-            }
+        if self.is_closed() {
+            return None;
         }
-        let answered = head(answer, hints).await.map_err(|error| match failed.load(Ordering::Acquire) {
-            true => Box::new(Broken { failure: Failure::Body, lost: Lost::Otherwise, unsent: None }),
-            false => self.broken(error),
-        });
-        let (parts, stream) = answered?.into_parts();
-        open.heard();
-        let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = Arriving { stream: Some(stream), has_data: true, left: length, sending, open };
-        Ok(Response::from_parts(parts, body))
+        let most = self.sender.current_max_send_streams().min(STREAMS as usize);
+        let one_more = |open| (open < most).then_some(open + 1);
+        self.shared.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(self.counted())
+    }
+
+    /// The right to one more request, which waits while there are as many as the origin takes at once.
+    pub fn crowded_slot(&self) -> Slot {
+        self.shared.open.fetch_add(1, Ordering::Relaxed);
+        self.counted()
+    }
+
+    fn counted(&self) -> Slot {
+        Slot { connection: self.clone(), open: Arc::new(Open(self.shared.clone())) }
     }
 
     /// What became of a request that is not answered.
@@ -138,19 +145,75 @@ impl Http2 {
     }
 }
 
+/// The right to a request on a connection.
+pub struct Slot {
+    connection: Http2,
+    open: Arc<Open>,
+}
+
+impl Slot {
+    /// Sends a request and waits for the head of its answer; links of early hints are told on the way. Dropping the future,
+    /// or the answer before its end, resets the stream.
+    pub async fn send(
+        &self,
+        request: Request<Sending>,
+        hints: Option<&Hints>,
+    ) -> Result<Response<Arriving>, Box<Broken>> {
+        let connection = &self.connection;
+        let mut sender = match connection.sender.clone().ready().await {
+            Ok(sender) => sender,
+            Err(error) => {
+                // It is shutting down: the next request finds another connection.
+                connection.shared.closed.store(true, Ordering::Release);
+                let unsent = Some(request);
+                return Err(Box::new(Broken { failure: Failure::Http2(error), lost: Lost::Unsent, unsent }));
+            }
+        };
+        let (mut parts, body) = request.into_parts();
+        if let Some(length) = body.size_hint().exact().filter(|length| *length > 0 || says_empty(&parts.method)) {
+            parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+        }
+        let ends = body.is_end_stream();
+        let (answer, to) =
+            sender.send_request(Request::from_parts(parts, ()), ends).map_err(|error| connection.broken(error))?;
+        let failed = Arc::<AtomicBool>::default();
+        let mut sending = None;
+        if !ends {
+            let (failed, open) = (failed.clone(), self.open.clone());
+            let mut upload = Box::pin(async move {
+                upload(to, body, failed).await;
+                drop(open);
+            });
+            // Most bodies are there and fit into the window.
+            if futures::poll!(upload.as_mut()).is_pending() {
+                sending = Some(AbortOnDropHandle::new(tokio::spawn(upload)));
+            }
+        }
+        let answered = head(answer, hints).await.map_err(|error| match failed.load(Ordering::Acquire) {
+            true => Box::new(Broken { failure: Failure::Body, lost: Lost::Otherwise, unsent: None }),
+            false => connection.broken(error),
+        });
+        let (parts, stream) = answered?.into_parts();
+        self.open.heard();
+        let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let body = Arriving { stream: Some(stream), has_data: true, left: length, sending, open: self.open.clone() };
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
 /// Whether a request without a body says that it has none (RFC 9110 §8.6).
 fn says_empty(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::CONNECT)
 }
 
 /// Runs a connection to its end, which comes too when the origin owes an answer and does not answer a ping.
-async fn run<S>(mut connection: Connection<S, Bytes>, shared: Arc<Shared>)
+async fn run<S>(mut connection: Connection<S, Bytes>, shared: Arc<Shared>, (silence, answer): Pings)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut pings = connection.ping_pong();
     let (mut asked, mut heard) = (false, 0);
-    let mut due = pin!(sleep(PING.0));
+    let mut due = pin!(sleep(silence));
     loop {
         let pong = async {
             match &mut pings {
@@ -164,7 +227,7 @@ where
             answered = pong => {
                 // When it is not, the connection ends.
                 asked &= !answered;
-                due.as_mut().reset(Instant::now() + PING.0);
+                due.as_mut().reset(Instant::now() + silence);
             }
             () = due.as_mut() => {
                 if asked {
@@ -174,7 +237,7 @@ where
                 let before = std::mem::replace(&mut heard, shared.heard.load(Ordering::Relaxed));
                 let owes = shared.open.load(Ordering::Relaxed) > 0 && before == heard;
                 asked = owes && pings.as_mut().is_some_and(|pings| pings.send_ping(Ping::opaque()).is_ok());
-                due.as_mut().reset(Instant::now() + if asked { PING.1 } else { PING.0 });
+                due.as_mut().reset(Instant::now() + if asked { answer } else { silence });
             }
         }
     }
@@ -252,15 +315,10 @@ async fn send_data(to: &mut SendStream<Bytes>, mut data: Bytes, last: bool) -> O
     Some(())
 }
 
-/// A request that is under way.
+/// A request that is under way and counted, until nothing of it or its answer comes any more.
 struct Open(Arc<Shared>);
 
 impl Open {
-    fn new(shared: Arc<Shared>) -> Self {
-        shared.open.fetch_add(1, Ordering::Relaxed);
-        Self(shared)
-    }
-
     fn heard(&self) {
         self.0.heard.fetch_add(1, Ordering::Relaxed);
     }
@@ -281,7 +339,7 @@ pub struct Arriving {
     left: Option<u64>,
     /// The rest of the request, which ends with an answer that is given up.
     sending: Option<AbortOnDropHandle<()>>,
-    open: Open,
+    open: Arc<Open>,
 }
 
 impl Arriving {

@@ -1,7 +1,8 @@
 //! One origin as one app sees it: its connections, how many there may be, and its circuit breaker.
 //!
 //! HTTP/1 connections carry one request at a time: the right to use one is a permit, which a request waits for when all
-//! are taken. An HTTP/2 connection has one permit and carries any number of requests.
+//! are taken. An HTTP/2 connection has one permit and carries as many requests as it and the origin allow; there is another
+//! only when those there are carry as many.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ use tower::Service;
 use super::breaker::{Breaker, BreakerSettings};
 use super::connector::{ConnectError, Connector};
 use super::failure::{Broken, Failure};
-use super::http2::Http2;
+use super::http2::{Http2, Slot};
 use super::pace::{Arriving, Progress, Sending};
 use super::retry::{self, Lost, Sent};
 use crate::body::Outgoing;
@@ -102,14 +103,15 @@ pub struct Origin {
     connector: Connector,
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
-    /// Held while the first HTTP/2 connection is opened.
+    /// Held while an HTTP/2 connection is opened.
     opening: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
 struct State {
     idle: Vec<(http1::SendRequest<Sending>, Instant)>,
-    http2: Option<Http2>,
+    /// With the time of their last request.
+    http2: Vec<(Http2, Instant)>,
     speaks_http2: bool,
     breaker: Breaker,
     used: Instant,
@@ -118,7 +120,7 @@ struct State {
 /// A connection that takes a request.
 enum Line {
     Http1(http1::SendRequest<Sending>, OwnedSemaphorePermit),
-    Http2(Http2),
+    Http2(Slot),
 }
 
 /// Counts for the breaker unless it says what became of its request.
@@ -153,7 +155,7 @@ impl Origin {
     pub fn new(place: Place, settings: OriginSettings, connector: Connector) -> Self {
         let state = State {
             idle: Vec::new(),
-            http2: None,
+            http2: Vec::new(),
             speaks_http2: false,
             breaker: Breaker::default(),
             used: Instant::now(),
@@ -312,25 +314,36 @@ impl Origin {
 
     /// A connection, and whether it has carried a request before.
     async fn line(&self) -> Result<(Line, bool), Failure> {
-        if let Some(sender) = self.http2() {
-            return Ok((Line::Http2(sender), true));
+        if let Some(slot) = self.http2() {
+            return Ok((Line::Http2(slot), true));
         }
         // Where one connection is enough, the others wait for it.
         let shares = self.place.speaks == Speaks::Http2 || self.state().speaks_http2;
-        let _opening = if shares {
-            let opening = timeout(self.settings.connect, self.opening.lock()).await;
-            Some(opening.map_err(|_| ConnectError::Timeout(self.place.authority.host().to_owned()))?)
-        } else {
-            None
+        let opening = match shares {
+            true => timeout(self.settings.connect, self.opening.lock()).await.map(Some),
+            false => Ok(None),
         };
+        if let Some(slot) = self.http2() {
+            return Ok((Line::Http2(slot), true));
+        }
+        if (opening.is_err() || self.permits.available_permits() == 0)
+            && let Some(slot) = self.crowded()
+        {
+            return Ok((Line::Http2(slot), true));
+        }
+        let _opening = opening.map_err(|_| ConnectError::Timeout(self.place.authority.host().to_owned()))?;
         let permit = self.permit().await?;
-        if let Some(sender) = self.http2() {
-            return Ok((Line::Http2(sender), true));
+        if let Some(slot) = self.http2() {
+            return Ok((Line::Http2(slot), true));
         }
         if let Some(sender) = self.idle() {
             return Ok((Line::Http1(sender, permit), true));
         }
-        self.open(permit).await.map(|line| (line, false))
+        match self.open(permit).await {
+            Ok(line) => Ok((line, false)),
+            // An origin need not take as many connections as there may be.
+            Err(failure) => self.crowded().map(|slot| (Line::Http2(slot), true)).ok_or(failure),
+        }
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
@@ -350,14 +363,16 @@ impl Origin {
     async fn open(&self, permit: OwnedSemaphorePermit) -> Result<Line, Failure> {
         let stream = self.connector.clone().call(self.place.uri()?).await?;
         if stream.speaks_http2() || self.place.speaks == Speaks::Http2 {
-            let (sender, connection) = Http2::open(TokioIo::new(stream)).await.map_err(Failure::Http2)?;
+            let (connection, running) = Http2::open(TokioIo::new(stream)).await.map_err(Failure::Http2)?;
             tokio::spawn(async move {
-                connection.await;
+                running.await;
                 drop(permit);
             });
+            let slot = connection.crowded_slot();
             let mut state = self.state();
-            (state.http2, state.speaks_http2) = (Some(sender.clone()), true);
-            return Ok(Line::Http2(sender));
+            state.http2.push((connection, Instant::now()));
+            state.speaks_http2 = true;
+            return Ok(Line::Http2(slot));
         }
         let mut builder = http1::Builder::new();
         builder.max_headers(MOST_HEADERS);
@@ -366,13 +381,24 @@ impl Origin {
         Ok(Line::Http1(sender, permit))
     }
 
-    fn http2(&self) -> Option<Http2> {
-        let mut state = self.state();
-        state.used = Instant::now();
-        if state.http2.as_ref()?.is_closed() {
-            state.http2 = None;
-        }
-        state.http2.clone()
+    /// A place on the first connection that has one, so that those there need not be are not used.
+    fn http2(&self) -> Option<Slot> {
+        let (mut state, now) = (self.state(), Instant::now());
+        state.used = now;
+        let slot = state.http2.iter_mut().find_map(|(connection, used)| {
+            let slot = connection.slot()?;
+            *used = now;
+            Some(slot)
+        });
+        state.http2.retain(|(connection, _)| !connection.is_closed());
+        slot
+    }
+
+    /// A place on the connection that has the fewest requests, be they as many as there may be.
+    fn crowded(&self) -> Option<Slot> {
+        let state = self.state();
+        let open = state.http2.iter().filter(|(connection, _)| !connection.is_closed());
+        open.min_by_key(|(connection, _)| connection.load()).map(|(connection, _)| connection.crowded_slot())
     }
 
     fn idle(&self) -> Option<http1::SendRequest<Sending>> {
@@ -403,10 +429,9 @@ impl Origin {
         let mut state = self.state();
         state.idle.retain(|(sender, since)| !sender.is_closed() && now.saturating_duration_since(*since) < IDLE);
         let unused = now.saturating_duration_since(state.used);
-        if unused >= IDLE {
-            // What is under way on it is finished all the same.
-            state.http2 = None;
-        }
+        state.http2.retain(|(connection, used)| {
+            !connection.is_closed() && (connection.load() > 0 || now.saturating_duration_since(*used) < IDLE)
+        });
         let has_failed = !state.breaker.is_clear() && unused < self.settings.breaker.pause + MEMORY;
         unused < IDLE
             || has_failed
@@ -437,7 +462,7 @@ impl Line {
     ) -> Result<Response<Arriving>, Box<Broken>> {
         match self {
             Self::Http1(sender, _) => Ok(sender.try_send_request(request).await?.map(Arriving::Http1)),
-            Self::Http2(connection) => Ok(connection.send(request, hints).await?.map(Arriving::Http2)),
+            Self::Http2(slot) => Ok(slot.send(request, hints).await?.map(Arriving::Http2)),
         }
     }
 }

@@ -15,6 +15,7 @@ mod hints;
 mod http3;
 mod large;
 mod listeners;
+mod origin_connections;
 mod origins;
 mod plane;
 mod platform;
@@ -63,6 +64,7 @@ const TESTS: &[Test] = tests! {
     origins: forwards_to_the_origin, obeys_the_address_policy, caches_what_the_origin_allows, carries_websockets,
         passes_trailers_on, goes_on_and_waits_for_the_answer, says_what_is_wrong_with_an_origin, breaks_the_circuit, counts_websockets,
         sends_again_where_that_is_safe, caps_connections, streams_and_cancels, is_replaced_like_any_app;
+    origin_connections: opens_as_the_origin_takes_requests;
     cache: answers_from_what_is_stored, says_why_it_does_not_store, keeps_apart_what_differs, is_not_poisoned,
         validates_what_is_stale, serves_stale_as_the_app_allows, forgets_what_a_change_makes_old,
         streams_to_all_who_ask_and_asks_once, stores_nothing_that_breaks_off, obeys_the_app_and_the_operator,

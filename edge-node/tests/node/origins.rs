@@ -30,7 +30,7 @@ use crate::support::{Here, app, bundle, config, eventually, get, http1, http2, n
 
 type Sent = BoxBody<Bytes, Infallible>;
 
-fn whole(text: impl Into<Bytes>) -> Sent {
+pub(crate) fn whole(text: impl Into<Bytes>) -> Sent {
     Full::new(text.into()).boxed()
 }
 
@@ -66,7 +66,7 @@ where
 }
 
 /// A server of bytes: connection by connection.
-async fn raw_origin<F, A>(serve: F) -> SocketAddr
+pub(crate) async fn raw_origin<F, A>(serve: F) -> SocketAddr
 where
     F: Fn(TcpStream, usize) -> A + Send + 'static,
     A: Future<Output = ()> + Send + 'static,
@@ -94,7 +94,7 @@ async fn read_head(stream: &mut TcpStream) -> bool {
     true
 }
 
-fn settings(address: SocketAddr) -> ProxySettings {
+pub(crate) fn settings(address: SocketAddr) -> ProxySettings {
     ProxySettings {
         url: format!("http://{address}"),
         preserve_host: false,
@@ -104,7 +104,7 @@ fn settings(address: SocketAddr) -> ProxySettings {
     }
 }
 
-fn open() -> Config {
+pub(crate) fn open() -> Config {
     let mut config = config();
     config.egress.allow = vec!["127.0.0.0/8".parse().unwrap()];
     config
@@ -118,7 +118,7 @@ fn install(node: &EdgeNode, name: &str, settings: ProxySettings) {
 }
 
 /// A node with one proxy called `p`.
-async fn proxy(config: Config, engine: &Engine, settings: ProxySettings) -> EdgeNode {
+pub(crate) async fn proxy(config: Config, engine: &Engine, settings: ProxySettings) -> EdgeNode {
     let node = node(config, engine, &[]).await;
     install(&node, "p", settings);
     node
