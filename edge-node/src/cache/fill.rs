@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use atoll_http_cache::entry::{Content, Entry, Head};
-use atoll_http_cache::fill::{Lead, Writer};
+use atoll_http_cache::fill::{Lead, Whole, Writer};
 use atoll_http_cache::key::Key;
 use atoll_http_cache::sealed;
 use atoll_http_cache::storing::Refusal;
@@ -21,6 +21,18 @@ use crate::state::Permit;
 
 /// How long the app may be silent in the middle of an answer that nobody waits for.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// Contents from this size on are copied where nobody waits for the thread, bytes. Copying less takes shorter than
+/// going there.
+const ELSEWHERE: u64 = 256 << 10;
+
+/// A content as one; `None` when the node ends.
+async fn joined(whole: Whole) -> Option<Bytes> {
+    match whole.length() < ELSEWHERE {
+        true => Some(whole.join()),
+        false => tokio::task::spawn_blocking(move || whole.join()).await.ok(),
+    }
+}
 
 /// What a request holds as long as its app's answer comes.
 #[allow(dead_code, reason = "it is held, not read")]
@@ -140,7 +152,9 @@ impl FrontCache {
             writer.abandon(Refusal::Invalidated);
         }
         // The place is given up only once it is stored, so that whoever comes finds either the flight or what it brought.
-        if let Ok(content) = writer.finish() {
+        if let Ok(whole) = writer.finish()
+            && let Some(content) = joined(whole).await
+        {
             self.keep(&key, &head, content, Some(place));
         }
     }
