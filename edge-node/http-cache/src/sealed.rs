@@ -6,6 +6,8 @@
 //! many there are is bounded, for each takes a file descriptor and a mapping; what cannot be had, for want of those or of
 //! memory, stays ordinary bytes.
 
+mod map;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,12 +15,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use memmap2::{Mmap, MmapOptions};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Resource, getrlimit};
 
-/// Contents from this size on are sealed, bytes. Of smaller ones the copy costs less than what comes with a file.
-pub const LARGE: u64 = 512 << 10;
+use self::map::Map;
+
+/// Contents from this size on are sealed, bytes: those that have a large page. Of most smaller ones the copy costs less than
+/// sending them from a file.
+pub const LARGE: u64 = map::HUGE as u64;
 /// The most sealed contents of a process; the kernel's limit of mappings, 65,530 by default, is mostly for isolates.
 const MOST: usize = 1024;
 /// The share of the process's file descriptors that they may take: one in so many.
@@ -108,7 +112,7 @@ impl Registry {
             let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
             let mut file = File::from(memfd_create("atoll-cache", flags)?);
             write(&mut file)?;
-            let map = map(&file)?;
+            let map = Map::seal(&file)?;
             Ok(Sealed { registry: self, map, file: SealedFile(Arc::new(file)) })
         };
         sealed().ok().filter(|sealed| self.add(sealed, most)).map(Bytes::from_owner)
@@ -141,7 +145,7 @@ impl Registry {
 /// A content that is mapped.
 struct Sealed {
     registry: &'static Registry,
-    map: Mmap,
+    map: Map,
     file: SealedFile,
 }
 
@@ -157,19 +161,6 @@ impl Drop for Sealed {
         // is alone at its address too.
         self.registry.0.write().unwrap_or_else(PoisonError::into_inner).remove(&self.map.as_ptr().addr());
     }
-}
-
-/// Seals a file and maps all of it. Its pages are counted as this process's from the beginning, and so among what the node
-/// sheds load by.
-#[allow(unsafe_code, reason = "a mapping is sound only if nobody changes its file, which the seals see to")]
-fn map(file: &File) -> io::Result<Mmap> {
-    fcntl_add_seals(file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
-    // SAFETY: What a mapping shows must not change as long as it is borrowed. The kernel lets nobody write to a file with
-    // these seals or change its length, in whatever way and through whichever descriptor, and the seals cannot be taken
-    // off; adding them fails while there is a mapping that could write. So the bytes are the same until the mapping ends.
-    // A socket may still have pages to send by then: those are counted references of the kernel's own, to pages that
-    // nobody can write to any more and that are given to nobody else before they are dropped.
-    unsafe { MmapOptions::new().populate().map(file) }
 }
 
 #[cfg(test)]

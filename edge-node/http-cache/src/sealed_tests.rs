@@ -1,5 +1,7 @@
 use std::os::unix::fs::FileExt;
 
+use rustix::fs::{SealFlags, fcntl_add_seals};
+
 use super::*;
 
 fn registry() -> &'static Registry {
@@ -114,4 +116,27 @@ fn large_contents_are_sealed_and_others_are_not() {
             |start, count| if start == 0 { part(start, count) } else { Err(io::ErrorKind::NotFound.into()) },
         );
     assert_eq!(torn.unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+/// Bytes of memory that are mapped from an address on, as the kernel counts them for this process.
+fn resident(from: *const u8) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let from = format!("{:x}-", from.addr());
+    let its = maps.lines().skip_while(|line| !line.starts_with(&from));
+    let rss = its.filter_map(|line| line.strip_prefix("Rss:")?.strip_suffix("kB")).next().expect("it is mapped");
+    rss.trim().parse::<usize>().unwrap() << 10
+}
+
+#[test]
+fn what_is_on_large_pages_is_the_same_and_counted() {
+    let registry = registry();
+    // Less than one of them, whole ones, and what is behind the last.
+    for length in [map::HUGE - 1, map::HUGE, 2 * map::HUGE + 5000] {
+        let content = content(length);
+        let one = sealed(registry, &content);
+        assert!(one == content && in_file(registry, &one).as_ref() == Some(&content), "{length}");
+        assert!(in_file(registry, &one[length - 1..]).as_deref() == Some(&content[length - 1..]), "{length}");
+        assert!(resident(one.as_ptr()) >= length, "{length}");
+    }
+    assert_eq!(registry.len(), 0);
 }

@@ -27,10 +27,12 @@ const CANNOT: [ErrorKind; 3] = [ErrorKind::InvalidInput, ErrorKind::Unsupported,
 
 /// Slices shorter than this are not looked for, bytes, unless what was sent last was sealed.
 const WORTHWHILE: usize = 64 << 10;
-/// What the kernel takes of sealed contents before it has been sent, bytes, for a client that reads fast. It costs no memory
-/// beside that of the cache, and with less there is a wake of this process, and of the client, for every few segments. A
-/// client that becomes slow has the half of it to take before it is known to go on.
-const FAR: u32 = 2 << 20;
+/// What the kernel takes of sealed contents before it has been sent, bytes, for a client that reads fast: as much as its
+/// limit of a socket's memory allows, which is 4 MiB by default (`tcp_wmem`). It costs no memory beside that of the cache.
+/// With less there is a wake of this process, and of the client, for every few segments, and less is left for the kernel to
+/// send when the client's acknowledgements come. A client that becomes slow has a third of it to take before it is known to
+/// go on.
+const FAR: u32 = 4 << 20;
 /// A client that makes room within this time reads fast: at least 640 KB/s.
 const QUICK: Duration = Duration::from_millis(100);
 
@@ -221,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn all_arrives_in_its_order() {
         let (mut direct, mut client) = pair().await;
-        let (one, other) = (sealed(1 << 20), sealed(2 << 20));
+        let (one, other) = (sealed(2 << 20), sealed(3 << 20));
         let plain = Bytes::from(vec![7; 300_000]);
         let parts = [
             Bytes::from_static(b"head"),
