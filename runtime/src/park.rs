@@ -1,7 +1,7 @@
 //! Stops threads in code that V8 cannot interrupt, by a signal to the very thread.
 //!
 //! Some of V8's built-in functions go through an array-like of any length to its end and look for no interrupt:
-//! `Array.prototype.reverse.call({ length: 2 ** 53 - 1 })` takes years. Terminating them does nothing. A thread in such code,
+//! `Array.prototype.every.call({ length: 2 ** 53 - 1 }, f)` takes half a minute. Terminating does nothing. A thread in such code,
 //! whose isolate is condemned and whose requests have been answered for, gets [`SIGNAL`] again and again:
 //!
 //! - Where the signal meets it in **code that V8 has generated** (built-in functions, compiled JavaScript), it stops for
@@ -14,8 +14,8 @@
 //!   allocator calls nobody. What the isolate has of its own, nobody else asks for: without shared heaps no isolate waits for
 //!   another's safepoint.
 //! - Elsewhere in the **program's own code** it may hold a lock, so it must go on. After some tries it is paused for a while and
-//!   then again, as the kernel would do with a thread that others displace. So a loop in V8's C++ (`Array.prototype.indexOf`
-//!   over an array-like) costs less than a hundredth of a processor until it ends.
+//!   then again, as the kernel would do with a thread that others displace. So a loop in V8's C++ that the changes
+//!   in `third_party/v8/patches` have left out costs less than a hundredth of a processor until it ends.
 //! - In **libraries and the kernel** it is left alone: it may be within the C library's allocator.
 //!
 //! A thread that has stopped keeps its memory; [`Rests`](crate::rests::Rests) bounds how much of it there is.

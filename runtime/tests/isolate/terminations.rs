@@ -43,6 +43,87 @@ async fn code_cannot_catch_its_termination_by_way_of_a_module_of_the_platform() 
     ends(body, 300).await;
 }
 
+/// What of V8 is written in C++ looks for a termination in its loops: see third_party/v8/patches.
+#[tokio::test]
+async fn builtins_over_array_likes_of_any_length_are_terminated() {
+    for body in [
+        "Array.prototype.indexOf.call({ length: 2 ** 53 - 1 }, 1);",
+        "Array.prototype.includes.call({ length: 2 ** 53 - 1 }, 1);",
+        "const a = []; a.length = 2 ** 32 - 1; a[2 ** 31] = 1; a.indexOf(2);",
+        "const a = []; a.length = 2 ** 32 - 1; Object.defineProperty(a, 2 ** 31, { get() {} }); a.includes(2);",
+        "Array.prototype.fill.call(new Proxy({ length: 2 ** 53 - 1 }, {}), 1);",
+        "Array.prototype.fill.call({ length: 2 ** 53 - 1, set 0(_) {} }, 1, 2 ** 52);",
+        "Array.prototype.shift.call({ length: 2 ** 53 - 1 });",
+        "[].concat({ length: 2 ** 32 - 1, [Symbol.isConcatSpreadable]: true });",
+        "const a = []; a.length = 2 ** 32 - 1; a[0] = 1;
+            Object.setPrototypeOf(a, Object.setPrototypeOf(new String('x'), Array.prototype)); [].concat(a, 1);",
+        "Reflect.apply(() => {}, null, { length: 2 ** 24 });",
+        "const raw = []; raw.length = 2 ** 32 - 1; raw.fill('', 0, 10); Object.setPrototypeOf(raw, ['']); String.raw({ raw });",
+        "JSON.stringify({}, Object.assign([], { length: 2 ** 32 - 1 }));",
+        "Intl.getCanonicalLocales({ length: 2 ** 32 - 1 });",
+        "const r = /a/g; r.exec = Object.bind(null, { 0: 'x' }); r[Symbol.replace]('aaa', 'b');",
+        "new Uint8Array({ length: 2 ** 26 });",
+        // These ask for a property of each index, which C++ answers.
+        "Array.prototype.lastIndexOf.call({ length: 2 ** 53 - 1 }, 1);",
+        "Array.prototype.reverse.call({ length: 2 ** 53 - 1 });",
+        "Array.prototype.copyWithin.call({ length: 2 ** 53 - 1 }, 1, 0);",
+    ] {
+        ends(body, 50).await;
+    }
+}
+
+/// What took as many steps as the product of both lengths, or as the square of one: more than the CPU time of many requests.
+#[tokio::test]
+async fn searches_and_normal_forms_of_strings_take_linear_time() {
+    let (isolate, _) = handler(
+        "const block = 'b' + 'a'.repeat(999_999), needle = 'b' + 'a'.repeat(1e6);
+        const text = block.repeat(6) + 'a'.repeat(4e6);
+        const reverse = 'a'.repeat(1e6) + 'b';
+        return Response.json([
+            text.indexOf(needle), text.indexOf(needle + 'b'), text.split(needle).length, text.replaceAll(needle, '').length,
+            'a'.repeat(4e6).lastIndexOf(reverse), ('a'.repeat(1e6) + 'b' + 'a'.repeat(4e6)).lastIndexOf(reverse),
+        ]);",
+    );
+    let answer = isolate.fetch(get("/")).await.unwrap();
+    assert_eq!(text(answer).await, "[5000000,-1,2,8999999,-1,0]");
+    let (isolate, _) = handler(
+        "const text = 'a' + '\\u0315'.repeat(1e6) + '\\u0300'.repeat(1e6), [composed, decomposed] = [text.normalize(), text.normalize('NFD')];
+        return Response.json([
+            composed === 'à' + '\\u0300'.repeat(1e6 - 1) + '\\u0315'.repeat(1e6),
+            decomposed === 'a' + '\\u0300'.repeat(1e6) + '\\u0315'.repeat(1e6),
+        ]);",
+    );
+    assert_eq!(text(isolate.fetch(get("/")).await.unwrap()).await, "[true,true]");
+}
+
+/// The code points of a property are kept for the whole process; which ones they are depends on the flags and on whether
+/// they are asked for or excluded.
+#[tokio::test]
+async fn classes_of_unicode_are_the_same_for_every_expression() {
+    let body = "const sample = ['a', 'Z', '1', ' ', 'ß', 'Ω', '中', '😀', '\\u0301', '\\u{10ffff}'];
+        const rows = [];
+        for (const name of ['L', 'Lu', 'Letter', 'Script=Han', 'scx=Grek', 'Emoji', 'ASCII', 'Any', 'Assigned', 'White_Space'])
+            for (const flags of ['u', 'iu', 'v', 'iv'])
+                for (const form of ['\\\\p{*}', '\\\\P{*}', '[^\\\\p{*}]', '[\\\\p{*}0-9]', '[\\\\p{*}\\\\p{Nd}a]']) {
+                    const expression = new RegExp('^' + form.replace('*', name) + '$', flags);
+                    rows.push(sample.map((char) => (expression.test(char) ? 1 : 0)).join(''));
+                }
+        return new Response(rows.join(' '));";
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let (isolate, _) = handler(body);
+        answers.push(text(isolate.fetch(get("/")).await.unwrap()).await);
+    }
+    assert_eq!(answers[0], answers[1]);
+    let rows: Vec<&str> = answers[0].split(' ').collect();
+    // \p{L}, \P{L}, [^\p{L}], [\p{L}0-9] and [\p{L}\p{Nd}a].
+    assert_eq!(rows[..5], ["1100111000", "0011000111", "0011000111", "1110111000", "1110111000"]);
+    // \p{Lu}: /u folds after the set is made, so that a lower-case letter matches either way.
+    assert_eq!(rows[20..22], ["0100010000", "1011101111"]);
+    assert_eq!(rows[25..27], ["1100110000", "1111111111"]);
+    assert_eq!(rows[60], "0000001000");
+}
+
 /// The states of the threads that isolates have, as the kernel names them: `R` runs, `S` sleeps.
 fn states_of_isolates() -> Vec<char> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().map_while(Result::ok);
@@ -66,7 +147,7 @@ async fn code_that_cannot_be_interrupted_is_stopped_and_its_app_refused() {
         pool().start(Worker { app: app.into(), version, bundle, hash, env, limits: limits.clone(), host })
     };
     let answer = "return new Response('here');";
-    let stuck = "Array.prototype.reverse.call({ length: 2 ** 53 - 1 });";
+    let stuck = "Array.prototype.every.call({ length: 2 ** 53 - 1 }, () => true);";
     let (one, two) = (start("endless", 1, stuck), start("endless", 1, stuck));
     let (first, second) = tokio::join!(one.started(), two.started());
     first.and(second).unwrap();
