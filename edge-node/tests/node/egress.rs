@@ -52,22 +52,26 @@ pub async fn streams_both_ways(engine: Engine) {
     assert_eq!(answer.body.as_bytes(), body);
 }
 
-/// After `passThroughOnException` the origin answers in the app's stead.
+/// After `passThroughOnException` the origin answers in the app's stead, and gets the body, unless the app has read of it.
 pub async fn passes_through_to_the_origin(engine: Engine) {
-    let origin_code =
-        "export default { fetch(request) { return new Response('origin ' + new URL(request.url).pathname); } };";
+    let origin_code = "export default { async fetch(request) { return new Response('origin ' + new URL(request.url).pathname + await request.text()); } };";
     let mut open = config();
     open.egress.allow = vec!["127.0.0.0/8".parse().unwrap()];
     let node = node(open, &engine, &[("origin", origin_code)]).await;
-    let code = "export default { fetch(request, env, ctx) { ctx.passThroughOnException(); throw new Error('x'); } };";
+    let code = "export default { async fetch(request, env, ctx) {
+        ctx.passThroughOnException();
+        if (request.url.endsWith('/read')) await request.text();
+        throw new Error('x');
+    } };";
     let mut state = app("a", 1, code);
     let origin = format!("http://origin.localhost:{}", node.local_addr().port());
     state.versions.get_mut(&1).unwrap().config.origin = Some(origin);
     node.install(state, bundle(code), &Default::default());
     let answer = get(&node, "a", "/the/path").await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "origin /the/path"));
-    let post = request(&node, "a", "/").method("POST").body(Full::from("x")).unwrap();
-    assert_eq!(send(&http1(), post).await.error(), "handler-exception");
+    let post = |path: &str| request(&node, "a", path).method("POST").body(Full::from("x")).unwrap();
+    assert_eq!(send(&http1(), post("/")).await.body, "origin /x");
+    assert_eq!(send(&http1(), post("/read")).await.error(), "handler-exception");
 }
 
 /// An app that fetches itself is cut off after so many rounds.

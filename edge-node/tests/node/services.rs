@@ -161,7 +161,7 @@ pub async fn call_methods_of_each_other(engine: Engine) {
         "DataCloneError: ",
         "DataCloneError: ",
         "DataCloneError: ",
-        "DataCloneError: ",
+        "",
         "RangeError: the result has ",
         "TypeError: The method \"add\" cannot be called",
         "TypeError: there is no app \"gone\"",
@@ -170,6 +170,11 @@ pub async fn call_methods_of_each_other(engine: Engine) {
         // What every object has is the binding's own.
         if at == 2 {
             assert_eq!(answer[7 + at], false, "hasOwnProperty");
+            continue;
+        }
+        // A binding goes there and back.
+        if at == 7 {
+            assert_eq!(answer[7 + at], serde_json::json!([{}]), "a binding in an object");
             continue;
         }
         let said = answer[7 + at].as_str().unwrap_or_default();

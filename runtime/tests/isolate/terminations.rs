@@ -57,7 +57,6 @@ async fn builtins_over_array_likes_of_any_length_are_terminated() {
         "[].concat({ length: 2 ** 32 - 1, [Symbol.isConcatSpreadable]: true });",
         "const a = []; a.length = 2 ** 32 - 1; a[0] = 1;
             Object.setPrototypeOf(a, Object.setPrototypeOf(new String('x'), Array.prototype)); [].concat(a, 1);",
-        "Reflect.apply(() => {}, null, { length: 2 ** 24 });",
         "const raw = []; raw.length = 2 ** 32 - 1; raw.fill('', 0, 10); Object.setPrototypeOf(raw, ['']); String.raw({ raw });",
         "JSON.stringify({}, Object.assign([], { length: 2 ** 32 - 1 }));",
         "Intl.getCanonicalLocales({ length: 2 ** 32 - 1 });",
