@@ -38,15 +38,7 @@ impl Spare {
             }
         };
         event.body = sent;
-        let event = FetchEvent {
-            method: event.method.clone(),
-            url: event.url.clone(),
-            headers: event.headers.clone(),
-            body: Body::Empty,
-            request_id: event.request_id.clone(),
-            cf: event.cf.clone(),
-        };
-        Some(Self { event, body })
+        Some(Self { event: without_body(event), body })
     }
 
     /// The request, whose body the app cannot read any more; `None` when it has read some of it.
@@ -60,6 +52,18 @@ impl Spare {
             }
         };
         Some(FetchEvent { body, ..self.event })
+    }
+}
+
+/// The same request once more, without its body.
+pub fn without_body(event: &FetchEvent) -> FetchEvent {
+    FetchEvent {
+        method: event.method.clone(),
+        url: event.url.clone(),
+        headers: event.headers.clone(),
+        body: Body::Empty,
+        request_id: event.request_id.clone(),
+        cf: event.cf.clone(),
     }
 }
 

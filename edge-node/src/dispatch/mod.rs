@@ -24,6 +24,7 @@ pub use self::machine::resident_memory;
 use crate::bundles::{BundleStore, BundleUnavailable, off_thread, size_of};
 use crate::config::IsolateConfig;
 use crate::errors::EdgeError;
+use crate::spare::without_body;
 use crate::state::VersionEntry;
 
 /// How long the next compilation waits for one.
@@ -329,12 +330,5 @@ fn worker(version: &VersionEntry, bundle: Arc<Bundle>) -> Worker {
 /// The same request once more, when sending it twice does no harm.
 fn copy(event: &FetchEvent) -> Option<FetchEvent> {
     let safe = matches!(event.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    (safe && matches!(event.body, Body::Empty)).then(|| FetchEvent {
-        method: event.method.clone(),
-        url: event.url.clone(),
-        headers: event.headers.clone(),
-        body: Body::Empty,
-        request_id: event.request_id.clone(),
-        cf: event.cf.clone(),
-    })
+    (safe && matches!(event.body, Body::Empty)).then(|| without_body(event))
 }
