@@ -204,12 +204,14 @@ pub struct Answer {
     body: Outgoing,
     sent: u64,
     ticket: Ticket,
+    /// Why it broke off, until what came before that could be sent.
+    broken: Option<BodyError>,
 }
 
 impl Answer {
     /// A body that gives the ticket back at its end.
     pub fn new(body: Outgoing, ticket: Ticket) -> Self {
-        Self { body, sent: 0, ticket }
+        Self { body, sent: 0, ticket, broken: None }
     }
 }
 
@@ -218,15 +220,28 @@ impl HttpBody for Answer {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame {
-            self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
         }
-        Poll::Ready(frame)
+        match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            // Whoever sends it gives up what it has not written yet, be it the head, when it hears of an error. It writes
+            // when there is nothing to read.
+            Some(Err(error)) => {
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => {
+                if let Some(Ok(frame)) = &frame {
+                    self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                }
+                Poll::Ready(frame)
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.broken.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
