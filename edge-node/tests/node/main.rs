@@ -70,7 +70,7 @@ const TESTS: &[Test] = tests! {
         streams_to_all_who_ask_and_asks_once, stores_nothing_that_breaks_off, obeys_the_app_and_the_operator,
         stores_by_default_what_is_for_shared_caches,
         is_purged_by_the_control_plane, finds_on_disk_what_a_killed_node_stored, keeps_what_neighbours_of_a_hog_stored;
-    large: are_sent_as_they_were_stored, outlive_their_place_in_the_cache;
+    large: are_sent_as_they_were_stored, outlive_their_place_in_the_cache, wait_for_clients_that_go_on;
     assets: come_before_the_code, leave_to_the_code_what_is_its, answer_conditions_and_ranges,
         have_a_variant_for_every_coding, outlive_the_control_plane;
     compression: is_as_the_client_takes_it, leaves_alone_what_it_should, does_not_delay_streams,
@@ -87,7 +87,7 @@ const TESTS: &[Test] = tests! {
         serves_http3, finishes_http3_requests_when_draining, starts_isolates_at_the_client_hello;
     expectation: over_http2_is_met_when_the_body_is_wanted, over_http3_is_met_when_the_body_is_wanted;
     windows: grow_while_uploads_are_read;
-    http3: ends_floods_of_resets, refuses_what_is_malformed, gives_slow_clients_up;
+    http3: ends_floods_of_resets, refuses_what_is_malformed, gives_slow_clients_up, waits_for_clients_that_go_on;
     hints: of_an_origin_go_to_navigations, of_an_origin_that_speaks_http2_go_on, of_an_origin_go_out_over_http2, of_an_origin_go_out_over_http3, tell_what_a_page_needed_before;
     certificates: serves_what_the_control_plane_sends, keeps_the_certificate_before_one_it_cannot_serve,
         answers_challenges_before_anything_else, answers_challenges_in_handshakes;
@@ -107,7 +107,9 @@ const DEADLINE: Duration = Duration::from_secs(300);
 fn main() -> ExitCode {
     let engine = Engine::init(EngineOptions::default());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    // What stands behind `--format` says how to list.
+    let is_filter = |at: usize| !arguments[at].starts_with('-') && (at == 0 || arguments[at - 1] != "--format");
+    let filters: Vec<&String> = (0..arguments.len()).filter(|at| is_filter(*at)).map(|at| &arguments[at]).collect();
     let exact = arguments.iter().any(|argument| argument == "--exact");
     let list = arguments.iter().any(|argument| argument == "--list");
     let ignored = arguments.iter().any(|argument| argument == "--ignored");
