@@ -146,7 +146,7 @@ async fn begin(
 }
 
 /// Whether the connection speaks HTTP/2; `None` when it ends before it says so.
-async fn begins(shared: &Shared, stream: &mut Guard<Stream>) -> Option<bool> {
+async fn begins(shared: &Shared, stream: &mut Guard) -> Option<bool> {
     let draining = async {
         shared.drain.cancelled().await;
         sleep(LAST_REQUESTS).await;
@@ -167,7 +167,7 @@ async fn begins(shared: &Shared, stream: &mut Guard<Stream>) -> Option<bool> {
     }
 }
 
-async fn http1(shared: Arc<Shared>, stream: Guard<Stream>, client: Arc<Client>) {
+async fn http1(shared: Arc<Shared>, stream: Guard, client: Arc<Client>) {
     let requests = AtomicU64::new(0);
     let service = service_fn(|mut request: Request<Incoming>| {
         let version = request.version();

@@ -2,9 +2,12 @@
 //!
 //! What is written is looked up among [sealed contents](sealed), if it is long enough. This concerns HTTP/1 in clear text:
 //! TLS writes what it has encrypted, and HTTP/2 short frames.
+//!
+//! What the kernel takes it may keep for long, so how fast a client is shows in what it has [acknowledged](Direct::acknowledged).
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::raw::c_int;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -30,8 +33,8 @@ const WORTHWHILE: usize = 64 << 10;
 /// What the kernel takes of sealed contents before it has been sent, bytes, for a client that reads fast: as much as its
 /// limit of a socket's memory allows, which is 4 MiB by default (`tcp_wmem`). It costs no memory beside that of the cache.
 /// With less there is a wake of this process, and of the client, for every few segments, and less is left for the kernel to
-/// send when the client's acknowledgements come. A client that becomes slow has a third of it to take before it is known to
-/// go on.
+/// send when the client's acknowledgements come. A client that becomes slow has a third of it to take before the kernel takes
+/// more; that it goes on shows before that, in what it acknowledges.
 const FAR: u32 = 4 << 20;
 /// A client that makes room within this time reads fast: at least 640 KB/s.
 const QUICK: Duration = Duration::from_millis(100);
@@ -45,12 +48,26 @@ pub struct Direct {
     far: bool,
     /// Since when there is no room for more of a sealed content.
     full: Option<Instant>,
+    /// Bytes that the kernel has taken.
+    written: u64,
 }
 
 impl Direct {
     /// A connection, of which the kernel takes [`UNSENT`].
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, sealed: false, far: false, full: None }
+        Self { stream, sealed: false, far: false, full: None, written: 0 }
+    }
+
+    /// Bytes that the client's machine has said to have got, of all that were written; none when the kernel does not tell.
+    pub fn acknowledged(&self) -> Option<u64> {
+        Some(self.written.saturating_sub(unacknowledged(self.stream.as_fd())?))
+    }
+
+    /// The connection is given up: what the kernel still has for the client is dropped as soon as this is, instead of kept
+    /// for minutes in case that it reads on.
+    pub fn give_up(&self) {
+        // Failing only costs memory.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
     /// How much the kernel takes from here on. Failing only costs time or memory.
@@ -109,6 +126,48 @@ impl Direct {
             }
         }
     }
+
+    /// Writes, each part in its way.
+    fn poll_out(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        // The last bytes of a content go the way of the others.
+        let least = if self.sealed { 1 } else { WORTHWHILE };
+        let sealed = |buf: &IoSlice<'_>| if buf.len() >= least { sealed::find(buf) } else { None };
+        let found = bufs.iter().enumerate().find_map(|(at, buf)| Some((at, sealed(buf)?)));
+        self.sealed = found.is_some();
+        let Some((at, (file, offset))) = found else {
+            self.set_far(false);
+            self.full = None;
+            return Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        };
+        let before: usize = bufs[..at].iter().map(|buf| buf.len()).sum();
+        if before > 0 {
+            let written = ready!(self.poll_write_before(cx, &bufs[..at]))?;
+            if written < before {
+                return Poll::Ready(Ok(written));
+            }
+        }
+        let sent = match self.poll_send(cx, &file, offset, bufs[at].len()) {
+            Poll::Ready(Some(sent)) => Poll::Ready(sent),
+            Poll::Ready(None) => Pin::new(&mut self.stream).poll_write(cx, &bufs[at]),
+            Poll::Pending => Poll::Pending,
+        };
+        match sent {
+            Poll::Ready(Ok(sent)) => Poll::Ready(Ok(before + sent)),
+            // What was written before counts now; an error shows with the next write.
+            Poll::Pending | Poll::Ready(Err(_)) if before > 0 => Poll::Ready(Ok(before)),
+            other => other,
+        }
+    }
+}
+
+/// Bytes that the kernel has of a connection and that its peer has not acknowledged (`SIOCOUTQ`, tcp(7)).
+#[allow(unsafe_code, reason = "see below")]
+fn unacknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
+    let mut bytes: c_int = 0;
+    // SAFETY: `TIOCOUTQ`, as `SIOCOUTQ` is called for all that are written to, takes a pointer to an integer, to which it
+    // writes and which is there as long as the call; the descriptor is open because it is borrowed.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    u64::try_from(bytes).ok().filter(|_| done == 0)
 }
 
 impl AsFd for Direct {
@@ -134,34 +193,11 @@ impl AsyncWrite for Direct {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        // The last bytes of a content go the way of the others.
-        let least = if this.sealed { 1 } else { WORTHWHILE };
-        let sealed = |buf: &IoSlice<'_>| if buf.len() >= least { sealed::find(buf) } else { None };
-        let found = bufs.iter().enumerate().find_map(|(at, buf)| Some((at, sealed(buf)?)));
-        this.sealed = found.is_some();
-        let Some((at, (file, offset))) = found else {
-            this.set_far(false);
-            this.full = None;
-            return Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        };
-        let before: usize = bufs[..at].iter().map(|buf| buf.len()).sum();
-        if before > 0 {
-            let written = ready!(this.poll_write_before(cx, &bufs[..at]))?;
-            if written < before {
-                return Poll::Ready(Ok(written));
-            }
+        let written = this.poll_out(cx, bufs);
+        if let Poll::Ready(Ok(bytes)) = written {
+            this.written += bytes as u64;
         }
-        let sent = match this.poll_send(cx, &file, offset, bufs[at].len()) {
-            Poll::Ready(Some(sent)) => Poll::Ready(sent),
-            Poll::Ready(None) => Pin::new(&mut this.stream).poll_write(cx, &bufs[at]),
-            Poll::Pending => Poll::Pending,
-        };
-        match sent {
-            Poll::Ready(Ok(sent)) => Poll::Ready(Ok(before + sent)),
-            // What was written before counts now; an error shows with the next write.
-            Poll::Pending | Poll::Ready(Err(_)) if before > 0 => Poll::Ready(Ok(before)),
-            other => other,
-        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

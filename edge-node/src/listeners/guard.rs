@@ -15,6 +15,7 @@ use super::frames::Frames;
 use super::framing::{Framing, PREFACE};
 use super::patience::Patience;
 use super::rules::Rule;
+use super::stream::Stream;
 use crate::client::Client;
 
 /// Stands in the place of a request that was refused, so that its answer comes in its turn and ends the connection.
@@ -25,8 +26,8 @@ const PIECE: usize = 4096;
 const LINGER: (usize, Duration) = (256 << 10, Duration::from_secs(2));
 
 /// A guarded stream.
-pub struct Guard<S> {
-    stream: S,
+pub struct Guard {
+    stream: Stream,
     client: Arc<Client>,
     framing: Framing,
     frames: Option<Frames>,
@@ -36,6 +37,8 @@ pub struct Guard<S> {
     head: Patience,
     body: Patience,
     write: Patience,
+    /// What had reached the client when it was last credited for that.
+    credited: Option<u64>,
     lingering: Option<(usize, Patience)>,
     refused: Option<Refused>,
     /// Interim answers that are not sent yet.
@@ -53,9 +56,9 @@ enum Refused {
     Body,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
+impl Guard {
     /// A guard for a new connection.
-    pub fn new(stream: S, client: Arc<Client>, config: &ConnectionConfig) -> Self {
+    pub fn new(stream: Stream, client: Arc<Client>, config: &ConnectionConfig) -> Self {
         let patience = |ms| Patience::new(Duration::from_millis(ms), config.min_rate);
         Self {
             stream,
@@ -68,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             head: Patience::new(Duration::from_millis(config.header_timeout_ms), u32::MAX),
             body: patience(config.body_timeout_ms),
             write: patience(config.write_timeout_ms),
+            credited: None,
             lingering: None,
             refused: None,
             interim: Vec::new(),
@@ -171,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         if good > 0 {
             self.head.restore();
         }
-        self.body.moved(good);
+        self.body.moved(good as u64);
     }
 
     /// Nothing arrived: how long may that last?
@@ -203,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
+impl AsyncRead for Guard {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if is_inline() {
@@ -280,7 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
+impl Guard {
     /// Sends what stands before all that is written from here on.
     fn send_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
@@ -296,15 +300,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
 
     fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
-            Poll::Ready(Ok(bytes)) => self.write.moved(bytes),
-            Poll::Pending => {
-                ready!(self.write.wait(cx));
-                tracing::info!(client = %self.client.address, rule = "write-timeout", "connection given up");
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            Poll::Ready(Ok(bytes)) if self.write.is_waiting() => {
+                let moved = self.newly_acknowledged().unwrap_or(bytes as u64);
+                self.write.moved(moved);
             }
-            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                if !self.write.is_waiting() {
+                    self.credited = self.stream.acknowledged();
+                }
+                while self.write.wait(cx).is_ready() {
+                    // The kernel has so much that a client may read all the time before it takes more.
+                    let moved = self.newly_acknowledged().unwrap_or(0);
+                    if moved == 0 {
+                        tracing::info!(client = %self.client.address, rule = "write-timeout", "connection given up");
+                        self.stream.give_up();
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
+                    self.write.moved(moved);
+                }
+            }
+            Poll::Ready(_) => {}
         }
         written
+    }
+
+    /// What has reached the client since this was last asked while it is waited for, bytes.
+    fn newly_acknowledged(&mut self) -> Option<u64> {
+        let acknowledged = self.stream.acknowledged()?;
+        Some(acknowledged.saturating_sub(self.credited.replace(acknowledged)?))
     }
 
     /// Reads and forgets what a refused client still sends, until it stops or there is no patience left.
@@ -324,7 +347,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+impl AsyncWrite for Guard {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.send_interim(cx))?;

@@ -23,6 +23,7 @@ use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, Tokio
 use rustls::pki_types::CertificateDer;
 use tokio::time::{sleep, timeout};
 
+use super::config::ConnectionConfig;
 use super::connection::{Entry, Shared};
 use super::date;
 use super::expectation::Expectation;
@@ -39,6 +40,9 @@ const UNI_STREAMS: u32 = 16;
 const LAST_BYTES: Duration = Duration::from_secs(2);
 /// Requests of a connection that may come to nothing before that counts as a flood.
 const MAX_VAIN: u32 = 500;
+
+/// At least and at most so much of an answer is waited for at once, bytes.
+const PIECE: (usize, usize) = (4 << 10, 64 << 10);
 
 type Resolver = RequestResolver<h3_quinn::Connection, Bytes>;
 type Receiving = RequestStream<h3_quinn::RecvStream, Bytes>;
@@ -236,12 +240,13 @@ async fn request(shared: &Shared, client: &Arc<Client>, resolver: Resolver) -> b
         request.extensions_mut().insert(hints.clone());
     }
     let patience = Duration::from_millis(shared.config.write_timeout_ms);
+    let piece = piece(&shared.config);
     let answer = shared.service.answer(request, client, refusal);
     let response = match (&hints, &expects) {
         (None, None) => answer.await,
         _ => after_interims(&mut sending, hints.as_ref(), expects.as_ref(), answer, patience).await,
     };
-    match send(&mut sending, response, is_head, patience).await {
+    match send(&mut sending, response, is_head, patience, piece).await {
         Ok(()) => true,
         Err(code) => {
             sending.stop_stream(code);
@@ -278,7 +283,19 @@ async fn after_interims<A>(
     }
 }
 
-async fn send(stream: &mut Sending, response: Response<Answer>, is_head: bool, patience: Duration) -> Result<(), Code> {
+/// What a client has to take of an answer within the time for that, bytes.
+fn piece(config: &ConnectionConfig) -> usize {
+    let least = u64::from(config.min_rate).saturating_mul(config.write_timeout_ms) / 1000;
+    usize::try_from(least).unwrap_or(usize::MAX).clamp(PIECE.0, PIECE.1)
+}
+
+async fn send(
+    stream: &mut Sending,
+    response: Response<Answer>,
+    is_head: bool,
+    patience: Duration,
+    piece: usize,
+) -> Result<(), Code> {
     let (mut parts, mut body) = response.into_parts();
     if let Some(length) = body.size_hint().exact()
         && !is_head
@@ -297,7 +314,12 @@ async fn send(stream: &mut Sending, response: Response<Answer>, is_head: bool, p
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Code::H3_INTERNAL_ERROR)?;
         match frame.into_data() {
-            Ok(data) => timeout(patience, stream.send_data(data)).await.map_err(late)?.map_err(gone)?,
+            Ok(mut data) => {
+                while !data.is_empty() {
+                    let next = data.split_to(piece.min(data.len()));
+                    timeout(patience, stream.send_data(next)).await.map_err(late)?.map_err(gone)?;
+                }
+            }
             Err(frame) => {
                 if let Ok(trailers) = frame.into_trailers() {
                     timeout(patience, stream.send_trailers(trailers)).await.map_err(late)?.map_err(gone)?;

@@ -22,6 +22,11 @@ impl Patience {
         Self { most, left: most, per_byte: Duration::from_secs(1) / rate.max(1), waiting: None, sleep: None }
     }
 
+    /// Whether the peer is waited for.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// The peer let us wait. Ready when there is no patience left; else wakes the task when there is none.
     pub fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.waiting.is_none() {
@@ -37,7 +42,7 @@ impl Patience {
     }
 
     /// The peer moved so many bytes. Costs nothing when it was not waited for.
-    pub fn moved(&mut self, bytes: usize) {
+    pub fn moved(&mut self, bytes: u64) {
         let Some(since) = self.waiting.take() else { return };
         let left = self.left.saturating_sub(since.elapsed());
         let restored = self.per_byte.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));

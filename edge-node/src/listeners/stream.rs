@@ -63,6 +63,15 @@ pub enum Socket {
 
 stream!(Socket { Tcp, Unix });
 
+impl Socket {
+    fn tcp(&self) -> Option<&Direct> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 /// What HTTP is spoken over.
 pub enum Stream {
     /// In clear text.
@@ -72,3 +81,25 @@ pub enum Stream {
 }
 
 stream!(Stream { Clear, Tls });
+
+impl Stream {
+    fn tcp(&self) -> Option<&Direct> {
+        match self {
+            Self::Clear(socket) => socket.tcp(),
+            Self::Tls(stream) => stream.get_ref().0.tcp(),
+        }
+    }
+
+    /// Bytes that have reached the client's machine, of all that were sent to it; none where that is not known. Under TLS
+    /// these are its records.
+    pub fn acknowledged(&self) -> Option<u64> {
+        self.tcp()?.acknowledged()
+    }
+
+    /// The client gets nothing more, not even what has been written.
+    pub fn give_up(&self) {
+        if let Some(stream) = self.tcp() {
+            stream.give_up();
+        }
+    }
+}

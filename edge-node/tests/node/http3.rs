@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use h3::error::Code;
 use http::Request;
 use quinn::{ConnectionError, VarInt};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use crate::listeners::{Authority, Http3, http3, listener, tls_config};
 use crate::support::{config, eventually, node};
@@ -18,11 +18,15 @@ const LONG: Duration = Duration::from_secs(120);
 /// The beginning of a head of 40 bytes (RFC 9114 §7.2.2).
 const HALF_A_HEAD: [u8; 4] = [1, 40, 0, 0];
 
+/// Bytes of `large`: more than is on its way at once.
+const LARGE: usize = 32 << 20;
+
 /// Reads the body and says what came of that; `flood` has no end.
 const APP: &str = "export default { async fetch(request) {
     if (request.url.endsWith('/flood')) {
         return new Response(new ReadableStream({ pull(controller) { controller.enqueue(new Uint8Array(65536)); } }));
     }
+    if (request.url.endsWith('/large')) return new Response(new Uint8Array(32 << 20));
     try {
         return new Response(await request.text());
     } catch {
@@ -114,4 +118,26 @@ pub async fn gives_slow_clients_up(engine: Engine) {
     let before = quic.stats().frame_rx.reset_stream;
     eventually("the stream is given up", async || quic.stats().frame_rx.reset_stream > before).await;
     assert_eq!(ask(&mut sender, get().body(()).unwrap(), "").await.unwrap().0, 200);
+}
+
+/// An answer that takes longer than a client may be silent comes whole to one that takes some of it all the time.
+pub async fn waits_for_clients_that_go_on(engine: Engine) {
+    let mut config = config();
+    config.connections.write_timeout_ms = 1_000;
+    let (node, authority) = serving(config, &engine).await;
+    let (_quic, mut sender) = http3(&authority, node.local_addr(), "a.localhost").await;
+    let request = Request::get("https://a.localhost/large").body(()).unwrap();
+    let mut stream = sender.send_request(request).await.unwrap();
+    stream.finish().await.unwrap();
+    assert_eq!(stream.recv_response().await.unwrap().status(), 200);
+    let (mut taken, mut allowed, mut pace) = (0, 0, interval(Duration::from_millis(10)));
+    while let Some(mut data) = timeout(LONG, stream.recv_data()).await.expect("more of it").expect("it goes on") {
+        taken += data.remaining();
+        data.advance(data.remaining());
+        while allowed < taken {
+            pace.tick().await;
+            allowed += 64 << 10;
+        }
+    }
+    assert_eq!(taken, LARGE);
 }

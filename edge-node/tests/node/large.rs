@@ -1,13 +1,15 @@
 //! Large contents of the cache in clear text over HTTP/1.1: their bytes go from where they are stored into the socket.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use atoll_edge_node::EdgeNode;
+use atoll_edge_node::{Config, EdgeNode};
 use atoll_runtime::Engine;
 use http::Method;
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::interval;
 
 use crate::plane::Plane;
 use crate::support::{app, eventually, http1, request, send};
@@ -37,7 +39,11 @@ fn sealed(size: usize) -> usize {
 }
 
 async fn started(engine: &Engine, plane: &Plane, directory: &Path, disk: u64) -> EdgeNode {
-    let mut config = plane.config(directory);
+    let config = plane.config(directory);
+    started_with(engine, plane, config, disk).await
+}
+
+async fn started_with(engine: &Engine, plane: &Plane, mut config: Config, disk: u64) -> EdgeNode {
     config.front_cache.disk_mb = disk;
     config.limits.cpu_ms = 60_000;
     let mut state = app("l", 1, APP);
@@ -159,4 +165,39 @@ pub async fn outlive_their_place_in_the_cache(engine: Engine) {
         assert!(body == content(size));
         eventually("its memory is given back", async || sealed(size) == 0).await;
     }
+}
+
+/// A client that has read fast, so that the kernel has megabytes for it, and becomes slow gets all as long as it goes on
+/// reading; one that stops is given up.
+pub async fn wait_for_clients_that_go_on(engine: Engine) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    // Of another length than those of the other tests.
+    let size = (10 << 20) + 3;
+    let (plane, directory) = (Plane::new().await, tempfile::tempdir().unwrap());
+    let mut config = plane.config(directory.path());
+    config.connections.write_timeout_ms = PATIENCE.as_millis() as u64;
+    let node = started_with(&engine, &plane, config, 64).await;
+    cached(&node, size).await;
+    let mut bodies = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(&node).await;
+        stream.write_all(head(&node, "GET", size, "").as_bytes()).await.unwrap();
+        let (answer, length) = read_head(&mut stream).await;
+        assert!(answer.contains("; hit") && length == size, "{answer}");
+        let body = read_body(&mut stream, size / 4).await;
+        bodies.push((stream, body));
+    }
+    let (mut stopped, _) = bodies.pop().expect("two clients");
+    let (mut slow, mut body) = bodies.pop().expect("two clients");
+    let (since, mut pace, mut piece) = (Instant::now(), interval(Duration::from_millis(40)), vec![0; 8 << 10]);
+    while since.elapsed() < 4 * PATIENCE {
+        pace.tick().await;
+        let read = slow.read(&mut piece).await.expect("it goes on");
+        body.extend_from_slice(&piece[..read]);
+    }
+    let left = size - body.len();
+    body.extend_from_slice(&read_body(&mut slow, left).await);
+    assert!(body == content(size));
+    // It reads nothing, so nothing but the end of the connection makes writing fail.
+    eventually("the client is given up", async || stopped.write_all(b"x").await.is_err()).await;
 }

@@ -25,7 +25,6 @@ pub use self::tunnel::{Tunnel, TunnelOnAnswer};
 use self::windows::{STREAM_WINDOW, STREAMS, Windows};
 use super::connection::Shared;
 use super::guard::Guard;
-use super::stream::Stream;
 use crate::client::Client;
 
 /// What waits to be sent on a stream at most, bytes.
@@ -33,7 +32,7 @@ const SEND_BUFFER: usize = 400 << 10;
 /// Requests that are taken at once.
 const BATCH: usize = 64;
 
-type Io = Coalesced<Guard<Stream>>;
+type Io = Coalesced<Guard>;
 type Incoming = (Request<RecvStream>, SendResponse<Bytes>);
 
 /// Why a connection broke off.
@@ -48,7 +47,7 @@ enum Lost {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(shared: &Shared, stream: Guard<Stream>, client: &Arc<Client>) {
+pub async fn serve(shared: &Shared, stream: Guard, client: &Arc<Client>) {
     let config = &shared.config;
     let mut builder = Builder::new();
     builder
