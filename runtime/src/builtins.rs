@@ -23,18 +23,47 @@ struct Functions {
     module: v8::Global<v8::Function>,
     /// Puts what Node.js has on the global there.
     install_globals: v8::Global<v8::Function>,
+    /// Puts the timers of Node.js there.
+    install_timers: v8::Global<v8::Function>,
+}
+
+/// What of Node.js a worker finds on its global.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NodeGlobals {
+    /// `Buffer`, `process` and their like.
+    pub(crate) objects: bool,
+    /// Timers that are objects.
+    pub(crate) timers: bool,
+}
+
+impl NodeGlobals {
+    pub(crate) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
 }
 
 impl Builtins {
-    pub(crate) fn set(&self, module: v8::Global<v8::Function>, install_globals: v8::Global<v8::Function>) {
+    /// Takes the functions by their names.
+    pub(crate) fn set(&self, mut function: impl FnMut(&str) -> v8::Global<v8::Function>) {
+        let functions = Functions {
+            module: function("node"),
+            install_globals: function("nodeGlobals"),
+            install_timers: function("nodeTimers"),
+        };
         // An isolate's functions are taken once.
-        let _ = self.0.set(Functions { module, install_globals });
+        let _ = self.0.set(functions);
     }
 
-    /// Puts `Buffer`, `process` and their like on the global; each is made when it is touched first.
-    pub(crate) fn install_globals(&self, runtime: &mut JsRuntime) -> Result<(), String> {
+    /// Puts what is wanted on the global; `Buffer` and `process` are made when they are touched first.
+    pub(crate) fn install_globals(&self, runtime: &mut JsRuntime, wanted: NodeGlobals) -> Result<(), String> {
         deno_core::scope!(scope, runtime);
-        self.call(scope, |functions| &functions.install_globals, None).map(|_| ())
+        if wanted.objects {
+            self.call(scope, |functions| &functions.install_globals, None)?;
+        }
+        if wanted.timers {
+            self.call(scope, |functions| &functions.install_timers, None)?;
+        }
+        Ok(())
     }
 
     /// The exports of the module at this URL.

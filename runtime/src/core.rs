@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use atoll_bundle::Bundle;
-use atoll_node::Compatibility;
 use atoll_web::event::{Event, HandlerError};
 use atoll_web::{IsolateContext, OffHeap, rehearsal, requests};
 use deno_core::error::{CoreError, CoreErrorKind};
@@ -205,8 +204,9 @@ impl Core {
     pub(crate) async fn load(&mut self, main: &str, budget: &mut Duration) -> Result<ModuleId, HandlerError> {
         let url = module_url(main);
         let Self { runtime, bracket, loader, builtins, .. } = self;
-        if loader.compatibility() == Compatibility::On {
-            let (installed, used) = bracket.turn(*budget, || builtins.install_globals(runtime));
+        let globals = loader.node_globals();
+        if !globals.is_empty() {
+            let (installed, used) = bracket.turn(*budget, || builtins.install_globals(runtime, globals));
             *budget = budget.saturating_sub(used);
             installed.map_err(|message| HandlerError::Startup { message, stack: String::new() })?;
         }
@@ -442,7 +442,7 @@ fn take_functions(
         abort: function(scope, "abort"),
     };
     let reset = function(scope, "reset");
-    builtins.set(function(scope, "node"), function(scope, "nodeGlobals"));
+    builtins.set(|name| function(scope, name));
     for name in ["__atoll__", "Deno", "__bootstrap"] {
         let name = key(scope, name);
         global.delete(scope, name);

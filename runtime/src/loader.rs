@@ -18,7 +18,7 @@ use deno_core::{
 };
 use deno_error::JsErrorBox;
 
-use crate::builtins::{Builtins, NODE, builtin_url, facade};
+use crate::builtins::{Builtins, NODE, NodeGlobals, builtin_url, facade};
 use crate::code_cache::{Code, CodeCache};
 use crate::core::thrown;
 use crate::platform_modules;
@@ -58,15 +58,18 @@ struct Loaded {
     /// The compiled code, until the entry's graph is loaded.
     code: RefCell<Option<Arc<Code>>>,
     compatibility: Compatibility,
+    globals: NodeGlobals,
 }
 
 impl BundleLoader {
     /// Gives it the bundle. A second one is ignored.
     pub(crate) fn set(&self, bundle: Arc<Bundle>, hash: BundleHash, cache: Arc<CodeCache>) {
-        let compatibility =
-            Compatibility::of(&bundle.compatibility_date, bundle.compatibility_flags.iter().map(String::as_str));
+        let (date, flags) = (&bundle.compatibility_date, bundle.compatibility_flags.iter().map(String::as_str));
+        let compatibility = Compatibility::of(date, flags.clone());
+        let timers = atoll_node::has_timers(date, flags);
+        let globals = NodeGlobals { objects: compatibility == Compatibility::On, timers };
         let code = RefCell::new(cache.code(&hash));
-        let _ = self.loaded.set(Loaded { bundle, hash, cache, code, compatibility });
+        let _ = self.loaded.set(Loaded { bundle, hash, cache, code, compatibility, globals });
     }
 
     /// Lets go of the compiled code. Modules that are imported later find it in the cache, if it is there still.
@@ -88,6 +91,11 @@ impl BundleLoader {
     /// How much of Node.js the worker has asked for.
     pub(crate) fn compatibility(&self) -> Compatibility {
         self.loaded.get().map(|loaded| loaded.compatibility).unwrap_or_default()
+    }
+
+    /// What of Node.js the worker finds on its global.
+    pub(crate) fn node_globals(&self) -> NodeGlobals {
+        self.loaded.get().map(|loaded| loaded.globals).unwrap_or_default()
     }
 
     fn with_module<R>(&self, url: &ModuleSpecifier, read: impl FnOnce(&Loaded, Option<&Module>) -> R) -> Option<R> {

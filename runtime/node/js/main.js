@@ -1,22 +1,18 @@
-// Hands the embedder the way to the modules of Node.js. Evaluated when the snapshot is built; everything else when a
-// worker that has them asks for it.
+// Hands the embedder the way to the modules of Node.js. Evaluated when the snapshot is built, as are the timers; everything
+// else when a worker that has them asks for it.
 
 ((globalThis) => {
   const { core, primordials } = globalThis.__bootstrap;
   const { ObjectDefineProperty } = primordials;
   const registry = () => core.loadExtScript("ext:atoll_node/registry.js");
+  const timers = core.loadExtScript("ext:atoll_node/timer_objects.js");
 
   // In parentheses, functions are compiled when the snapshot is built, and not by each isolate that starts.
+  const define = ((name, value, enumerable) => {
+    ObjectDefineProperty(globalThis, name, { __proto__: null, value, writable: true, enumerable, configurable: true });
+  });
   const lazyGlobal = ((name, get) => {
-    const set = (value) => {
-      ObjectDefineProperty(globalThis, name, {
-        __proto__: null,
-        value,
-        writable: true,
-        enumerable: false,
-        configurable: true,
-      });
-    };
+    const set = (value) => define(name, value, false);
     ObjectDefineProperty(globalThis, name, {
       __proto__: null,
       get() {
@@ -35,9 +31,16 @@
   globalThis.__atoll__.nodeGlobals = (() => {
     lazyGlobal("Buffer", () => registry().nodeGlobal("Buffer"));
     lazyGlobal("process", () => registry().nodeGlobal("process"));
-    lazyGlobal("setImmediate", () => registry().nodeGlobal("setImmediate"));
-    lazyGlobal("clearImmediate", () => registry().nodeGlobal("clearImmediate"));
+    define("setImmediate", timers.setImmediate, false);
+    define("clearImmediate", timers.clearImmediate, false);
     lazyGlobal("global", () => globalThis);
+  });
+  // In the place of those of the web.
+  globalThis.__atoll__.nodeTimers = (() => {
+    define("clearInterval", timers.clearInterval, true);
+    define("clearTimeout", timers.clearTimeout, true);
+    define("setInterval", timers.setInterval, true);
+    define("setTimeout", timers.setTimeout, true);
   });
 
   const { builtin } = globalThis.__atoll__;

@@ -12,6 +12,7 @@ const {
   MapPrototypeGet,
   MapPrototypeSet,
   ObjectKeys,
+  ReflectApply,
   SafeMap,
   StringPrototypeSlice,
   StringPrototypeStartsWith,
@@ -156,6 +157,7 @@ const internals = {
   previewEntries: ops.op_preview_entries,
   setAsyncContext: core.setAsyncContext,
   textOf: ops.op_node_text,
+  timers: core.loadExtScript("ext:atoll_node/timer_objects.js"),
   types: {
     __proto__: null,
     isAnyArrayBuffer: core.isAnyArrayBuffer,
@@ -225,15 +227,16 @@ function nodeGlobal(name) {
   switch (name) {
     case "Buffer":
       return require("buffer").Buffer;
-    case "process":
-      return require("process");
     default:
-      return require("timers")[name];
+      return require("process");
   }
 }
+
+// An error with a code and a message of Node.js's.
+const nodeError = (...args) => ReflectApply(require("internal/errors").nodeError, undefined, args);
 
 // The exports of `cloudflare:node`.
 const cloudflare = () => require("internal/http_server").cloudflare;
 
-return { builtin, cloudflare, nodeGlobal };
+return { builtin, cloudflare, nodeError, nodeGlobal };
 })();

@@ -54,6 +54,19 @@ impl Compatibility {
     }
 }
 
+/// The flag by which the global timers are those of Node.js, the opposite one, and the date from which they are with
+/// `nodejs_compat`.
+const TIMERS: (&str, &str, &str) = ("enable_nodejs_global_timers", "no_nodejs_global_timers", "2026-02-10");
+
+/// Whether this compatibility date (`YYYY-MM-DD`) and these flags ask for the timers of Node.js on the global. As on
+/// Workers, the date does so with `nodejs_compat` and the flag by itself.
+pub fn has_timers<'a>(date: &str, flags: impl IntoIterator<Item = &'a str> + Clone) -> bool {
+    let has = |wanted: &str| flags.clone().into_iter().any(|flag| flag == wanted);
+    let (flag, opposite, since) = TIMERS;
+    let has_modules = has("nodejs_compat") || date >= DEFAULT_DATE && !has("no_nodejs_compat");
+    has(flag) || has_modules && date >= since && !has(opposite)
+}
+
 fn table() -> &'static BTreeMap<&'static str, Vec<&'static str>> {
     static PARSED: OnceLock<BTreeMap<&str, Vec<&str>>> = OnceLock::new();
     PARSED.get_or_init(|| {
@@ -110,6 +123,22 @@ mod tests {
         }
         assert_eq!(of(early, &["no_nodejs_compat_v2"]), Compatibility::Off);
         assert_eq!(of("2026-08-04", &["no_nodejs_compat", "nodejs_als"]), Compatibility::AsyncLocalStorage);
+    }
+
+    #[test]
+    fn flags_decide_which_timers_there_are() {
+        let of = |date: &str, flags: &[&'static str]| has_timers(date, flags.iter().copied());
+        assert!(
+            of("2026-02-10", &["nodejs_compat"]) && of("2026-08-04", &[]) && of("2026-08-04", &["no_nodejs_compat_v2"])
+        );
+        assert!(of("2024-01-01", &["enable_nodejs_global_timers"]));
+        assert!(
+            !of("2026-02-09", &["nodejs_compat"]) && !of("2026-02-10", &[]) && !of("2026-02-10", &["nodejs_compat_v2"])
+        );
+        assert!(!of("2026-08-04", &["no_nodejs_compat"]) && !of("2026-08-04", &["no_nodejs_global_timers"]));
+        let (flag, opposite, since) = TIMERS;
+        let row = format!("| `{flag}` | `{opposite}` | {since} | read |");
+        assert!(include_str!("../../../docs/compatibility-flags.md").contains(&row), "{row}");
     }
 
     #[test]

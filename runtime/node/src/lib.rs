@@ -2,10 +2,10 @@
 //!
 //! # How a module gets into a worker
 //!
-//! `js/registry.js` knows which script is which module; no script but that table's own loader is in the snapshot, and a
-//! script is read when its module is asked for first. `globalThis.__atoll__.node(name)` gives a module's exports to the
+//! `js/registry.js` knows which script is which module. Of the scripts only the timers, which most workers have on the
+//! global, are in the snapshot; any other is read when its module is asked for first. `globalThis.__atoll__.node(name)` gives a module's exports to the
 //! embedder, which makes an ES module of them with the [names](exports) that are known here;
-//! `globalThis.__atoll__.nodeGlobals()` puts `Buffer`, `process` and their like on the global.
+//! `globalThis.__atoll__.nodeGlobals()` puts `Buffer`, `process` and their like on the global, `nodeTimers()` the timers.
 //!
 //! # Whose scripts they are
 //!
@@ -30,7 +30,7 @@ mod zlib;
 
 use deno_core::Extension;
 
-pub use exports::{Compatibility, exports, is_known, known, modules};
+pub use exports::{Compatibility, exports, has_timers, is_known, known, modules};
 
 deno_core::extension!(
     atoll_node_packages,
@@ -126,6 +126,7 @@ deno_core::extension!(
         "string_decoder.js",
         "stub_names.js",
         "stubs.js",
+        "timer_objects.js",
         "timers.js",
         "tty.js",
         "url.js",

@@ -117,5 +117,31 @@ export default {
     await pause(20);
     return [performance.now() - start >= 15, Date.now() - date >= 15];
   },
+  "an object of Node's": () => {
+    const timer = setTimeout(() => {}, 1e6);
+    const seen = [timer.hasRef(), timer.unref() === timer, timer.hasRef(), timer.ref() === timer, timer.hasRef(), timer.refresh() === timer, timer.close() === timer];
+    return [seen, typeof timer[Symbol.toPrimitive](), Object.prototype.toString.call(timer), timer.constructor.name];
+  },
+  "an object that is refreshed": () => after((log) => {
+    let count = 0;
+    const timer = setTimeout(() => {
+      log(++count);
+      if (count < 3) timer.refresh();
+    }, 1);
+    const closed = setTimeout(() => log("closed"), 1);
+    closed.close();
+    const disposed = setInterval(() => log("disposed"), 1);
+    disposed[Symbol.dispose]();
+  }),
+  "an object as a number": () => after((log) => {
+    clearTimeout(+setTimeout(() => log("never"), 1));
+    clearInterval(+setInterval(() => log("never"), 1));
+  }),
+  "an immediate": () => after((log) => {
+    const object = setImmediate((...list) => log(list), "a", 2);
+    const never = setImmediate(() => log("never"));
+    clearImmediate(never);
+    log([object.constructor.name, object.hasRef(), typeof object.unref, typeof object.ref, typeof object[Symbol.dispose]]);
+  }),
   "the shape": () => ["setTimeout", "setInterval", "clearTimeout", "clearInterval", "queueMicrotask"].map((name) => [descriptor(globalThis, name), globalThis[name].length, globalThis[name].name]),
 };
