@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use atoll_http_cache::answer::{self, Surroundings};
 use atoll_http_cache::entry::Head;
+use atoll_http_cache::fill::Whole;
 use atoll_http_cache::key::{self, Key, KeySettings, Namespace};
 use atoll_http_cache::purge::Purges;
 use atoll_http_cache::put;
+use atoll_http_cache::storing::Refusal;
 use atoll_runtime::{Body, CacheRequest, CachedResponse, FetchFailure};
-use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -90,15 +91,22 @@ impl AppCaches {
                 return Ok(());
             }
         };
-        let (Some(key), Some(body)) = (self.key(&request), self.collect(body).await?) else {
-            tracing::debug!(url, refusal = "too-large", "not cached");
+        let Some(key) = self.key(&request) else {
+            tracing::debug!(url, refusal = "key-too-long", "not cached");
             return Ok(());
         };
         headers.insert(CF_CACHE_STATUS, HeaderValue::from_static("HIT"));
-        let head = Head::of_put(status, headers, storable, &request.headers, url, revision);
-        if let Kept::OnDisk(written) = self.store.keep(&key, &Arc::new(head), body, None) {
-            // What was put is there when the app goes on.
-            let _ = written.await;
+        let head = Arc::new(Head::of_put(status, headers, storable, &request.headers, url, revision));
+        match self.read(body, &head).await? {
+            Ok(whole) => {
+                if let Some(content) = self.store.joined(whole).await
+                    && let Kept::OnDisk(written) = self.store.keep(&key, &head, content, None)
+                {
+                    // What was put is there when the app goes on.
+                    let _ = written.await;
+                }
+            }
+            Err(refusal) => tracing::debug!(url, refusal = refusal.as_str(), "not cached"),
         }
         Ok(())
     }
@@ -120,28 +128,38 @@ impl AppCaches {
         key::key(namespace, &KeySettings::default(), request.url.as_str(), &HeaderMap::new())
     }
 
-    /// The whole body; `None` when it is too large, or there is no memory for it now.
-    async fn collect(&self, body: Body) -> Result<Option<Bytes>, FetchFailure> {
+    /// Reads a body to its end, as it comes. The inner error says why it is not kept: it is too large, or there is no memory
+    /// for it now.
+    async fn read(&self, body: Body, head: &Arc<Head>) -> Result<Result<Whole, Refusal>, FetchFailure> {
+        let broken = |why: &dyn std::fmt::Display| FetchFailure {
+            code: "cache-body",
+            message: format!("the body of the response that was put broke off: {why}"),
+        };
+        let length = match &body {
+            Body::Stream { length, .. } => *length,
+            _ => None,
+        };
+        let mut writer = self.store.take_in(head, length, self.largest);
         match body {
-            Body::Empty | Body::Socket(_) => Ok(Some(Bytes::new())),
-            // A copy: what came may be a small part of something large that it would keep alive.
-            Body::Full(bytes) => Ok((bytes.len() as u64 <= self.largest).then(|| Bytes::copy_from_slice(&bytes))),
+            Body::Empty | Body::Socket(_) => {}
+            Body::Full(bytes) => writer.push(bytes),
             Body::Stream { mut stream, .. } => {
-                let Some(mut reserved) = self.store.reserve(0) else { return Ok(None) };
-                let mut all = BytesMut::new();
-                while let Some(chunk) = stream.next().await {
-                    let chunk = chunk.map_err(|error| FetchFailure {
-                        code: "cache-body",
-                        message: format!("the body of the response that was put broke off: {error}"),
-                    })?;
-                    let fits = (all.len() + chunk.len()) as u64 <= self.largest;
-                    if !fits || !reserved.grow(chunk.len() as u64) {
-                        return Ok(None);
+                while writer.kept().is_ok() {
+                    match stream.next().await {
+                        Some(Ok(chunk)) => writer.push(chunk),
+                        Some(Err(error)) => return Err(broken(&error)),
+                        None => break,
                     }
-                    all.extend_from_slice(&chunk);
                 }
-                Ok(Some(all.freeze()))
             }
+        }
+        if let Err(refusal) = writer.kept() {
+            // Dropping the stream tells the app.
+            return Ok(Err(refusal));
+        }
+        match writer.finish() {
+            Err(Refusal::Interrupted) => Err(broken(&"it is not as long as announced")),
+            finished => Ok(finished),
         }
     }
 }

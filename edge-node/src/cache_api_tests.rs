@@ -1,6 +1,8 @@
 use atoll_http_cache::entry::MAX_VARIANTS;
 use atoll_http_cache::purge::Scope;
+use atoll_http_cache::sealed;
 use atoll_runtime::BodyError;
+use bytes::{Bytes, BytesMut};
 use http::header::{AGE, CONTENT_RANGE};
 
 use super::*;
@@ -144,4 +146,46 @@ async fn what_is_large_is_kept_on_disk_and_deleted_there() {
     assert!(second.delete(request(URL, &[])).await && !second.delete(request(URL, &[])).await);
     assert!(second.find(request(URL, &[])).await.is_none());
     assert!(caches(&open(), "app").find(request(URL, &[])).await.is_none());
+}
+
+fn streamed(pieces: Vec<Bytes>, length: Option<u64>) -> CachedResponse {
+    let stream = Box::pin(futures::stream::iter(pieces.into_iter().map(Ok)));
+    CachedResponse { body: Body::Stream { stream, length, trailers: Default::default() }, ..response(&[], "") }
+}
+
+#[tokio::test]
+async fn what_is_large_is_sent_from_where_it_was_gathered() {
+    let app = AppCaches { largest: 64 << 20, ..caches(&store(), "app") };
+    let pieces: Vec<Bytes> = (0..100u8).map(|n| Bytes::from(vec![n; 30_000])).collect();
+    let content = pieces.concat();
+    for response in [streamed(pieces.clone(), Some(3_000_000)), response(&[], content.clone())] {
+        app.put(request(URL, &[]), response).await.unwrap();
+        let Body::Full(found) = app.find(request(URL, &[])).await.unwrap().body else { panic!("it is in memory") };
+        assert!(found == content && sealed::find(&found).is_some());
+        assert!(app.delete(request(URL, &[])).await);
+    }
+    // No more than is too large for memory is kept without a disk.
+    app.put(request(URL, &[]), response(&[], vec![1; 9 << 20])).await.unwrap();
+    assert!(app.find(request(URL, &[])).await.is_none());
+}
+
+#[tokio::test]
+async fn what_comes_in_crumbs_counts_as_what_it_takes() {
+    let config = FrontCacheConfig { memory_mb: 64, fill_mb: 1, ..FrontCacheConfig::default() };
+    let app = caches(&FrontCache::new(&config, 0, None).unwrap(), "app");
+    let crumbs = |count| streamed(vec![Bytes::from_static(b"x"); count], None);
+    app.put(request(URL, &[]), crumbs(10_000)).await.unwrap();
+    assert!(app.find(request(URL, &[])).await.is_none());
+    app.put(request(URL, &[]), crumbs(1_000)).await.unwrap();
+    assert_eq!(text(app.find(request(URL, &[])).await).await, Some((200, "x".repeat(1_000))));
+}
+
+#[tokio::test]
+async fn what_is_not_as_long_as_it_says_is_an_error_and_not_kept() {
+    let app = caches(&store(), "app");
+    for said in [3, 5] {
+        let put = app.put(request(URL, &[]), streamed(vec!["ab".into(), "cd".into()], Some(said))).await;
+        assert_eq!(put.unwrap_err().code, "cache-body", "{said}");
+        assert!(app.find(request(URL, &[])).await.is_none());
+    }
 }

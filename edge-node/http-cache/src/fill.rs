@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::entry::Head;
 use crate::key::Key;
+use crate::sealed;
 use crate::storing::Refusal;
 
 /// How far the response is that others wait for. `F` is what a failure is told by.
@@ -221,6 +222,10 @@ impl Drop for Reserved {
     }
 }
 
+/// What each piece of a content that is kept counts besides its bytes: about what it takes of memory. Else one that comes
+/// byte by byte would take a hundred times what it counts.
+const PIECE_COST: u64 = 128;
+
 /// Content that is no longer kept is buffered up to this many bytes for its slowest reader.
 const WINDOW: u64 = 256 << 10;
 
@@ -326,10 +331,10 @@ impl Writer {
         if state.kept.is_ok() {
             if state.total > self.limit {
                 state.kept = Err(Refusal::TooLarge);
-            } else if !self.budget.take(size) {
+            } else if !self.budget.take(size + PIECE_COST) {
                 state.kept = Err(Refusal::Busy);
             } else {
-                self.taken += size;
+                self.taken += size + PIECE_COST;
             }
             if state.kept.is_err() {
                 self.budget.give(std::mem::take(&mut self.taken));
@@ -430,8 +435,12 @@ impl Whole {
         self.length
     }
 
-    /// All as one. Copies it, so it blocks for about a millisecond for each 4 MiB.
-    pub fn join(self) -> Bytes {
+    /// All as one, with `seal` where the kernel can send it from if it is large and there is room for that. Copies it, so it
+    /// blocks for about a millisecond for each 4 MiB.
+    pub fn join(self, seal: bool) -> Bytes {
+        if seal && let Some(sealed) = sealed::gather(&self.chunks, self.length) {
+            return sealed;
+        }
         let mut whole = BytesMut::with_capacity(usize::try_from(self.length).unwrap_or(0));
         for chunk in &self.chunks {
             whole.extend_from_slice(chunk);

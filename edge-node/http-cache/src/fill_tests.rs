@@ -42,10 +42,10 @@ fn readers_get_bytes_as_they_come_whenever_they_join() {
     assert_eq!(read(&mut late), Some(Some(Ok("abc".into()))));
     assert!(read(&mut late).is_none());
     writer.push("de".into());
-    assert_eq!(budget.left(), 995);
+    assert_eq!(budget.left(), 995 - 2 * PIECE_COST);
     let whole = writer.finish().unwrap();
-    assert_eq!((whole.length(), budget.left()), (5, 995), "the pieces are there still");
-    assert_eq!(whole.join(), "abcde");
+    assert_eq!((whole.length(), budget.left()), (5, 995 - 2 * PIECE_COST), "the pieces are there still");
+    assert_eq!(whole.join(false), "abcde");
     assert_eq!(read(&mut late), Some(Some(Ok("de".into()))));
     assert_eq!((read(&mut late), read(&mut late)), (Some(None), Some(None)));
     assert_eq!(budget.left(), 1000);
@@ -94,14 +94,14 @@ fn what_is_too_large_passes_through_at_the_pace_of_the_slowest_reader() {
 
 #[test]
 fn memory_for_fills_has_a_budget() {
-    let budget = Budget::new(8);
+    let budget = Budget::new(8 + PIECE_COST);
     let (_fill, mut first) = Fill::new(head(), None, 100, budget.clone());
     let (_fill, mut second) = Fill::new(head(), None, 100, budget.clone());
     first.push("12345".into());
     second.push("12345".into());
     assert_eq!((first.kept(), second.kept()), (Ok(()), Err(Refusal::Busy)));
     drop(first);
-    assert_eq!(budget.left(), 8);
+    assert_eq!(budget.left(), 8 + PIECE_COST);
 }
 
 #[test]

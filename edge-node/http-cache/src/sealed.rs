@@ -41,6 +41,15 @@ pub fn keep(content: Bytes) -> Bytes {
     ALL.seal(most(), |file| file.write_all(&content)).unwrap_or(content)
 }
 
+/// The pieces of a content of `length` bytes as one, sealed; `None` when it is not large or that cannot be had. Blocks, as
+/// [`keep`] does.
+pub fn gather(pieces: &[Bytes], length: u64) -> Option<Bytes> {
+    if length < LARGE {
+        return None;
+    }
+    ALL.seal(most(), |file| pieces.iter().try_for_each(|piece| file.write_all(piece)))
+}
+
 /// A content of `length` bytes that `read` gives parts of: it takes the first byte and how many. Sealed if it is large and
 /// that can be had. Blocks.
 ///

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use atoll_http_cache::entry::{Content, Entry, Head};
-use atoll_http_cache::fill::{Lead, Whole, Writer};
+use atoll_http_cache::fill::{Fill, Lead, Whole, Writer};
 use atoll_http_cache::key::Key;
 use atoll_http_cache::sealed;
 use atoll_http_cache::storing::Refusal;
@@ -25,14 +25,6 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Contents from this size on are copied where nobody waits for the thread, bytes. Copying less takes shorter than
 /// going there.
 const ELSEWHERE: u64 = 256 << 10;
-
-/// A content as one; `None` when the node ends.
-async fn joined(whole: Whole) -> Option<Bytes> {
-    match whole.length() < ELSEWHERE {
-        true => Some(whole.join()),
-        false => tokio::task::spawn_blocking(move || whole.join()).await.ok(),
-    }
-}
 
 /// What a request holds as long as its app's answer comes.
 #[allow(dead_code, reason = "it is held, not read")]
@@ -62,6 +54,21 @@ pub(crate) enum Place {
 }
 
 impl FrontCache {
+    /// A content that an app stores by itself and that nobody reads along, by the limits of all that come: it holds at most
+    /// `limit` bytes. `length` is how many it is said to be.
+    pub(crate) fn take_in(&self, head: &Arc<Head>, length: Option<u64>, limit: u64) -> Writer {
+        Fill::new(head.clone(), length, limit, self.budget.clone()).1
+    }
+
+    /// A content as one, where it is to stay in memory; `None` when the node ends.
+    pub(crate) async fn joined(&self, whole: Whole) -> Option<Bytes> {
+        let in_memory = whole.length() <= self.store_inline();
+        match whole.length() < ELSEWHERE {
+            true => Some(whole.join(in_memory)),
+            false => tokio::task::spawn_blocking(move || whole.join(in_memory)).await.ok(),
+        }
+    }
+
     pub(super) fn holds(&self, place: &Place) -> bool {
         match place {
             Place::Lead(lead) => lead.holds(),
@@ -75,6 +82,7 @@ impl FrontCache {
     /// A disk that does not keep up gets nothing more to write.
     pub(crate) fn keep(self: &Arc<Self>, key: &Key, head: &Arc<Head>, content: Bytes, place: Option<Place>) -> Kept {
         let length = content.len() as u64;
+        let is_sealed = sealed::find(&content).is_some();
         let reserved = match self.store.wants_disk(head, length) {
             true => self.writes.reserve(length.saturating_add(WRITE_COST)),
             false => None,
@@ -93,7 +101,7 @@ impl FrontCache {
                 }
             })
         });
-        if in_memory && written.is_none() {
+        if in_memory && written.is_none() && !is_sealed {
             self.seal(key, head, length);
         }
         match written {
@@ -153,7 +161,7 @@ impl FrontCache {
         }
         // The place is given up only once it is stored, so that whoever comes finds either the flight or what it brought.
         if let Ok(whole) = writer.finish()
-            && let Some(content) = joined(whole).await
+            && let Some(content) = self.joined(whole).await
         {
             self.keep(&key, &head, content, Some(place));
         }

@@ -19,7 +19,7 @@ use atoll_http_cache::answer::{self, Surroundings};
 use atoll_http_cache::cache_control::{self, RequestDirectives};
 use atoll_http_cache::disk::{Blob, BlobRef};
 use atoll_http_cache::entry::{Entry, Head, Variants};
-use atoll_http_cache::fill::{Budget, Flights, Reserved};
+use atoll_http_cache::fill::{Budget, Flights};
 use atoll_http_cache::freshness::{Use, assess};
 use atoll_http_cache::key::Key;
 use atoll_http_cache::purge::Purges;
@@ -176,11 +176,6 @@ impl FrontCache {
     pub(crate) async fn open(self: &Arc<Self>, blob: BlobRef) -> Option<Blob> {
         let cache = self.clone();
         tokio::task::spawn_blocking(move || cache.store.disk()?.open_blob(&blob).ok()).await.ok()?
-    }
-
-    /// Memory for content that is on its way; `None` when there is none left.
-    pub(crate) fn reserve(&self, bytes: u64) -> Option<Reserved> {
-        self.budget.reserve(bytes)
     }
 
     /// What separates the parts of answers with several ranges.

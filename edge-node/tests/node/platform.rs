@@ -33,6 +33,34 @@ pub async fn keeps_what_apps_cache(engine: Engine) {
     assert_eq!((same.status.as_u16(), same.body.as_str()), (304, ""));
 }
 
+/// A large body streams into the cache while the app makes it, and one that breaks off is not kept.
+pub async fn keeps_large_bodies_as_they_come(engine: Engine) {
+    let code = "export default { async fetch(request) {
+        const found = await caches.default.match(request);
+        if (found) return found;
+        let left = 300;
+        const body = new ReadableStream({ pull(controller) {
+            if (left-- > 0) controller.enqueue(new Uint8Array(10_000).fill(97 + left % 26));
+            else if (request.url.endsWith('/breaks')) controller.error(new Error('broken'));
+            else controller.close();
+        } });
+        try {
+            await caches.default.put(request, new Response(body, { headers: { 'cache-control': 'max-age=600' } }));
+            return new Response('put');
+        } catch {
+            return new Response('not put');
+        }
+    } };";
+    let node = node(config(), &engine, &[("one", code)]).await;
+    for _ in 0..2 {
+        assert_eq!(get(&node, "one", "/breaks").await.body, "not put");
+    }
+    assert_eq!(get(&node, "one", "/x").await.body, "put");
+    let content: String =
+        (0..300_u32).rev().map(|left| char::from(97 + (left % 26) as u8).to_string().repeat(10_000)).collect();
+    assert!(get(&node, "one", "/x").await.body == content);
+}
+
 /// A developer sets off the scheduled handler by a path; elsewhere the path is the app's own.
 pub async fn sets_off_scheduled_handlers(engine: Engine) {
     let code = "let seen = 'nothing'; export default {
