@@ -15,13 +15,13 @@ mod signals;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use atoll_runtime::{Counting, Engine, EngineOptions};
+use atoll_runtime::{Counting, Engine, EngineOptions, Mimalloc};
 use clap::Parser;
 
 use crate::error::CommandError;
 
 #[global_allocator]
-static ALLOCATOR: Counting<mimalloc::MiMalloc> = Counting(mimalloc::MiMalloc);
+static ALLOCATOR: Counting<Mimalloc> = Counting(Mimalloc);
 
 /// Says what is wrong with the command line, as every other failure is said; or the help that was asked for.
 fn misused(error: &clap::Error) -> ExitCode {

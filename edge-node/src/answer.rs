@@ -183,14 +183,14 @@ pub struct Ticket {
     pub in_flight: Option<InFlight>,
     /// Its isolate.
     pub instance: Option<Arc<Instance>>,
-    /// Its line for the access log, complete but for bytes and duration.
-    pub log: Option<(AccessLog, Record, Instant)>,
+    /// Its line for the access log, complete but for bytes and duration. In memory of its own: an answer is moved often.
+    pub log: Option<Box<(AccessLog, Record, Instant)>>,
 }
 
 impl Ticket {
     /// Writes the line for the access log, once.
     pub fn finish(&mut self, bytes: u64, error: Option<&'static str>) {
-        if let Some((log, mut record, started)) = self.log.take() {
+        if let Some((log, mut record, started)) = self.log.take().map(|log| *log) {
             record.bytes = bytes;
             record.duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             record.error = error.or(record.error);

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use atoll_runtime::Fields;
 use http::uri::Authority;
-use http::{HeaderValue, Version};
+use http::{HeaderName, HeaderValue, Version};
 
 use crate::hints::CurrentHints;
 use crate::listeners::Rule;
@@ -26,6 +27,8 @@ pub struct Client {
     cf: String,
     /// All of it, as the connection's first request had it.
     first_cf: OnceLock<(Version, Arc<str>)>,
+    /// What is added to its requests.
+    forwarding: OnceLock<Fields>,
     /// The last `Host` field with what it says.
     last_host: Mutex<Option<(HeaderValue, Authority)>>,
     load: Arc<Load>,
@@ -96,6 +99,7 @@ impl Client {
             hints: CurrentHints::default(),
             cf,
             first_cf: OnceLock::new(),
+            forwarding: OnceLock::new(),
             last_host: Mutex::default(),
             load,
             active: AtomicUsize::new(0),
@@ -106,6 +110,11 @@ impl Client {
             closing: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// The fields that are added to its requests: what `make` makes when this is asked first.
+    pub fn forwarding(&self, make: impl FnOnce() -> Vec<(HeaderName, HeaderValue)>) -> Fields {
+        self.forwarding.get_or_init(|| make().into()).clone()
     }
 
     /// `request.cf`: only what is truly known.

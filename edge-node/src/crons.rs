@@ -62,7 +62,7 @@ impl Crons {
         [drain, kill]: [CancellationToken; 2],
     ) -> Arc<Self> {
         let ids = RequestIds::new();
-        let holder = ids.next();
+        let holder = ids.next().to_string();
         Arc::new(Self { serving, dispatcher, logs, client, ids, holder, runs, drain, kill })
     }
 
@@ -147,7 +147,7 @@ impl Crons {
 
     async fn fire(&self, claim: CronClaim) {
         let started = Instant::now();
-        let id = self.ids.next();
+        let id = self.ids.next().to_string();
         let (version, permit) = loop {
             let app = self.serving.current().apps.get(&claim.app).cloned();
             let Some((app, version)) = app.and_then(|app| Some((app.clone(), app.version_of_cron(&claim)?))) else {

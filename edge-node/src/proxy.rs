@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atoll_protocol::config::{ProxyProtocol, ProxySettings};
-use atoll_runtime::{FetchEvent, FetchFailure, FetchResponse};
+use atoll_runtime::{FetchEvent, FetchFailure, FetchHead, FetchResponse};
 use http::header::{HOST, HeaderName, VIA};
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{HeaderValue, Version};
@@ -65,8 +65,10 @@ impl Proxy {
         http: Version,
         hints: Option<Hints>,
     ) -> Result<FetchResponse, EdgeError> {
-        let FetchEvent { method, url, headers, body, .. } = event;
-        let mut headers = Arc::unwrap_or_clone(headers);
+        let FetchEvent { head, body } = event;
+        let mut head = Arc::unwrap_or_clone(head);
+        let mut headers = std::mem::take(head.all_headers());
+        let FetchHead { method, url, .. } = head;
         let asked = headers.remove(HOST);
         let named = asked.as_ref().and_then(|host| Authority::try_from(host.as_bytes()).ok());
         let host = named.filter(|_| self.preserve_host).unwrap_or_else(|| self.place.authority.clone());

@@ -1,7 +1,9 @@
 //! From an HTTP request to what an app is given: host, URL, forwarding headers, the facts about the client.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use atoll_runtime::Fields;
 use http::header::{HOST, HeaderName};
 use http::request::Parts;
 use http::uri::Authority;
@@ -78,38 +80,55 @@ pub fn url(parts: &Parts, authority: &Authority, scheme: &str) -> String {
 }
 
 /// Adds `Host`, when only the target names it, and the fields that say where the request came from. Those that say who
-/// the client is replace what the client sent; `X-Forwarded-For` is added to.
-pub fn add_forwarding(headers: &mut HeaderMap, authority: &Authority, client: &Client) {
-    let (mut names_host, mut forwarded, mut certified) = (false, false, false);
+/// the client is replace what the client sent; `X-Forwarded-For` is added to. When the client sent none of them, what is to
+/// be added besides is returned: it is the same for all requests of a connection.
+pub fn add_forwarding(headers: &mut HeaderMap, authority: &Authority, client: &Client) -> Option<Fields> {
+    let (mut names_host, mut forwards) = (false, false);
     // Going through the few fields there are costs less than looking for each that there could be.
     for name in headers.keys() {
         names_host |= *name == HOST;
-        forwarded |= *name == X_FORWARDED_FOR;
-        certified |= *name == CLIENT_CERT || *name == CLIENT_CERT_CHAIN;
+        forwards |= says_who(name);
     }
     if !names_host && let Ok(host) = HeaderValue::from_str(authority.as_str()) {
         headers.insert(HOST, host);
     }
-    let earlier = if forwarded { headers.get(X_FORWARDED_FOR) } else { None };
-    let forwarded = match earlier {
-        Some(earlier) => {
-            let joined = [earlier.as_bytes(), b", ", client.header.as_bytes()].concat();
-            HeaderValue::from_bytes(&joined).unwrap_or_else(|_| client.header.clone())
-        }
-        None => client.header.clone(),
-    };
-    headers.insert(X_FORWARDED_FOR, forwarded);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme()));
-    headers.insert(X_REAL_IP, client.header.clone());
-    headers.insert(CF_CONNECTING_IP, client.header.clone());
-    if certified {
-        // RFC 9440 §2.4: only the one that ends TLS may say this.
-        headers.remove(CLIENT_CERT);
-        headers.remove(CLIENT_CERT_CHAIN);
+    if !forwards {
+        return Some(client.forwarding(|| forwarding(client)));
     }
-    if let Some(certificate) = client.transport.tls.as_ref().and_then(|tls| tls.client_cert.clone()) {
-        headers.insert(CLIENT_CERT, certificate);
+    let joined = headers.get(X_FORWARDED_FOR).and_then(|earlier| {
+        let joined = [earlier.as_bytes(), b", ", client.header.as_bytes()].concat();
+        HeaderValue::from_bytes(&joined).ok()
+    });
+    // RFC 9440 §2.4: only the one that ends TLS may say this.
+    headers.remove(CLIENT_CERT);
+    headers.remove(CLIENT_CERT_CHAIN);
+    for (name, value) in forwarding(client) {
+        headers.insert(name, value);
     }
+    if let Some(joined) = joined {
+        headers.insert(X_FORWARDED_FOR, joined);
+    }
+    None
+}
+
+/// The fields that say where a request came from, when nobody before has said anything of it.
+fn forwarding(client: &Client) -> Vec<(HeaderName, HeaderValue)> {
+    let address = &client.header;
+    let mut fields = vec![
+        (X_FORWARDED_FOR, address.clone()),
+        (X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme())),
+        (X_REAL_IP, address.clone()),
+        (CF_CONNECTING_IP, address.clone()),
+    ];
+    let certificate = client.transport.tls.as_ref().and_then(|tls| tls.client_cert.clone());
+    fields.extend(certificate.map(|certificate| (CLIENT_CERT, certificate)));
+    fields
+}
+
+/// Whether it is one of the fields that say where a request came from.
+fn says_who(name: &HeaderName) -> bool {
+    let names = [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_REAL_IP, &CF_CONNECTING_IP, &CLIENT_CERT, &CLIENT_CERT_CHAIN];
+    names.into_iter().any(|who| name == who)
 }
 
 /// Makes ids for requests: unique in this process, and not to be confused with those of others.
@@ -125,26 +144,22 @@ impl RequestIds {
     }
 
     /// The next id, 16 hexadecimal digits: a permutation of a counter, so it never comes twice.
-    pub fn next(&self) -> String {
+    pub fn next(&self) -> Arc<str> {
         let mut mixed = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut id = String::with_capacity(16);
-        for at in 0..16 {
-            id.push(char::from(DIGITS[(mixed >> (60 - 4 * at) & 15) as usize]));
-        }
-        id
+        let digits: [u8; 16] = std::array::from_fn(|at| DIGITS[(mixed >> (60 - 4 * at) & 15) as usize]);
+        std::str::from_utf8(&digits).unwrap_or_default().into()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-    use std::sync::Arc;
-
+    use atoll_runtime::FetchHead;
     use http::Request;
+    use std::collections::HashSet;
 
     use super::*;
     use crate::client::Transport;
@@ -205,8 +220,9 @@ mod tests {
         headers.insert(CF_CONNECTING_IP, HeaderValue::from_static("1.1.1.1"));
         headers.insert(CLIENT_CERT, HeaderValue::from_static(":AA==:"));
         let client = client();
-        add_forwarding(&mut headers, &"a.com".parse().unwrap(), &client);
+        assert!(add_forwarding(&mut headers, &"a.com".parse().unwrap(), &client).is_none());
         assert_eq!(headers[X_FORWARDED_FOR], "1.1.1.1, 9.9.9.9");
+        assert_eq!(headers[X_FORWARDED_PROTO], "http");
         assert_eq!(headers[X_REAL_IP], "9.9.9.9");
         assert_eq!(headers[CF_CONNECTING_IP], "9.9.9.9");
         assert_eq!(headers[HOST], "a.com");
@@ -214,9 +230,30 @@ mod tests {
     }
 
     #[test]
+    fn of_a_client_that_says_nothing_of_itself_the_same_is_said_for_every_request() {
+        let client = client();
+        let mut fields = [HeaderMap::new(), HeaderMap::new()].map(|mut headers| {
+            headers.insert(HOST, HeaderValue::from_static("b.com"));
+            let added = add_forwarding(&mut headers, &"a.com".parse().unwrap(), &client).unwrap();
+            let mut head = FetchHead { headers, added: Some(added), ..FetchHead::default() };
+            let listed = head.fields().count();
+            let headers = std::mem::take(head.all_headers());
+            assert_eq!((listed, head.fields().count()), (headers.len(), 0));
+            headers
+        });
+        assert_eq!(fields[0], fields[1]);
+        for name in [X_FORWARDED_FOR, X_REAL_IP, CF_CONNECTING_IP] {
+            assert_eq!(fields[0].remove(name).unwrap(), "9.9.9.9");
+        }
+        assert_eq!(fields[0].remove(X_FORWARDED_PROTO).unwrap(), "http");
+        assert_eq!(fields[0].remove(HOST).unwrap(), "b.com");
+        assert!(fields[0].is_empty());
+    }
+
+    #[test]
     fn ids_do_not_repeat() {
         let ids = RequestIds::new();
-        let seen: HashSet<String> = (0..10_000).map(|_| ids.next()).collect();
+        let seen: HashSet<Arc<str>> = (0..10_000).map(|_| ids.next()).collect();
         assert_eq!(seen.len(), 10_000);
         assert!(seen.iter().all(|id| id.len() == 16));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use atoll_runtime::{Body, FetchEvent, FetchResponse, HandlerError, OutboundRequest};
+use atoll_runtime::{Body, FetchEvent, FetchHead, FetchResponse, HandlerError, OutboundRequest};
 use bytes::Bytes;
 use http::header::{ALT_SVC, UPGRADE};
 use http::request::Parts;
@@ -83,16 +83,16 @@ struct Way<'a> {
     version: &'a Arc<VersionEntry>,
     authority: &'a Authority,
     client: &'a Client,
-    id: &'a str,
+    id: &'a Arc<str>,
     http: Version,
 }
 
 impl Way<'_> {
     /// What the app is given, with the fields that say where it comes from.
     fn event(&self, method: Method, url: String, mut headers: HeaderMap, body: Body) -> FetchEvent {
-        request::add_forwarding(&mut headers, self.authority, self.client);
+        let added = request::add_forwarding(&mut headers, self.authority, self.client);
         let cf = Some(self.client.cf(self.http));
-        FetchEvent { method, url, headers: Arc::new(headers), body, request_id: self.id.to_owned(), cf }
+        FetchEvent::new(FetchHead { method, url, headers, added, request_id: self.id.clone(), cf }, body)
     }
 }
 
@@ -171,12 +171,12 @@ impl Service {
             let error = trace.error.map(|code| format!(" {code}")).unwrap_or_default();
             let line =
                 format!("{method} {}://{}{} {status}{error} {took:.2} ms", client.scheme(), trace.host, uri.path());
-            self.logs.write(&version.app, version.number, "request", line, Some(id.clone()));
+            self.logs.write(&version.app, version.number, "request", line, Some((*id).to_owned()));
         }
         if let Some(log) = &self.access_log {
             let record = Record {
                 ts: now(),
-                id,
+                id: (*id).to_owned(),
                 client: client.address,
                 method: method.to_string(),
                 host: std::mem::take(&mut trace.host),
@@ -190,7 +190,7 @@ impl Service {
                 cache: trace.cache,
                 error: trace.error,
             };
-            trace.ticket.log = Some((log.clone(), record, started));
+            trace.ticket.log = Some(Box::new((log.clone(), record, started)));
         }
         if let Some(granted) = trace.granted {
             self.websockets.spawn(granted, trace.ticket);
@@ -204,7 +204,7 @@ impl Service {
         mut parts: Parts,
         body: B,
         client: &Client,
-        id: &str,
+        id: &Arc<str>,
         trace: &mut Trace,
     ) -> Result<Response<Outgoing>, DispatchError>
     where
@@ -271,7 +271,8 @@ impl Service {
                 headers: &parts.headers,
                 accepts: trace.accepts,
             };
-            if let Some(response) = assets.answer(&asked).await? {
+            // In memory of its own: what is rare must not make the state of every request larger.
+            if let Some(response) = Box::pin(assets.answer(&asked)).await? {
                 trace.cache = Some("asset");
                 return Ok(response);
             }
@@ -297,7 +298,7 @@ impl Service {
                 trace.cache = Some(outcome.as_str());
                 return Ok(response);
             }
-            // In memory of its own: what is rare must not make the state of every request larger.
+            // In memory of its own, as above.
             Begin::Ask(asked) => return Box::pin(self.through_cache(&way, asked, trace)).await,
             Begin::Pass(why) => why,
         };
@@ -387,10 +388,10 @@ impl Service {
             way.app.admit(limit).ok_or_else(|| EdgeError::AppOverloaded { app: name(), limit })
         };
         trace.ticket.permit = Some(permit?);
-        let method = event.method.clone();
+        let method = event.head.method.clone();
         let page = trace.hints.as_ref().zip(version.cache.links()).map(|(hints, links)| {
-            hints.tell(&links.of(&event.url));
-            (links, event.url.clone())
+            hints.tell(&links.of(&event.head.url));
+            (links, event.head.clone())
         });
         let spare = version.origin.as_ref().and_then(|origin| Some((Spare::keep(&mut event)?, origin)));
         let Dispatched { result, start, instance } =
@@ -411,10 +412,10 @@ impl Service {
         };
         let error = match result.and_then(|answer| answer::from_app(&method, answer).map_err(DispatchError::Handler)) {
             Ok(response) => {
-                if let Some((links, url)) = page
+                if let Some((links, head)) = page
                     && response.status() == StatusCode::OK
                 {
-                    links.note(&url, response.headers());
+                    links.note(&head.url, response.headers());
                 }
                 return Ok(response);
             }
@@ -469,21 +470,18 @@ impl Service {
                 "the app failed, and so did its origin: {problem}"
             )))
         };
-        let mut url: Url = event.url.parse().map_err(|_| unreachable("the request's URL is not valid".into()))?;
+        let FetchEvent { head, body } = event;
+        let mut head = Arc::unwrap_or_clone(head);
+        let mut url: Url = head.url.parse().map_err(|_| unreachable("the request's URL is not valid".into()))?;
         // The setters refuse only what an http origin cannot have.
         let _ = url.set_scheme(origin.scheme());
         let _ = url.set_host(origin.host_str());
         let _ = url.set_port(origin.port());
-        let method = event.method.clone();
-        let request = OutboundRequest {
-            method: event.method,
-            url,
-            headers: Arc::unwrap_or_clone(event.headers),
-            body: event.body,
-        };
+        let headers = std::mem::take(head.all_headers());
+        let request = OutboundRequest { method: head.method.clone(), url, headers, body };
         let response = self.egress.fetch(app, request).await.map_err(|failure| unreachable(failure.message))?;
         let response = FetchResponse { status: response.status, headers: response.headers, body: response.body };
-        answer::from_app(&method, response).map_err(DispatchError::Handler)
+        answer::from_app(&head.method, response).map_err(DispatchError::Handler)
     }
 }
 

@@ -77,14 +77,14 @@ impl Services {
         let is_default = event.entrypoint == "default" && own.is_none();
         if let (Some(assets), Work::Fetch(event)) = (&version.assets, &event.work)
             && is_default
-            && let Ok(url) = Url::parse(&event.url)
+            && let Ok(url) = Url::parse(&event.head.url)
         {
             let asked = assets::Request {
-                method: &event.method,
+                method: &event.head.method,
                 host: url.host_str().unwrap_or_default(),
                 path: url.path(),
                 query: url.query(),
-                headers: &event.headers,
+                headers: &event.head.headers,
                 accepts: Accepts::default(),
             };
             let answer = assets.answer(&asked).await.map_err(|error| failure(&service, &DispatchError::Edge(error)))?;

@@ -57,14 +57,7 @@ impl Spare {
 
 /// The same request once more, without its body.
 pub fn without_body(event: &FetchEvent) -> FetchEvent {
-    FetchEvent {
-        method: event.method.clone(),
-        url: event.url.clone(),
-        headers: event.headers.clone(),
-        body: Body::Empty,
-        request_id: event.request_id.clone(),
-        cf: event.cf.clone(),
-    }
+    FetchEvent { head: event.head.clone(), body: Body::Empty }
 }
 
 /// The body as the app has it: it is the app's own from the first chunk on.
@@ -98,20 +91,15 @@ impl Stream for Lent {
 
 #[cfg(test)]
 mod tests {
+    use atoll_runtime::FetchHead;
     use futures::{FutureExt, StreamExt};
-    use http::{HeaderMap, Method};
+    use http::Method;
 
     use super::*;
 
     fn event(body: Body) -> FetchEvent {
-        FetchEvent {
-            method: Method::POST,
-            url: "http://a/".into(),
-            headers: Arc::new(HeaderMap::new()),
-            body,
-            request_id: "1".into(),
-            cf: None,
-        }
+        let head = FetchHead { method: Method::POST, url: "http://a/".into(), ..FetchHead::default() };
+        FetchEvent::new(head, body)
     }
 
     fn stream(chunks: &'static [&'static str]) -> Body {

@@ -16,15 +16,15 @@ use std::time::{Duration, Instant};
 
 use atoll_bundle::{Bundle, BundleHash, Module, ModuleKind};
 use atoll_runtime::{
-    Body, Engine, EngineOptions, FetchEvent, FetchFailure, Host, Limits, LogRecord, OutboundRequest, OutboundResponse,
-    Pool, PoolOptions, Worker,
+    Body, Counting, Engine, EngineOptions, FetchEvent, FetchFailure, FetchHead, Host, Limits, LogRecord, Mimalloc,
+    OutboundRequest, OutboundResponse, Pool, PoolOptions, Worker,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
 /// As in the node: what an isolate takes depends on it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Counting<Mimalloc> = Counting(Mimalloc);
 
 const HELLO: &str = "export default { async fetch(request, env, ctx) { \
     const url = new URL(request.url); \
@@ -87,14 +87,8 @@ impl Options {
     }
 
     fn event(&self) -> FetchEvent {
-        FetchEvent {
-            method: http::Method::GET,
-            url: format!("http://hello.localhost{}", self.path),
-            headers: Arc::default(),
-            body: Body::Empty,
-            request_id: "1".into(),
-            cf: None,
-        }
+        let url = format!("http://hello.localhost{}", self.path);
+        FetchEvent::new(FetchHead { url, ..FetchHead::default() }, Body::Empty)
     }
 }
 

@@ -5,8 +5,11 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicI64, Ordering};
+
+use libmimalloc_sys as mimalloc;
 
 thread_local! {
     /// Where to count what the thread allocates; only this thread writes there.
@@ -59,6 +62,56 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     }
 }
 
+/// mimalloc, asked for an alignment only where it would not give it anyway. Its functions for aligned memory take more than is
+/// asked for, and find it by a longer way, unless the size happens to be a power of two.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mimalloc;
+
+/// Whether all that mimalloc allocates of this size is aligned so: to 16 bytes (`MI_MAX_ALIGN_SIZE`), and to 8 where it takes no
+/// more than 8.
+const fn naturally(size: usize, align: usize) -> bool {
+    align <= 8 || (align <= 16 && size > 8)
+}
+
+// SAFETY: mimalloc's functions do what this trait asks for, and may be mixed with each other.
+unsafe impl GlobalAlloc for Mimalloc {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let (size, align) = (layout.size(), layout.align());
+        // SAFETY: the caller's promise: a size that is not zero, an alignment that is a power of two.
+        unsafe {
+            if naturally(size, align) { mimalloc::mi_malloc(size) } else { mimalloc::mi_malloc_aligned(size, align) }
+        }
+        .cast()
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let (size, align) = (layout.size(), layout.align());
+        // SAFETY: as above.
+        unsafe {
+            if naturally(size, align) { mimalloc::mi_zalloc(size) } else { mimalloc::mi_zalloc_aligned(size, align) }
+        }
+        .cast()
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let (at, align) = (at.cast::<c_void>(), layout.align());
+        // SAFETY: as above, and the memory is mimalloc's.
+        unsafe {
+            if naturally(size, align) {
+                mimalloc::mi_realloc(at, size)
+            } else {
+                mimalloc::mi_realloc_aligned(at, size, align)
+            }
+        }
+        .cast()
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, _: Layout) {
+        // SAFETY: the memory is mimalloc's.
+        unsafe { mimalloc::mi_free(at.cast()) }
+    }
+}
+
 /// Counts what the calling thread allocates, or no longer.
 ///
 /// # Safety
@@ -73,6 +126,28 @@ mod tests {
     use std::alloc::System;
 
     use super::*;
+
+    #[test]
+    fn memory_is_aligned_as_asked_for() {
+        let sizes = (1..=64).chain([100, 1000, 1025, 3000, 5000, 8192, 9000, 70_000, 600_000, 3 << 20]);
+        for (size, align) in sizes.flat_map(|size| [1, 2, 4, 8, 16, 32, 64, 128, 4096].map(|align| (size, align))) {
+            let layout = Layout::from_size_align(size, align).unwrap();
+            // SAFETY: each is given back as it was allocated; what is read was written or is zeroed.
+            unsafe {
+                // Several at once, so that some have neighbours in their page.
+                let all = [(); 3].map(|()| [Mimalloc.alloc(layout), Mimalloc.alloc_zeroed(layout)]);
+                for [plain, zeroed] in all {
+                    assert!(plain.addr() % align == 0 && zeroed.addr() % align == 0, "{size} {align}");
+                    assert_eq!((zeroed.read(), zeroed.add(size - 1).read()), (0, 0));
+                    plain.write(7);
+                    let larger = Mimalloc.realloc(plain, layout, size + 9);
+                    assert!(larger.addr() % align == 0 && larger.read() == 7, "{size} {align}");
+                    Mimalloc.dealloc(larger, Layout::from_size_align(size + 9, align).unwrap());
+                    Mimalloc.dealloc(zeroed, layout);
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_a_thread_allocates_is_counted_while_it_is_asked_for() {

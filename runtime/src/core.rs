@@ -328,9 +328,10 @@ impl Core {
             |functions| &functions.dispatch,
             |scope| {
                 let slot = v8::Integer::new_from_unsigned(scope, slot).into();
-                let method = begun.method.as_str().as_bytes();
+                let method = begun.method().as_str().as_bytes();
                 let method = v8::String::new_from_one_byte(scope, method, v8::NewStringType::Internalized)?;
-                let url = begun.url.as_bytes();
+                let url = begun.url();
+                let url = url.as_bytes();
                 let url = match url.is_ascii() {
                     true => v8::String::new_from_one_byte(scope, url, v8::NewStringType::Normal)?,
                     false => v8::String::new_from_utf8(scope, url, v8::NewStringType::Normal)?,

@@ -27,8 +27,9 @@ use std::time::{Duration, Instant};
 
 use atoll_bundle::{Bundle, Module, ModuleKind};
 use atoll_runtime::{
-    Binding, Body, Engine, EngineOptions, FetchEvent, FetchFailure, FetchResponse, HandlerError, Host, Isolate, Limits,
-    LogRecord, OutboundRequest, OutboundResponse, Pool, PoolOptions, ScheduledEvent, ScheduledOutcome, Worker,
+    Binding, Body, Engine, EngineOptions, FetchEvent, FetchFailure, FetchHead, FetchResponse, HandlerError, Host,
+    Isolate, Limits, LogRecord, OutboundRequest, OutboundResponse, Pool, PoolOptions, ScheduledEvent, ScheduledOutcome,
+    Worker,
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -105,18 +106,14 @@ fn handler(body: &str) -> (Isolate, Arc<Recorder>) {
 }
 
 fn get(path: &str) -> FetchEvent {
-    FetchEvent {
-        method: http::Method::GET,
-        url: format!("http://test.localhost{path}"),
-        headers: Arc::default(),
-        body: Body::Empty,
-        request_id: "r1".into(),
-        cf: None,
-    }
+    let url = format!("http://test.localhost{path}");
+    FetchEvent::new(FetchHead { url, request_id: "r1".into(), ..FetchHead::default() }, Body::Empty)
 }
 
 fn post(body: Body) -> FetchEvent {
-    FetchEvent { method: http::Method::POST, body, ..get("/") }
+    let mut event = FetchEvent { body, ..get("/") };
+    event.head_mut().method = http::Method::POST;
+    event
 }
 
 async fn read(body: Body) -> Result<Vec<u8>, String> {

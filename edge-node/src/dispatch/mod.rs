@@ -329,6 +329,6 @@ fn worker(version: &VersionEntry, bundle: Arc<Bundle>) -> Worker {
 
 /// The same request once more, when sending it twice does no harm.
 fn copy(event: &FetchEvent) -> Option<FetchEvent> {
-    let safe = matches!(event.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let safe = matches!(event.head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     (safe && matches!(event.body, Body::Empty)).then(|| without_body(event))
 }

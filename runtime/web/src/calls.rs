@@ -51,7 +51,7 @@ impl ServiceEvent {
     /// Identifies in logs the request that led to it.
     pub fn request_id(&self) -> &str {
         match &self.work {
-            Work::Fetch(event) => &event.request_id,
+            Work::Fetch(event) => &event.head.request_id,
             Work::Call(call) => &call.request_id,
         }
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use futures::Stream;
 use futures::future::BoxFuture;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 pub use crate::caches::{CacheRequest, CachedResponse};
 pub use crate::calls::{Call, Calls, LONGEST_CALL, ServiceEvent, ServiceRequest, THROWN, Work};
@@ -91,21 +91,49 @@ impl fmt::Debug for Body {
     }
 }
 
-/// A request for the app's `fetch` handler.
-#[derive(Debug)]
-pub struct FetchEvent {
+/// What a request is but for its body.
+#[derive(Clone, Debug, Default)]
+pub struct FetchHead {
     /// The request method.
     pub method: Method,
     /// The absolute URL as the client addressed it, for example `http://hello.localhost:8080/a?b`.
     pub url: String,
-    /// Request headers without hop-by-hop fields; shared with whoever may have to send them once more.
-    pub headers: Arc<HeaderMap>,
-    /// The request body.
-    pub body: Body,
+    /// Request headers without hop-by-hop fields.
+    pub headers: HeaderMap,
+    /// More of them, the same for many requests. None of their names is among `headers`.
+    pub added: Option<Fields>,
     /// Identifies the request in logs (`Atoll-Request-Id`, access log, `tail`).
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// `request.cf`: what the node knows of the client, as a JSON object in text form; `None` leaves it undefined.
     pub cf: Option<Arc<str>>,
+}
+
+/// Header fields that several requests share.
+pub type Fields = Arc<[(HeaderName, HeaderValue)]>;
+
+impl FetchHead {
+    /// All header fields.
+    pub fn fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        let added = self.added.iter().flat_map(|added| added.iter().map(|(name, value)| (name, value)));
+        self.headers.iter().chain(added)
+    }
+
+    /// All header fields in one map.
+    pub fn all_headers(&mut self) -> &mut HeaderMap {
+        for (name, value) in self.added.take().iter().flat_map(|added| added.iter()) {
+            self.headers.append(name, value.clone());
+        }
+        &mut self.headers
+    }
+}
+
+/// A request for the app's `fetch` handler.
+#[derive(Debug)]
+pub struct FetchEvent {
+    /// All but the body; shared with whoever may have to send it once more.
+    pub head: Arc<FetchHead>,
+    /// The request body.
+    pub body: Body,
 }
 
 /// A timer's event for the app's `scheduled` handler.
@@ -157,9 +185,18 @@ impl From<ServiceEvent> for Event {
 
 impl FetchEvent {
     /// A request that asks for nothing: what stands in the place of one for other events.
-    pub(crate) fn nothing(request_id: String) -> Self {
-        let (url, headers) = (String::new(), Arc::default());
-        Self { method: Method::GET, url, headers, body: Body::Empty, request_id, cf: None }
+    pub(crate) fn nothing(request_id: &str) -> Self {
+        Self::new(FetchHead { request_id: request_id.into(), ..FetchHead::default() }, Body::Empty)
+    }
+
+    /// A request.
+    pub fn new(head: FetchHead, body: Body) -> Self {
+        Self { head: Arc::new(head), body }
+    }
+
+    /// The head, to be changed. It is copied first where it is shared.
+    pub fn head_mut(&mut self) -> &mut FetchHead {
+        Arc::make_mut(&mut self.head)
     }
 }
 

@@ -3,6 +3,8 @@
 //! A header list crosses as one string, `name\nvalue\nname\nvalue`: no header name or value can contain a line feed, and
 //! one string is cheaper on both sides than an array of many.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
@@ -19,9 +21,9 @@ pub(crate) enum HeaderError {
 }
 
 /// The list as JavaScript takes it. Every character stands for one byte.
-pub(crate) fn to_list(headers: &HeaderMap) -> String {
-    let mut list = String::with_capacity(headers.len() * 48);
-    for (name, value) in headers {
+pub(crate) fn to_list<'a>(fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> String {
+    let mut list = String::with_capacity((fields.size_hint().0 + 4) * 48);
+    for (name, value) in fields {
         if !list.is_empty() {
             list.push('\n');
         }
@@ -93,13 +95,13 @@ pub(crate) fn status(status: u16) -> StatusCode {
 }
 
 /// The URL in its serialisation; most arrive in it, and are not parsed then.
-pub(crate) fn normalise_url(url: String) -> String {
-    if is_normal(&url) {
-        return url;
+pub(crate) fn normalise_url(url: &str) -> Cow<'_, str> {
+    if is_normal(url) {
+        return Cow::Borrowed(url);
     }
-    match Url::parse(&url) {
-        Ok(url) => url.into(),
-        Err(_) => url,
+    match Url::parse(url) {
+        Ok(url) => Cow::Owned(url.into()),
+        Err(_) => Cow::Borrowed(url),
     }
 }
 
@@ -134,7 +136,7 @@ mod tests {
         headers.append("set-cookie", HeaderValue::from_static("y=2"));
         headers.append("empty", HeaderValue::from_static(""));
         headers.append("latin", HeaderValue::from_bytes(b"caf\xe9").unwrap());
-        let list = to_list(&headers);
+        let list = to_list(headers.iter());
         let bytes: Vec<u8> = list.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
         assert_eq!(from_list(&bytes).unwrap(), headers);
         assert!(from_list(b"").unwrap().is_empty());
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn only_what_needs_it_is_normalised() {
-        let normal = |url: &str| normalise_url(url.into());
+        let normal = |url: &'static str| normalise_url(url);
         for same in ["http://a.localhost:8080/a?b=c", "https://x.example/", "http://127.0.0.1:8080/a/b.js"] {
             assert_eq!(normal(same), same);
         }

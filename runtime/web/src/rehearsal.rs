@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::IsolateContext;
-use crate::event::{Body, FetchEvent, FetchFailure, Host, LogRecord, OutboundRequest, OutboundResponse};
+use crate::event::{Body, FetchEvent, FetchFailure, FetchHead, Host, LogRecord, OutboundRequest, OutboundResponse};
 
 /// The world of code that is not an app's, or must not see the world yet: no network, no log.
 pub struct Nowhere;
@@ -43,12 +43,10 @@ pub fn context() -> IsolateContext {
 
 /// Its one request.
 pub fn request() -> FetchEvent {
-    FetchEvent {
-        method: Method::GET,
+    let head = FetchHead {
         url: "http://example.com/path?a=b".into(),
-        headers: HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]).into(),
-        body: Body::Empty,
-        request_id: String::new(),
-        cf: None,
-    }
+        headers: HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]),
+        ..FetchHead::default()
+    };
+    FetchEvent::new(head, Body::Empty)
 }

@@ -3,6 +3,7 @@
 //! A request is finished when it was answered, the answer's body has been taken to its end or dropped, its WebSocket is
 //! closed, and all promises given to `waitUntil` have settled.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,8 +13,8 @@ use tokio::sync::oneshot;
 
 use crate::bodies::{Bodies, HostBody};
 use crate::event::{
-    Body, BodyError, Call, Calls, Event, FetchEvent, FetchResponse, HandlerError, LogLevel, LogRecord, ScheduledEvent,
-    Trailers, Work,
+    Body, BodyError, Call, Calls, Event, FetchEvent, FetchHead, FetchResponse, HandlerError, LogLevel, LogRecord,
+    ScheduledEvent, Trailers, Work,
 };
 use crate::handles::Handles;
 use crate::pipes::Guarded;
@@ -51,10 +52,8 @@ pub const DONE_NO_RETRY: StatusCode = StatusCode::NO_CONTENT;
 pub struct Dispatch {
     /// Names the request in this isolate.
     pub slot: u32,
-    /// The method.
-    pub method: Method,
-    /// The URL, in the serialisation of the URL standard.
-    pub url: String,
+    /// Method and URL.
+    head: Arc<FetchHead>,
     /// What kind of body the request has.
     pub body: BodyKind,
     /// Whether it is for a named entrypoint.
@@ -62,6 +61,16 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// The URL, in the serialisation of the URL standard.
+    pub fn url(&self) -> Cow<'_, str> {
+        headers::normalise_url(&self.head.url)
+    }
+
     /// The number that `dispatch` takes as the kind of its body.
     pub fn code(&self) -> u32 {
         self.body.code() + if self.named { NAMED } else { 0 }
@@ -101,8 +110,7 @@ impl BodyKind {
 
 /// One request under way.
 pub(crate) struct Request {
-    pub(crate) headers: Arc<HeaderMap>,
-    pub(crate) cf: Option<Arc<str>>,
+    pub(crate) head: Arc<FetchHead>,
     pub(crate) scheduled: Option<ScheduledEvent>,
     /// The entrypoint that another worker asked for.
     pub(crate) entrypoint: Option<String>,
@@ -110,7 +118,6 @@ pub(crate) struct Request {
     pub(crate) props: Bytes,
     pub(crate) call: Option<Call>,
     calls: Option<Calls>,
-    request_id: String,
     body: Option<Body>,
     responder: Option<Responder>,
     pass_through: bool,
@@ -149,7 +156,7 @@ pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder)
     let event = match event.into() {
         Event::Fetch(event) => event,
         Event::Scheduled(event) => {
-            let nothing = FetchEvent::nothing(event.request_id.clone());
+            let nothing = FetchEvent::nothing(&event.request_id);
             scheduled = Some(event);
             nothing
         }
@@ -160,7 +167,7 @@ pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder)
             match event.work {
                 Work::Fetch(event) => event,
                 Work::Call(work) => {
-                    let nothing = FetchEvent::nothing(work.request_id.clone());
+                    let nothing = FetchEvent::nothing(&work.request_id);
                     call = Some(work);
                     nothing
                 }
@@ -176,14 +183,12 @@ pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder)
         Body::Stream { .. } => BodyKind::Stream,
     };
     let request = Request {
-        headers: event.headers,
-        cf: event.cf,
+        head: event.head.clone(),
         scheduled,
         entrypoint,
         props,
         call,
         calls,
-        request_id: event.request_id,
         body: Some(event.body),
         responder: Some(responder),
         pass_through: false,
@@ -196,10 +201,7 @@ pub fn begin(state: &mut OpState, event: impl Into<Event>, responder: Responder)
         subrequests: 0,
     };
     match state.borrow_mut::<Requests>().table.insert(request) {
-        Ok(slot) => {
-            let url = headers::normalise_url(event.url);
-            Some(Dispatch { slot, method: event.method, url, body: kind, named })
-        }
+        Ok(slot) => Some(Dispatch { slot, head: event.head, body: kind, named }),
         Err(request) => {
             if let Some(responder) = request.responder {
                 let _ = responder.send(Err(HandlerError::Stopped("too many requests at once".into())));
@@ -282,7 +284,7 @@ pub fn responded(state: &OpState, slot: u32) -> bool {
 
 /// The request's id in logs; `None` when the slot is free.
 pub fn request_id(state: &OpState, slot: u32) -> Option<String> {
-    state.borrow::<Requests>().table.get(slot).map(|request| request.request_id.clone())
+    state.borrow::<Requests>().table.get(slot).map(|request| (*request.head.request_id).to_owned())
 }
 
 /// Whether whoever waits for the answer has gone, so that the request's `signal` should abort.

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::oneshot;
 
-use crate::event::{Binding, Body, FetchEvent, FetchResponse};
+use crate::event::{Binding, Body, FetchEvent, FetchHead, FetchResponse};
 use crate::{IsolateContext, Nowhere, install, requests};
 
 /// The handlers of typical workers. Nothing here may leave an operation, a timer or an engine object behind that a
@@ -114,18 +114,20 @@ async fn serve_all(runtime: &mut JsRuntime) {
         for method in [Method::GET, Method::POST] {
             let body = if method == Method::POST { Body::Full(Bytes::from_static(b"{\"a\":1}")) } else { Body::Empty };
             let (responder, answer) = oneshot::channel();
-            let event = FetchEvent {
+            let accept = (HeaderName::from_static("accept"), HeaderValue::from_static("*/*"));
+            let head = FetchHead {
                 method,
                 url: "http://example.com/path?a=b".into(),
-                headers: HeaderMap::from_iter([(HeaderName::from_static("accept"), HeaderValue::from_static("*/*"))])
-                    .into(),
-                body,
-                request_id: String::new(),
-                cf: None,
+                headers: HeaderMap::from_iter([accept]),
+                ..FetchHead::default()
             };
+            let event = FetchEvent::new(head, body);
             let begun = requests::begin(&mut state.borrow_mut(), event, responder).expect("a slot is free");
             let (slot, kind) = (begun.slot, begun.body.code());
-            run(runtime, format!("__atoll__.dispatch({slot}, {:?}, {:?}, {kind})", begun.method.as_str(), begun.url));
+            run(
+                runtime,
+                format!("__atoll__.dispatch({slot}, {:?}, {:?}, {kind})", begun.method().as_str(), begun.url()),
+            );
             drive(runtime, async {
                 match answer.await.expect("the worker answers") {
                     Ok(response) => take(response).await,

@@ -104,7 +104,7 @@ impl Reply {
         Self {
             status: status.as_u16(),
             status_text: status.canonical_reason().unwrap_or_default(),
-            headers: headers::to_list(headers),
+            headers: headers::to_list(headers.iter()),
             body: 0,
             here: false,
             socket: 0,
@@ -155,7 +155,7 @@ pub(crate) async fn op_atoll_fetch(
             headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, br"));
         }
         if let Some(inbound) = state.borrow::<Requests>().get(slot) {
-            keep_loop_marks(&mut headers, &inbound.headers);
+            keep_loop_marks(&mut headers, &inbound.head.headers);
         }
         let request = OutboundRequest {
             method: Method::from_bytes(method.as_bytes()).map_err(|_| FetchError::Method(method))?,

@@ -20,14 +20,14 @@ use crate::sockets::Sockets;
 #[op2]
 #[string]
 pub(crate) fn op_atoll_request_headers(state: &mut OpState, #[smi] slot: u32) -> String {
-    state.borrow::<Requests>().get(slot).map(|request| headers::to_list(&request.headers)).unwrap_or_default()
+    state.borrow::<Requests>().get(slot).map(|request| headers::to_list(request.head.fields())).unwrap_or_default()
 }
 
 /// `request.cf` as JSON; empty when there is none.
 #[op2]
 #[string]
 pub(crate) fn op_atoll_request_cf(state: &mut OpState, #[smi] slot: u32) -> String {
-    state.borrow::<Requests>().get(slot).and_then(|request| request.cf.as_deref()).unwrap_or_default().to_owned()
+    state.borrow::<Requests>().get(slot).and_then(|request| request.head.cf.as_deref()).unwrap_or_default().to_owned()
 }
 
 /// A handle of the request's body; 0 when there is none or it was taken before.
@@ -117,7 +117,7 @@ pub(crate) fn op_atoll_respond_body(
     let (body, permit) = match body.coding() {
         Some(coding)
             if crate::coding::Coding::of(&headers) == Some(coding)
-                && requests.get(slot).is_some_and(|request| coding.accepted_by(&request.headers)) =>
+                && requests.get(slot).is_some_and(|request| coding.accepted_by(&request.head.headers)) =>
         {
             body.into_raw()
         }

@@ -8,8 +8,8 @@ use deno_core::{JsBuffer, OpState, ToJsBuffer, op2};
 
 use crate::IsolateContext;
 use crate::event::{
-    Binding, Body, Call, Calls, FetchEvent, LONGEST_CALL, LogLevel, OutboundRequest, ServiceEvent, ServiceRequest,
-    THROWN, Work,
+    Binding, Body, Call, Calls, FetchEvent, FetchHead, LONGEST_CALL, LogLevel, OutboundRequest, ServiceEvent,
+    ServiceRequest, THROWN, Work,
 };
 use crate::memory::Meter;
 use crate::ops::fetch::FetchError;
@@ -87,8 +87,9 @@ pub(crate) fn begin(state: &mut OpState, slot: u32) -> Result<Calls, FetchError>
 pub(crate) fn fetch_event(state: &OpState, slot: u32, request: OutboundRequest) -> FetchEvent {
     let OutboundRequest { method, url, headers, body } = request;
     let request_id = requests::request_id(state, slot).unwrap_or_default();
-    let cf = state.borrow::<Requests>().get(slot).and_then(|request| request.cf.clone());
-    FetchEvent { method, url: url.into(), headers: headers.into(), body, request_id, cf }
+    let cf = state.borrow::<Requests>().get(slot).and_then(|request| request.head.cf.clone());
+    let head = FetchHead { method, url: url.into(), headers, added: None, request_id: request_id.into(), cf };
+    FetchEvent::new(head, body)
 }
 
 /// Calls a method of another worker with arguments that are serialised; so is the result. `session` is an end that goes with

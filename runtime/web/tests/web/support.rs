@@ -222,8 +222,8 @@ impl Isolate {
         deno_core::scope!(scope, &mut self.runtime);
         let function = v8::Local::new(scope, &self.dispatch);
         let slot = v8::Integer::new_from_unsigned(scope, dispatch.slot).into();
-        let method = v8::String::new(scope, dispatch.method.as_str()).unwrap().into();
-        let url = v8::String::new(scope, &dispatch.url).unwrap().into();
+        let method = v8::String::new(scope, dispatch.method().as_str()).unwrap().into();
+        let url = v8::String::new(scope, &dispatch.url()).unwrap().into();
         let kind = v8::Integer::new_from_unsigned(scope, dispatch.body.code()).into();
         let receiver = v8::undefined(scope).into();
         assert!(function.call(scope, receiver, &[slot, method, url, kind]).is_some(), "dispatch never throws");
@@ -374,14 +374,9 @@ pub fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Body)
     for (name, value) in headers {
         map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
     }
-    FetchEvent {
-        method,
-        url: format!("http://app.example{path}"),
-        headers: map.into(),
-        body,
-        request_id: "request-1".into(),
-        cf: None,
-    }
+    let url = format!("http://app.example{path}");
+    let head = FetchHead { method, url, headers: map, request_id: "request-1".into(), ..FetchHead::default() };
+    FetchEvent::new(head, body)
 }
 
 pub fn get(path: &str) -> FetchEvent {

@@ -171,7 +171,7 @@ async fn request_fields(source: Source) {
     let mut isolate = Isolate::new(source, code).await;
     let headers = [("x-two", "2"), ("cookie", "a=1"), ("x-two", "3"), ("accept", "*/*")];
     let mut event = request(Method::GET, "/p%20q?r=s", &headers, Body::Empty);
-    event.cf = Some("{\"country\":\"NL\"}".into());
+    event.head_mut().cf = Some("{\"country\":\"NL\"}".into());
     let cf = json!({ "country": "NL" });
     assert_eq!(
         isolate.fetch(event).await.json(),
@@ -208,7 +208,7 @@ async fn many_at_once(source: Source) {
     let mut pending = Vec::new();
     for n in 0..200 {
         let mut event = get(&format!("/{n}"));
-        event.request_id = format!("id-{n}");
+        event.head_mut().request_id = format!("id-{n}").into();
         pending.push(isolate.send(event));
     }
     for (n, pending) in pending.into_iter().enumerate() {

@@ -185,7 +185,7 @@ async fn handlers_know_their_request(source: Source) {
         } };";
     let mut isolate = Isolate::new(source, code).await;
     let (mut a, mut b) = (get("/a"), get("/b"));
-    (a.request_id, b.request_id) = ("a".into(), "b".into());
+    (a.head_mut().request_id, b.head_mut().request_id) = ("a".into(), "b".into());
     let (first, second) = (isolate.send(a), isolate.send(b));
     for pending in [first, second] {
         let response = isolate.run_until(pending.answer).await.unwrap().unwrap();

@@ -379,7 +379,7 @@ async fn client_metadata(source: Source) {
     } };";
     let mut isolate = Isolate::new(source, code).await;
     let mut event = request(Method::GET, "/", &[("accept-encoding", "br, gzip")], Body::Empty);
-    event.cf = Some("{\"httpProtocol\":\"HTTP/2\"}".into());
+    event.head_mut().cf = Some("{\"httpProtocol\":\"HTTP/2\"}".into());
     let expected = json!([{ "httpProtocol": "HTTP/2", "clientAcceptEncoding": "br, gzip" }, true, true]);
     assert_eq!(isolate.fetch(event).await.json(), expected);
 }
@@ -452,7 +452,11 @@ async fn async_context(source: Source) {
         Ok(response(200, &[], chunks(["a", "b"])))
     });
     let mut isolate = Isolate::with(source, code, world, Vec::new()).await;
-    let named = |name: &str| FetchEvent { request_id: format!("id{name}"), ..get(name) };
+    let named = |name: &str| {
+        let mut event = get(name);
+        event.head_mut().request_id = format!("id{name}").into();
+        event
+    };
     let (one, two) = (isolate.send(named("/1")), isolate.send(named("/2")));
     for (pending, name) in [(one, "/1"), (two, "/2")] {
         let answer = isolate.run_until(pending.answer).await.unwrap().unwrap();
