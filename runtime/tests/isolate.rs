@@ -167,7 +167,7 @@ async fn built_in_modules_are_imported() {
             #calls = 0;
             async fetch(request) {
                 waitUntil(Promise.resolve());
-                return Response.json([greeting, this.env === env, workers.env === env, ++this.#calls, typeof this.ctx.waitUntil]);
+                return Response.json([greeting, this.env.GREETING === env.GREETING, workers.env === env, ++this.#calls, typeof this.ctx.waitUntil]);
             }
         }",
     );

@@ -366,9 +366,9 @@ fn the_platforms_own_modules_are_left_to_it() {
     let class = "export default class extends WorkerEntrypoint { fetch() { return new Response(env.A); } }";
     let code = format!("import {{ WorkerEntrypoint, env }} from 'cloudflare:workers';\n{class}");
     assert!(Folder::new(&[("index.js", &code)]).build("index.js").is_ok());
-    let code = format!("import {{ withExports }} from 'cloudflare:workers';\n{HANDLER}");
+    let code = format!("import {{ abortIsolate }} from 'cloudflare:workers';\n{HANDLER}");
     let error = Folder::new(&[("index.js", &code)]).build("index.js").unwrap_err().to_string();
-    assert!(error.contains("does not export \"withExports\""), "{error}");
+    assert!(error.contains("does not export \"abortIsolate\""), "{error}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ const { Fetcher } = core.loadExtScript("ext:atoll_web/fetcher.js");
 const { RpcPromise, RpcProperty, RpcStub } = core.loadExtScript("ext:atoll_web/rpc_stubs.js");
 const { RpcTarget } = core.loadExtScript("ext:atoll_web/rpc_target.js");
 const { waitUntil } = core.loadExtScript("ext:atoll_web/execution.js");
+const substitutes = core.loadExtScript("ext:atoll_web/substitutes.js");
+const { tracing } = core.loadExtScript("ext:atoll_web/tracing.js");
 
 // Classes that code may extend, because packages export such classes whether they are used or not, and that nobody can
 // make an object of.
@@ -30,15 +32,21 @@ function builtin(specifier) {
   if (specifier === "cloudflare:workers") {
     return {
       __proto__: null,
+      // What Workers have here depends on where a worker runs; without their cache it is empty.
+      cache: {},
       DurableObject,
-      env: environment(),
-      exports: ownExports(),
+      env: substitutes.importedEnv(environment()),
+      exports: substitutes.importedExports(ownExports()),
       RpcPromise,
       RpcProperty,
       RpcStub,
       RpcTarget,
       ServiceStub: Fetcher,
+      tracing,
       waitUntil,
+      withEnv: substitutes.withEnv,
+      withEnvAndExports: substitutes.withEnvAndExports,
+      withExports: substitutes.withExports,
       WorkerEntrypoint,
       WorkflowEntrypoint,
     };

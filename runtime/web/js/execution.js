@@ -8,6 +8,7 @@ const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { isOn } = core.loadExtScript("ext:atoll_web/compatibility.js");
 const { logUncaught } = core.loadExtScript("ext:atoll_web/errors.js");
 const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
+const { tracing } = core.loadExtScript("ext:atoll_web/tracing.js");
 
 const INTERNAL = Symbol("internal");
 
@@ -54,6 +55,11 @@ class ExecutionContext {
   get exports() {
     this.#slot;
     return isOn("contextExports") ? core.loadExtScript("ext:atoll_web/entrypoint.js").ownExports() : undefined;
+  }
+
+  get tracing() {
+    this.#slot;
+    return tracing;
   }
 
   waitUntil(promise) {

@@ -154,6 +154,8 @@ deno_core::extension!(
         "websocket.js",
         "service.js",
         "service_worker.js",
+        "substitutes.js",
+        "tracing.js",
         "wasm_streaming.js",
         "wasi.js",
     ],

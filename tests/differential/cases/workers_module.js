@@ -1,6 +1,6 @@
 // The module `cloudflare:workers`, bindings of services and what is called through them.
 
-import { attempt, attempts } from "../run.js";
+import { attempt, attempts, pause } from "../run.js";
 
 const workers = () => import("cloudflare:workers");
 
@@ -16,6 +16,71 @@ export default {
   "env is that of the handler": async (context) => {
     const { env } = await workers();
     return [Object.keys(env).sort(), Object.keys(context.env).sort(), env.TEXT, env.JSON_VALUE];
+  },
+  "withEnv": async (context) => {
+    const { env, withEnv } = await workers();
+    const within = withEnv({ A: 1 }, () => [Object.keys(env), env.A, env.TEXT, "A" in env, "TEXT" in env, context.env.TEXT]);
+    const later = withEnv({ A: 2 }, async () => {
+      await pause(1);
+      return [env.A, withEnv({ A: 3 }, () => env.A), env.A];
+    });
+    return [within, await later, env.A, env.TEXT, withEnv(undefined, () => env.TEXT), withEnv({ A: 1 }, () => withEnv(5, () => env.TEXT))];
+  },
+  "what withEnv puts there can be changed": async (context) => {
+    const { env, withEnv } = await workers();
+    const other = {};
+    withEnv(other, () => {
+      env.B = 1;
+      Object.defineProperty(env, "C", { value: 2, enumerable: true, configurable: true, writable: true });
+    });
+    env.NEW = 1;
+    return [other, env.B, context.env.NEW, delete env.NEW, "NEW" in context.env];
+  },
+  "withEnv with what is frozen": async () => {
+    const { env, withEnv } = await workers();
+    return withEnv(Object.freeze({ A: 1 }), () => [{ ...env }, Object.keys(env), Object.getOwnPropertyDescriptor(env, "A").value]);
+  },
+  "withEnv and what is thrown": async () => {
+    const { env, withEnv } = await workers();
+    return [await tries(() => withEnv({}, () => { throw new RangeError("x"); }), () => withEnv({}), () => withEnv({}, 5), () => withEnv()), env.TEXT];
+  },
+  "withExports": async ({ ctx }) => {
+    const { exports, env, withExports, withEnvAndExports } = await workers();
+    return [
+      withExports({ X: 1 }, () => [Object.keys(exports), exports.X, Object.keys(ctx.exports).sort()]),
+      withEnvAndExports({ A: 1 }, { X: 1 }, () => [Object.keys(env), Object.keys(exports)]),
+      withEnvAndExports({ A: 1 }, undefined, () => [Object.keys(env), Object.keys(exports).sort()]),
+      Object.keys(exports).sort(),
+    ];
+  },
+  "cache": async ({ ctx }) => {
+    const { cache } = await workers();
+    return [cache, ctx.cache, ctx.access];
+  },
+  "spans": async ({ ctx }) => {
+    const { tracing } = await workers();
+    const span = tracing.startSpan("a");
+    return [
+      tracing.startActiveSpan("a", (active, ...rest) => [active === tracing.getActiveSpan(), active.isTraced, rest], 1, 2),
+      await tracing.enterSpan("a", async (active) => {
+        await pause(1);
+        return active === tracing.getActiveSpan();
+      }),
+      tracing.withActiveSpan(span, (...rest) => [tracing.getActiveSpan() === span, rest], 1),
+      tracing.getActiveSpan() === span, span instanceof tracing.Span, tracing.getActiveSpan() instanceof tracing.Span,
+      [span.setAttribute("a", 1), span.setAttributes({ b: true, c: undefined }), span.updateName("b"), span.setStatus({ code: "ok" })].map((one) => one === span),
+      span.recordException(new Error("x")), span.end(), span.end(), span.spanContext(), ctx.tracing instanceof tracing.constructor,
+    ];
+  },
+  "what spans refuse": async () => {
+    const { tracing } = await workers();
+    const span = tracing.startSpan("a");
+    const { startSpan } = tracing;
+    return tries(
+      () => tracing.startActiveSpan(), () => tracing.startActiveSpan("a"), () => tracing.startActiveSpan("a", () => { throw new RangeError("x"); }),
+      () => tracing.startSpan(), () => startSpan("a"), () => tracing.withActiveSpan({}, () => 1), () => span.setAttribute(), () => span.setAttributes(5),
+      () => span.setStatus({ code: "bad" }), () => span.setStatus(5), () => span.recordException(), () => span.updateName(), () => new tracing.Span(), () => new tracing.constructor(),
+    );
   },
   "waitUntil": async () => {
     const { waitUntil } = await workers();
