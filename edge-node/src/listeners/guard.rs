@@ -137,9 +137,9 @@ impl Guard {
             return Ok(());
         }
         let frames = self.frames.get_or_insert_with(|| Frames::new(Instant::now()));
-        frames.advance(bytes, Instant::now).map_err(|flood| {
-            tracing::info!(client = %self.client.address, rule = flood.as_str(), "connection refused");
-            io::Error::new(io::ErrorKind::InvalidData, flood.as_str())
+        frames.advance(bytes, Instant::now).map_err(|offence| {
+            tracing::info!(client = %self.client.address, rule = offence.as_str(), "connection refused");
+            io::Error::new(io::ErrorKind::InvalidData, offence.as_str())
         })
     }
 

@@ -11,36 +11,36 @@ use tokio::time::timeout;
 
 use crate::support::{config, get, node};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
 
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
+pub const END_STREAM: u8 = 1;
+pub const ACK: u8 = 1;
+pub const END_HEADERS: u8 = 4;
+pub const PADDED: u8 = 8;
 
-const PROTOCOL_ERROR: u32 = 1;
-const FLOW_CONTROL_ERROR: u32 = 3;
-const STREAM_CLOSED: u32 = 5;
-const FRAME_SIZE_ERROR: u32 = 6;
+pub const PROTOCOL_ERROR: u32 = 1;
+pub const FLOW_CONTROL_ERROR: u32 = 3;
+pub const STREAM_CLOSED: u32 = 5;
+pub const FRAME_SIZE_ERROR: u32 = 6;
 const REFUSED_STREAM: u32 = 7;
-const COMPRESSION_ERROR: u32 = 9;
+pub const COMPRESSION_ERROR: u32 = 9;
 
 /// The stream of the good request.
 const LAST: u32 = 2001;
 
 /// A frame (RFC 9113 §4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
@@ -49,39 +49,41 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A field, neither indexed nor compressed (RFC 7541 §6.2.2).
-fn field(name: &str, value: &str) -> Vec<u8> {
+pub fn field(name: &str, value: &str) -> Vec<u8> {
     let length = |text: &str| u8::try_from(text.len()).unwrap();
     [&[0, length(name)], name.as_bytes(), &[length(value)], value.as_bytes()].concat()
 }
 
-fn fields(list: &[(&str, &str)]) -> Vec<u8> {
+pub fn fields(list: &[(&str, &str)]) -> Vec<u8> {
     list.iter().flat_map(|(name, value)| field(name, value)).collect()
 }
 
 /// The head of a good request, with more fields.
-fn head(more: &[(&str, &str)]) -> Vec<u8> {
+pub fn head(more: &[(&str, &str)]) -> Vec<u8> {
     let mut block = fields(&[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a.localhost")]);
     block.extend(fields(more));
     block
 }
 
 /// A request without a body.
-fn get_on(stream: u32) -> Vec<u8> {
+pub fn get_on(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_STREAM | END_HEADERS, stream, &head(&[]))
 }
 
 /// A request whose body is still to come.
-fn post_on(stream: u32) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS, stream, &head(&[("x-waits", "1")]))
+pub fn post_on(stream: u32) -> Vec<u8> {
+    let mut block = fields(&[(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "a.localhost")]);
+    block.extend(field("x-waits", "1"));
+    frame(HEADERS, END_HEADERS, stream, &block)
 }
 
-fn setting(id: u16, value: u32) -> Vec<u8> {
+pub fn setting(id: u16, value: u32) -> Vec<u8> {
     [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()
 }
 
 /// What a server did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Seen {
+pub enum Seen {
     /// GOAWAY with this code, or the connection's end without one.
     Connection(Option<u32>),
     /// RST_STREAM with this code.
@@ -93,14 +95,14 @@ enum Seen {
 }
 
 /// A connection that has said hello.
-async fn hello(address: SocketAddr, settings: &[u8]) -> TcpStream {
+pub async fn hello(address: SocketAddr, settings: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, settings)].concat()).await.unwrap();
     stream
 }
 
 /// The next frame; none at the connection's end.
-async fn next(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
+pub async fn next(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
     let mut head = [0; 9];
     timeout(Duration::from_secs(120), stream.read_exact(&mut head)).await.expect("something comes").ok()?;
     let mut payload = vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];
@@ -109,7 +111,7 @@ async fn next(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
 }
 
 /// Sends bytes and a good request, and sees what comes before that is answered.
-async fn sends(address: SocketAddr, bytes: &[u8]) -> Seen {
+pub async fn sends(address: SocketAddr, bytes: &[u8]) -> Seen {
     let mut stream = hello(address, &[]).await;
     let code = |payload: &[u8], at: usize| payload[at..at + 4].try_into().map(u32::from_be_bytes).unwrap();
     // What is wrong may end the connection before all of it is written.
@@ -263,7 +265,7 @@ async fn get_whole(address: SocketAddr) -> String {
 }
 
 /// A stream's body to its end.
-async fn body(stream: &mut TcpStream, id: u32) -> String {
+pub async fn body(stream: &mut TcpStream, id: u32) -> String {
     let mut all = Vec::new();
     loop {
         let (kind, flags, on, payload) = next(stream).await.expect("the body ends before the connection");
