@@ -2,6 +2,8 @@
 
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 
+import { talk } from "./run.js";
+
 class Counter extends RpcTarget {
   #count = 0;
   own = "kept for itself";
@@ -72,6 +74,16 @@ export class Rpc extends WorkerEntrypoint {
     return await binding.add(a, b);
   }
 
+  // What a WebSocket gives back that the binding leads to.
+  async talk(binding, ...texts) {
+    const { status, webSocket } = await binding.fetch("http://binding.example/echo", { headers: { upgrade: "websocket" } });
+    return [status, ...await talk(webSocket, texts)];
+  }
+
+  responseWithEnd() {
+    return new Response(null, { status: 101, webSocket: new WebSocketPair()[0] });
+  }
+
   describe(value) {
     return [typeof value, Object.prototype.toString.call(value), value?.constructor?.name];
   }
@@ -124,6 +136,12 @@ export class Rpc extends WorkerEntrypoint {
 export const Named = {
   fetch(request, env, ctx) {
     const { pathname } = new URL(request.url);
+    if (pathname === "/echo") {
+      const { 0: theirs, 1: own } = new WebSocketPair();
+      own.accept();
+      own.addEventListener("message", ({ data }) => own.send(`echo ${data}`));
+      return new Response(null, { status: 101, webSocket: theirs, headers: { "x-echo": "yes" } });
+    }
     return new Response(pathname === "/props" ? JSON.stringify(ctx.props) : pathname, { status: 202 });
   },
 };

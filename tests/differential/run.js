@@ -95,6 +95,20 @@ export const hex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte
 export const unhex = (text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// Sends texts, one after the answer to the other, and closes.
+export async function talk(webSocket, texts) {
+  const seen = [];
+  webSocket.accept();
+  const closed = new Promise((resolve) => webSocket.addEventListener("close", ({ code, reason }) => resolve([code, reason])));
+  for (const text of texts) {
+    const answer = new Promise((resolve) => webSocket.addEventListener("message", ({ data }) => resolve(data), { once: true }));
+    webSocket.send(text);
+    seen.push(await answer);
+  }
+  webSocket.close(4001, "done");
+  return [...seen, ...await closed];
+}
+
 // `[type, ...]` of a property's descriptor, for the shape of interfaces.
 export function descriptor(object, name) {
   const found = Object.getOwnPropertyDescriptor(object, name);

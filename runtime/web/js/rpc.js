@@ -10,11 +10,13 @@ const { core, primordials } = __bootstrap;
 const {
   op_atoll_socket_close,
   op_atoll_socket_done,
+  op_atoll_socket_give,
   op_atoll_socket_keep,
   op_atoll_socket_next,
   op_atoll_socket_pair,
   op_atoll_socket_quiet,
   op_atoll_socket_send_bytes,
+  op_atoll_socket_take,
 } = core.ops;
 const {
   ArrayBufferIsView,
@@ -48,6 +50,8 @@ const { createServiceFetcher, isCallable, isFetcher, isOwn } = core.loadExtScrip
 const { remote, serialiseThrown, thrown } = core.loadExtScript("ext:atoll_web/rpc_errors.js");
 const { disposable, stateOf, stub } = core.loadExtScript("ext:atoll_web/rpc_stubs.js");
 const { decode, encode } = core.loadExtScript("ext:atoll_web/rpc_values.js");
+const { currentSlot } = core.loadExtScript("ext:atoll_web/context.js");
+const websockets = () => core.loadExtScript("ext:atoll_web/websocket.js");
 
 const CALL = 0;
 const RETURN = 1;
@@ -214,14 +218,27 @@ class Session {
     }
     if (responses.isResponse(thing)) {
       const { isEncoded, status, webSocket } = responses.partsOf(thing);
-      if (webSocket || status === 0) {
-        throw new DOMException("A response with a WebSocket, or of an error, cannot cross to another worker", "DataCloneError");
-      }
+      if (webSocket !== null) return ["socket", this.#give(webSocket), thing.statusText, listOf(thing.headers)];
+      if (status === 0) throw new DOMException("A response of an error cannot cross to another worker", "DataCloneError");
       const { body, statusText } = thing;
       const encoding = isEncoded ? "manual" : "automatic";
       return ["response", status, statusText, pairs(thing.headers), encoding, body === null ? null : this.#describe(body)];
     }
     return null;
+  }
+
+  // Hands a WebSocket over that a request has led to. From then on nothing of it passes this worker.
+  #give(webSocket) {
+    let number = 0;
+    websockets().handOver(webSocket, (handle) => {
+      number = op_atoll_socket_give(this.#handle, handle);
+      return number !== 0;
+    });
+    if (number !== 0) return number;
+    throw new DOMException(
+      "Only a WebSocket that a fetch has led to, and that was not accepted, crosses to another worker",
+      "DataCloneError",
+    );
   }
 
   // The value of a pair. The stubs in it are added to `received`.
@@ -249,6 +266,11 @@ class Session {
         const call = (path, args) => imported.call(path, args);
         const send = async (request) => (await imported.call(["fetch"], [request])).value;
         return createServiceFetcher(send, call);
+      }
+      case "socket": {
+        const handle = op_atoll_socket_take(this.#handle, thing[1], currentSlot());
+        if (handle === 0) throw new Error("Too many stubs and WebSockets are open");
+        return responses.createResponse(101, thing[2], thing[3], null, "", false, handle);
       }
       case "readable":
         return readable(this.#import(thing[1]));

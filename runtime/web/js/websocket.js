@@ -356,11 +356,11 @@ class WebSocket extends events.EventTarget {
     // Gives an end that the code has not accepted to `take`, which says whether it could be taken.
     handOver = (socket, take) => {
       if (socket.#isAccepted || socket.#isHandedOver || socket.#handle === 0) return false;
+      if (!take(socket.#handle)) return false;
       socket.#isHandedOver = true;
-      const handle = socket.#handle;
       socket.#handle = 0;
       dropped.unregister(socket);
-      return take(handle);
+      return true;
     };
   }
 }

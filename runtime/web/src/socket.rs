@@ -4,7 +4,7 @@
 //! Whoever can wait writes with [`Socket::send`] and is slowed down by a reader that is slow. JavaScript cannot wait; it
 //! writes with [`Socket::try_send`], which refuses what would not fit.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,8 @@ pub const LONGEST_MESSAGE: usize = 32 << 20;
 pub const MOST_BUFFERED: usize = 8 << 20;
 /// Bytes that wait in one direction before a writer that can wait does. One message alone may be longer.
 const ENOUGH: usize = 64 << 10;
+/// Sockets that may wait in one direction to be taken.
+const MOST_GIVEN: usize = 16;
 /// What a message counts besides its bytes, so that empty ones are bounded too.
 const OVERHEAD: usize = 64;
 
@@ -177,6 +179,36 @@ impl Socket {
         state.last = Some(Received::Lost(problem.to_owned()));
         state.wake_reader();
         state.wake_writer();
+        let given = std::mem::take(&mut state.given);
+        // Their other ends are told, which may be anywhere.
+        drop(state);
+        drop(given);
+    }
+
+    /// Whether [`give`](Self::give) takes another socket.
+    pub fn has_room_to_give(&self) -> bool {
+        self.outgoing.lock().given.len() < MOST_GIVEN
+    }
+
+    /// Gives the other end another socket, which is none of its own. Returns the number under which it can be
+    /// [taken](Self::take_given) there; `None`, and the socket is lost, when nobody reads any more or too many wait already.
+    pub fn give(&self, socket: Socket) -> Option<u32> {
+        let mut state = self.outgoing.lock();
+        if state.is_done() || state.given.len() >= MOST_GIVEN {
+            // Not dropped while the queue is locked: its other end is told, whoever has it.
+            drop(state);
+            drop(socket);
+            return None;
+        }
+        state.last_given = state.last_given.wrapping_add(1);
+        let number = state.last_given;
+        state.given.insert(number, socket);
+        Some(number)
+    }
+
+    /// Takes a socket that the other end has [given](Self::give), once.
+    pub fn take_given(&self, number: u32) -> Option<Socket> {
+        self.incoming.lock().given.remove(&number)
     }
 
     /// What comes next. After [`Received::Close`] or [`Received::Lost`] it is [`Received::Lost`] for ever.
@@ -227,6 +259,9 @@ struct Queue(Mutex<State>);
 #[derive(Default)]
 struct State {
     messages: VecDeque<(Message, Option<Hold>)>,
+    /// Sockets that go along, by their numbers, until they are taken.
+    given: BTreeMap<u32, Socket>,
+    last_given: u32,
     /// Bytes of all messages, overhead counted.
     waiting: usize,
     /// What comes after the last message.

@@ -92,3 +92,26 @@ fn abandoning_wakes_whoever_reads() {
     assert_eq!(reading.now_or_never(), Some(Received::Lost("enough".into())));
     assert_eq!(a.try_receive(), Some(Received::Lost("enough".into())));
 }
+
+#[test]
+fn sockets_that_are_given_are_taken_once_and_lost_when_nobody_takes_them() {
+    let (a, b) = Socket::pair();
+    let (near, far) = Socket::pair();
+    near.try_send(text("before"), none).unwrap();
+    let number = a.give(far).unwrap();
+    assert!(a.take_given(number).is_none() && b.take_given(number + 1).is_none());
+    let far = b.take_given(number).unwrap();
+    assert!(b.take_given(number).is_none());
+    assert_eq!(far.try_receive(), Some(Received::Message(text("before"))));
+
+    let (near, far) = Socket::pair();
+    a.give(far).unwrap();
+    assert_eq!(near.try_receive(), None);
+    drop(b);
+    assert!(matches!(near.try_receive(), Some(Received::Lost(_))));
+    assert!(a.give(Socket::pair().0).is_none());
+
+    let (a, _b) = Socket::pair();
+    let given = (0..100).map_while(|_| a.give(Socket::pair().0)).count();
+    assert_eq!((given, a.has_room_to_give()), (MOST_GIVEN, false));
+}

@@ -105,6 +105,19 @@ impl Sockets {
         Rc::try_unwrap(end.socket).ok().map(|socket| (socket, kept))
     }
 
+    /// As [`take`](Self::take) of an end whose other end is elsewhere; `None`, and nothing is changed, for others.
+    pub(crate) fn take_outbound(&mut self, handle: u32) -> Option<(Socket, Removed)> {
+        let end = self.table.get(handle)?;
+        if end.accepted || !end.is_outbound || self.table.get(end.partner).is_some() {
+            return None;
+        }
+        let end = self.table.remove(handle)?;
+        self.outbound -= 1;
+        let removed = Removed { slot: end.slot, is_outbound: true };
+        // Only an accepted end is shared.
+        Rc::try_unwrap(end.socket).ok().map(|socket| (socket, removed))
+    }
+
     /// As [`take`](Self::take), and the other end is one that leads out of the request `slot`, and ends with it.
     pub(crate) fn lend(&mut self, handle: u32, slot: u32) -> Option<(Socket, u32)> {
         let (socket, kept) = self.take(handle, slot)?;

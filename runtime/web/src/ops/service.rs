@@ -11,8 +11,8 @@ use crate::event::{
     Binding, Body, Call, Calls, FetchEvent, FetchHead, LONGEST_CALL, LogLevel, OutboundRequest, ServiceEvent,
     ServiceRequest, THROWN, Work,
 };
-use crate::memory::Meter;
 use crate::ops::fetch::FetchError;
+use crate::ops::websocket::adopt;
 use crate::requests::{self, Requests};
 use crate::socket::Socket;
 use crate::sockets::Sockets;
@@ -141,21 +141,6 @@ fn lend(state: &mut OpState, handle: u32, slot: u32) -> Option<Socket> {
         state.borrow_mut::<Sockets>().abandon([kept]);
     }
     Some(socket)
-}
-
-/// Takes an end in that another worker has handed over. It ends with the request `slot`.
-fn adopt(state: &mut OpState, socket: Socket, slot: u32) -> Option<u32> {
-    let meter = state.borrow::<Meter>().clone();
-    let sockets = state.borrow_mut::<Sockets>();
-    if !sockets.has_room() {
-        return None;
-    }
-    let handle = sockets.adopt(socket, slot, &meter)?;
-    if !state.borrow_mut::<Requests>().own_outbound(slot, handle) {
-        state.borrow_mut::<Sockets>().abandon([handle]);
-        return None;
-    }
-    Some(handle)
 }
 
 /// The entrypoint that an event is for.

@@ -90,6 +90,52 @@ pub(crate) fn op_atoll_socket_send_bytes(state: &mut OpState, #[smi] handle: u32
     send(state, handle, Message::Binary(bytes.to_vec()))
 }
 
+/// What [`op_atoll_socket_give`] returns for an end that is lost because nobody reads from the session any more.
+const LOST: u32 = (1 << 30) - 1;
+
+/// Gives an end that leads out of this isolate to whoever has the other end of `session`, and returns the number by which
+/// it is known there. 0, and nothing is changed, when it cannot be given: it is in use, it leads to this isolate, or too
+/// many wait to be taken.
+#[op2(fast)]
+#[smi]
+pub(crate) fn op_atoll_socket_give(state: &mut OpState, #[smi] session: u32, #[smi] handle: u32) -> u32 {
+    let sockets = state.borrow_mut::<Sockets>();
+    let session = sockets.get(session).map(|(session, _)| session.clone());
+    let Some(session) = session.filter(|session| session.has_room_to_give()) else { return 0 };
+    let Some((socket, removed)) = sockets.take_outbound(handle) else { return 0 };
+    state.borrow_mut::<Requests>().disown_outbound(removed.slot, handle);
+    session.give(socket).unwrap_or(LOST)
+}
+
+/// Takes in what [`op_atoll_socket_give`] has given this side of `session`. It ends with the request `slot`. 0 when there is
+/// nothing under this number, or no room.
+#[op2(fast)]
+#[smi]
+pub(crate) fn op_atoll_socket_take(
+    state: &mut OpState,
+    #[smi] session: u32,
+    #[smi] number: u32,
+    #[smi] slot: u32,
+) -> u32 {
+    let given = state.borrow::<Sockets>().get(session).and_then(|(session, _)| session.take_given(number));
+    given.and_then(|socket| adopt(state, socket, slot)).unwrap_or(0)
+}
+
+/// Takes an end in that another worker has handed over. It ends with the request `slot`.
+pub(crate) fn adopt(state: &mut OpState, socket: Socket, slot: u32) -> Option<u32> {
+    let meter = state.borrow::<Meter>().clone();
+    let sockets = state.borrow_mut::<Sockets>();
+    if !sockets.has_room() {
+        return None;
+    }
+    let handle = sockets.adopt(socket, slot, &meter)?;
+    if !state.borrow_mut::<Requests>().own_outbound(slot, handle) {
+        state.borrow_mut::<Sockets>().abandon([handle]);
+        return None;
+    }
+    Some(handle)
+}
+
 /// Closes this end. With `discard` what was sent and not yet taken is thrown away.
 #[op2(fast)]
 pub(crate) fn op_atoll_socket_close(
