@@ -1,7 +1,7 @@
 //! What is stored: a response's head with all that was decided of it, its content, and the variants of one key.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::header::{
@@ -42,9 +42,21 @@ pub struct Head {
     /// Its app's last purge when it was asked for; see [`Purges`].
     pub revision: u64,
     checked: AtomicU64,
+    /// How often it was sent from memory.
+    sent: AtomicU32,
 }
 
+/// How often a response is sent from memory before it is sent often.
+const OFTEN: u32 = 64;
+
 impl Head {
+    /// Takes note that the response was sent from memory. Says whether it is time to make that cheaper: after so many times,
+    /// and when that came to nothing, after twice as many, and so on.
+    pub fn note_sent(&self) -> bool {
+        let sent = self.sent.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        sent >= OFTEN && sent.is_power_of_two()
+    }
+
     /// The head of a storable response to a request for `url`.
     pub fn new(
         status: StatusCode,
@@ -129,7 +141,17 @@ impl Head {
         place: Box<str>,
         revision: u64,
     ) -> Self {
-        Self { status, headers, policy, vary, tags, place, revision, checked: AtomicU64::new(revision) }
+        Self {
+            status,
+            headers,
+            policy,
+            vary,
+            tags,
+            place,
+            revision,
+            checked: AtomicU64::new(revision),
+            sent: AtomicU32::new(0),
+        }
     }
 
     /// The same response after a 304 said so with these fields (RFC 9111 §4.3.4).

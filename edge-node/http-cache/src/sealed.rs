@@ -11,6 +11,7 @@ mod map;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -23,8 +24,12 @@ use self::map::Map;
 /// Contents from this size on are sealed, bytes: those that have a large page. Of most smaller ones the copy costs less than
 /// sending them from a file.
 pub const LARGE: u64 = map::HUGE as u64;
+/// Contents of these sizes are sealed when they are asked for often, bytes. The kernel takes them at once (`TCP_NOTSENT_LOWAT`,
+/// as the node sets it), and sending them from a file costs less than copying them each time. The file costs about what is
+/// spared in a few answers, so it is not for each that is stored.
+pub const MEDIUM: RangeInclusive<u64> = 64 << 10..=128 << 10;
 /// The most sealed contents of a process; the kernel's limit of mappings, 65,530 by default, is mostly for isolates.
-const MOST: usize = 1024;
+const MOST: usize = 2048;
 /// The share of the process's file descriptors that they may take: one in so many.
 const SHARE: u64 = 8;
 /// Bytes copied at once where a content comes from elsewhere than memory.
@@ -39,6 +44,15 @@ pub fn keep(content: Bytes) -> Bytes {
         return content;
     }
     ALL.seal(most(), |file| file.write_all(&content)).unwrap_or(content)
+}
+
+/// The same content, one that is asked for often: sealed if it is [medium](MEDIUM) or large and that can be had. Half of the
+/// sealed ones may be medium. Blocks, as [`keep`] does.
+pub fn keep_often(content: Bytes) -> Bytes {
+    if !MEDIUM.contains(&(content.len() as u64)) || ALL.find(&content).is_some() {
+        return keep(content);
+    }
+    ALL.seal(most() / 2, |file| file.write_all(&content)).unwrap_or(content)
 }
 
 /// The pieces of a content of `length` bytes as one, sealed; `None` when it is not large or that cannot be had. Blocks, as

@@ -104,6 +104,14 @@ fn large_contents_are_sealed_and_others_are_not() {
     assert_eq!(keep(kept.clone()).as_ptr(), kept.as_ptr(), "once");
     let small = Bytes::from(content(LARGE as usize - 1));
     assert_eq!(keep(small.clone()).as_ptr(), small.as_ptr());
+    assert_eq!(keep_often(small.clone()).as_ptr(), small.as_ptr());
+    assert_eq!(keep_often(kept.clone()).as_ptr(), kept.as_ptr(), "once");
+
+    let medium = Bytes::from(content(*MEDIUM.start() as usize));
+    assert_eq!(keep(medium.clone()).as_ptr(), medium.as_ptr());
+    let often = keep_often(medium.clone());
+    assert!(often == medium && find(&often).is_some());
+    assert_eq!(keep_often(often.clone()).as_ptr(), often.as_ptr(), "once");
 
     let part = |start: u64, count: u64| Ok(large[start as usize..(start + count) as usize].to_vec());
     let kept = read(large.len() as u64, part).unwrap();

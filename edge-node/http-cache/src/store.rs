@@ -165,13 +165,13 @@ impl Store {
         Ok(())
     }
 
-    /// Moves the content of a response that is in memory to where the kernel can send it from, if it is large and the
-    /// response is still stored. Blocks.
+    /// Moves the content of a response that is in memory to where the kernel can send it from, if it is large, or medium and
+    /// sent often, and the response is still stored. Blocks.
     pub fn seal(&self, key: &Key, head: &Arc<Head>) {
         let Some(known) = self.memory.get(key) else { return };
         let Some(entry) = known.entries().iter().find(|entry| Arc::ptr_eq(&entry.head, head)) else { return };
         if let Some(content) = &entry.content.memory {
-            self.bring(key, head, &sealed::keep(content.clone()));
+            self.bring(key, head, &sealed::keep_often(content.clone()));
         }
     }
 

@@ -101,7 +101,7 @@ impl FrontCache {
                 }
             })
         });
-        if in_memory && written.is_none() && !is_sealed {
+        if in_memory && written.is_none() && !is_sealed && length >= sealed::LARGE {
             self.seal(key, head, length);
         }
         match written {
@@ -111,12 +111,9 @@ impl FrontCache {
         }
     }
 
-    /// Moves a large content that memory alone has to where the kernel sends it from, beside the requests; writing it to disk
-    /// does the same. It is there twice for a moment, if there is memory for that.
-    fn seal(self: &Arc<Self>, key: &Key, head: &Arc<Head>, length: u64) {
-        if length < sealed::LARGE {
-            return;
-        }
+    /// Moves a content in memory to where the kernel sends it from, beside the requests; writing a large one to disk does the
+    /// same. It is there twice for a moment, if there is memory for that.
+    pub(super) fn seal(self: &Arc<Self>, key: &Key, head: &Arc<Head>, length: u64) {
         let Some(reserved) = self.budget.reserve(length) else { return };
         let (cache, key, head) = (self.clone(), key.clone(), head.clone());
         tokio::task::spawn_blocking(move || {

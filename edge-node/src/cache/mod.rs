@@ -229,6 +229,7 @@ impl FrontCache {
         match self.answer(request.method, request.headers, &request.coded, entry, outcome, now) {
             Some(response) => {
                 version.note_found();
+                self.note_sent(&key, entry);
                 Begin::Answer(response, outcome)
             }
             None => asked(key, Forwarded::UriMiss),

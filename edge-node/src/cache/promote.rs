@@ -1,10 +1,12 @@
-//! Brings contents that are asked for again and again from disk into memory.
+//! Brings contents that are asked for again and again from disk into memory, and from there to where the kernel sends them
+//! from.
 
 use std::sync::Arc;
 
 use atoll_http_cache::disk::BlobRef;
-use atoll_http_cache::entry::Head;
+use atoll_http_cache::entry::{Entry, Head};
 use atoll_http_cache::key::Key;
+use atoll_http_cache::sealed;
 
 use super::FrontCache;
 
@@ -23,6 +25,18 @@ impl FrontCache {
                 tracing::warn!(%error, "a cached response could not be read into memory");
             }
         });
+    }
+
+    /// Takes note that a response is answered with from memory. The content of one that is sent often is moved, if it is of a
+    /// size for which that is worthwhile.
+    pub(super) fn note_sent(self: &Arc<Self>, key: &Key, entry: &Entry) {
+        if let Some(content) = &entry.content.memory
+            && sealed::MEDIUM.contains(&(content.len() as u64))
+            && entry.head.note_sent()
+            && sealed::find(content).is_none()
+        {
+            self.seal(key, &entry.head, content.len() as u64);
+        }
     }
 }
 
