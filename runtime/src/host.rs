@@ -71,6 +71,8 @@ struct Active {
     hub: Arc<Hub>,
     inline: bool,
     cpu: Duration,
+    /// What it took of the start's CPU time.
+    late: Duration,
     responded: Option<Instant>,
     _ticket: Ticket,
 }
@@ -104,6 +106,8 @@ struct Hosted {
     cache: Arc<CodeCache>,
     /// CPU time that the start has left, [`LATE_START`] at most. Requests that need more than their own share it.
     unused: Duration,
+    /// What a request has of it, as it is named.
+    from_start: Duration,
     /// Requests finished.
     finished: u32,
     /// What they called need not be added to the compiled code any more.
@@ -169,7 +173,7 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
         }
         return;
     }
-    core.set_verdict(HandlerError::CpuLimit { limit_ms: millis(worker.limits.cpu) });
+    core.set_verdict(HandlerError::CpuLimit { limit_ms: millis(worker.limits.cpu), start_ms: millis(unused) });
     core.jobs().take();
     core.jobs().allow(worker.limits.cpu + unused);
     shared.set_phase(Phase::Ready);
@@ -181,6 +185,7 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
         receiver,
         cache,
         unused,
+        from_start: unused,
         finished: 0,
         seasoned: false,
         released: false,
@@ -309,6 +314,7 @@ impl Hosted {
             return;
         }
         let Fetch { key, event, responder, hub, inline, ticket } = fetch;
+        self.name_limits();
         let (slot, cpu) = self.core.dispatch(event, responder, self.worker.limits.cpu + self.unused);
         self.note_cost(cpu);
         let Some(slot) = slot else { return };
@@ -321,10 +327,23 @@ impl Hosted {
             None => {
                 let over = cpu.saturating_sub(self.worker.limits.cpu).min(self.unused);
                 self.unused -= over;
-                self.active
-                    .insert(slot, Active { key, hub, inline, cpu: cpu - over, responded: None, _ticket: ticket });
+                self.active.insert(
+                    slot,
+                    Active { key, hub, inline, cpu: cpu - over, late: over, responded: None, _ticket: ticket },
+                );
             }
         }
+    }
+
+    /// What ends the isolate when a request takes more than its CPU time and what it has of the start's: what it took of that
+    /// and what is left. The watchdog says the same.
+    fn name_limits(&mut self) -> HandlerError {
+        let left = self.active.values().map(|active| active.late).max().unwrap_or_default() + self.unused;
+        let error = HandlerError::CpuLimit { limit_ms: millis(self.worker.limits.cpu), start_ms: millis(left) };
+        if std::mem::replace(&mut self.from_start, left) != left {
+            self.core.set_verdict(error.clone());
+        }
+        error
     }
 
     /// Has requests that took more than their own CPU time take from what the start has left. Says whether that is too little.
@@ -335,6 +354,7 @@ impl Hosted {
             let taken = (active.cpu - limit).min(self.unused);
             self.unused -= taken;
             active.cpu -= taken;
+            active.late += taken;
             short |= active.cpu > limit;
         }
         short
@@ -386,6 +406,7 @@ impl Hosted {
             }
         }
         let least = self.active.values().map(|active| active.cpu).min().unwrap_or_default();
+        self.name_limits();
         let budget = (limit.saturating_mul(messages) + self.unused).saturating_sub(least);
         let waker = Waker::from(self.woken.clone());
         let (polled, used) = self.core.poll(&mut Context::from_waker(&waker), budget);
@@ -395,7 +416,8 @@ impl Hosted {
         }
         self.charge_jobs();
         if self.take_unused() {
-            self.shared.kill(HandlerError::CpuLimit { limit_ms: millis(limit) });
+            let error = self.name_limits();
+            self.shared.kill(error);
             return;
         }
         self.allow_jobs();

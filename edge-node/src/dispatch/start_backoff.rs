@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn errors_of_running_code_are_no_failed_starts() {
         let mut backoff = StartBackoff::default();
-        backoff.record(Some(&HandlerError::CpuLimit { limit_ms: 50 }), Instant::now());
+        backoff.record(Some(&HandlerError::CpuLimit { limit_ms: 50, start_ms: 0 }), Instant::now());
         assert!(backoff.is_clear());
     }
 }

@@ -29,7 +29,7 @@ fn slow(cpu: Duration) -> (Isolate, std::sync::Arc<Recorder>) {
 async fn a_job_that_takes_more_than_a_request_may_ends_the_isolate() {
     let (isolate, host) = slow(Duration::from_millis(50));
     let error = isolate.fetch(get("/long")).await.unwrap_err();
-    assert!(matches!(error, HandlerError::CpuLimit { limit_ms: 50 }), "{error}");
+    assert!(matches!(error, HandlerError::CpuLimit { limit_ms: 50, .. }), "{error}");
     isolate.ended().await;
     assert!(host.text().contains("CPU"), "{}", host.text());
 }

@@ -182,11 +182,28 @@ async fn requests_share_what_the_start_has_left_of_its_cpu_time() {
     let bundle = bundle(&[("index.js", ModuleKind::EsModule, code.as_bytes())]);
     let (isolate, _) = start_with(bundle, Limits { cpu: Duration::from_millis(10), ..patient() });
     assert_eq!(isolate.fetch(get("/")).await.unwrap().status, 200);
+    // The limits are named that applied: the start's as long as something of it was left.
+    let worker = "the worker used more than its 10 ms of CPU time for one request";
     for _ in 0..100 {
         if let Err(error) = isolate.fetch(get("/")).await {
             assert_eq!(error.code(), "cpu-limit", "{error}");
+            let HandlerError::CpuLimit { start_ms, .. } = error else { panic!("{error}") };
+            let named =
+                if start_ms > 0 { format!(", and the {start_ms} ms that its start had left") } else { "".into() };
+            assert!(start_ms <= 400 && error.to_string() == format!("{worker}{named}"), "{error}");
             return;
         }
     }
     panic!("there is more than that");
+}
+
+#[tokio::test]
+async fn a_request_that_takes_all_is_told_what_the_start_had_left_for_it() {
+    let bundle = bundle(&[("index.js", ModuleKind::EsModule, b"export default { fetch() { for (;;); } }")]);
+    let (isolate, _) = start_with(bundle.clone(), Limits { cpu: Duration::from_millis(10), ..patient() });
+    let error = isolate.fetch(get("/")).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the worker used more than its 10 ms of CPU time for one request, and the 400 ms that its start had left"
+    );
 }

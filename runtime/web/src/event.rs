@@ -211,6 +211,14 @@ pub struct FetchResponse {
     pub body: Body,
 }
 
+/// What a message says of the start's share of a request's CPU time.
+fn from_start(ms: u64) -> String {
+    match ms {
+        0 => String::new(),
+        ms => format!(", and the {ms} ms that its start had left"),
+    }
+}
+
 /// Why a handler gave no answer. Each has its own HTTP status, a stable code for the `Atoll-Error` header, logs and
 /// metrics, and a message for the app's owner.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -253,10 +261,12 @@ pub enum HandlerError {
         limit_ms: u64,
     },
     /// The request used more CPU than allowed.
-    #[error("the worker used more than its {limit_ms} ms of CPU time for one request")]
+    #[error("the worker used more than its {limit_ms} ms of CPU time for one request{}", from_start(*start_ms))]
     CpuLimit {
         /// The limit in milliseconds.
         limit_ms: u64,
+        /// What the start of the isolate had left of its own limit for this request, milliseconds.
+        start_ms: u64,
     },
     /// The isolate used more memory than allowed: V8 heap and off-heap buffers together.
     #[error("the worker used more than its {limit_mb} MB of memory")]
