@@ -182,6 +182,10 @@ impl Core {
             IsolateContext::new(worker.host.clone(), worker.env.clone(), limits.subrequests, limits.connections);
         let Bundle { compatibility_date: date, compatibility_flags: flags, .. } = &*worker.bundle;
         context.compatibility = atoll_web::Compatibility::of(date, flags.iter().map(String::as_str));
+        let bundle = worker.bundle.clone();
+        context.flags = Box::new(move || {
+            atoll_web::flags(&bundle.compatibility_date, bundle.compatibility_flags.iter().map(String::as_str))
+        });
         context.own = Some((worker.app.clone(), worker.version));
         atoll_web::install(&mut self.state.borrow_mut(), context);
     }

@@ -65,11 +65,12 @@ impl Oracle {
 
 /// The project's modules by name, the entry first.
 fn modules(project: &Path) -> Vec<String> {
-    let mut names: Vec<String> = ["entry.js", "index.js", "crons.js", "rpc.js", "run.js"].map(str::to_owned).to_vec();
+    let own = ["entry.js", "index.js", "crons.js", "names.js", "rpc.js", "run.js"];
+    let mut names = own.map(str::to_owned).to_vec();
     for entry in std::fs::read_dir(project.join("cases")).unwrap() {
         names.push(format!("cases/{}", entry.unwrap().file_name().to_str().unwrap()));
     }
-    names[5..].sort();
+    names[own.len()..].sort();
     names
 }
 

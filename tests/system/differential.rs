@@ -2,6 +2,7 @@
 //! whom we follow and which clause of a standard decides.
 
 mod expectations;
+mod names;
 mod origin;
 
 use std::collections::BTreeMap;
@@ -43,11 +44,11 @@ fn project() -> Project {
     let names = files();
     let imports: String = names.iter().map(|name| format!("import {name} from \"./cases/{name}.js\";\n")).collect();
     let main = format!(
-        "import {{ inner, run }} from \"./run.js\";\n{imports}const files = {{ {} }};\n{MAIN}",
+        "import {{ names }} from \"./names.js\";\nimport {{ inner, run }} from \"./run.js\";\n{imports}const files = {{ {} }};\n{MAIN}",
         names.join(", ")
     );
     let project = Project::empty().file("index.js", main).file("entry.js", ENTRY);
-    for name in ["classic.js", "crons.js", "rpc.js", "run.js"] {
+    for name in ["classic.js", "crons.js", "names.js", "rpc.js", "run.js"] {
         std::fs::copy(folder().join(name), project.path().join(name)).unwrap();
     }
     std::fs::create_dir(project.path().join("cases")).unwrap();
@@ -59,6 +60,7 @@ const MAIN: &str = "export default {
   async fetch(request, env, ctx) {
     const url = new URL(request.url);
     if (url.hostname === \"inner.example\") return inner(url, request);
+    if (url.pathname === \"/names\") return Response.json(await names(request, env, ctx));
     const [clock, origin] = [url.searchParams.get(\"clock\"), url.searchParams.get(\"origin\")];
     const context = { clock, origin, request, env, ctx };
     return Response.json(await run(files[url.pathname.slice(1)], context));

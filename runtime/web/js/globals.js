@@ -49,6 +49,7 @@ const hidden = core.propNonEnumerable;
 const visible = core.propWritable;
 const script = (specifier) => () => core.loadExtScript(specifier);
 
+const cloudflare = script("ext:atoll_web/cloudflare.js");
 const eventSource = script("ext:atoll_web/event_source.js");
 const fileReader = script("ext:deno_web/10_filereader.js");
 const htmlRewriter = script("ext:atoll_web/html_rewriter.js");
@@ -72,6 +73,12 @@ class Navigator {
   get userAgent() {
     this.#branded;
     return "Atoll";
+  }
+
+  // Of browsers' machines; as on Workers it says nothing.
+  get platform() {
+    this.#branded;
+    return "";
   }
 
   get language() {
@@ -143,6 +150,7 @@ const properties = {
   Cache: hidden(caches.Cache),
   CacheStorage: hidden(caches.CacheStorage),
   CloseEvent: hidden(events.CloseEvent),
+  Cloudflare: lazily(cloudflare, "Cloudflare"),
   CompressionStream: hidden(CompressionStream),
   CountQueuingStrategy: hidden(streams.CountQueuingStrategy),
   Crypto: hidden(crypto.Crypto),

@@ -63,33 +63,48 @@ const TOO_LONG = 3;
 
 const STORAGE = { __proto__: null, forStorage: true };
 
-// Something of the other worker's, as long as anything here refers to it.
-class Import {
+const disposed = () => new Error("The stub has been disposed of");
+
+// What stubs refer to. When none does any more, `end` is called.
+class Referred {
+  #references = 1;
+  #end;
+
+  constructor(end) {
+    this.#end = end;
+  }
+
+  get isOver() {
+    return this.#references === 0;
+  }
+
+  keep() {
+    if (this.isOver) throw disposed();
+    this.#references += 1;
+    return this;
+  }
+
+  release() {
+    if (this.isOver) return;
+    this.#references -= 1;
+    if (this.isOver) this.#end();
+  }
+}
+
+// Something of the other worker's.
+class Import extends Referred {
   #session;
   #id;
-  #references = 1;
 
   constructor(session, id) {
+    super(() => session.released(id));
     this.#session = session;
     this.#id = id;
   }
 
   // With `args` null a property is read.
   call(path, args) {
-    if (this.#references === 0) return PromiseReject(new Error("The stub has been disposed of"));
-    return this.#session.call(this.#id, path, args);
-  }
-
-  keep() {
-    if (this.#references === 0) throw new Error("The stub has been disposed of");
-    this.#references += 1;
-    return this;
-  }
-
-  release() {
-    if (this.#references === 0) return;
-    this.#references -= 1;
-    if (this.#references === 0) this.#session.released(this.#id);
+    return this.isOver ? PromiseReject(disposed()) : this.#session.call(this.#id, path, args);
   }
 }
 
@@ -352,7 +367,7 @@ class Session {
     const received = [];
     try {
       const value = MapPrototypeGet(this.#exports, id);
-      if (value === undefined) throw new Error("The stub has been disposed of");
+      if (value === undefined) throw disposed();
       const args = packed === null ? null : this.unpack(packed, received);
       const result = await follow(value, path, args);
       this.send([RETURN, call, this.pack(result)]);
@@ -543,31 +558,19 @@ function open(closes) {
   return [new Session(mine, closes), theirs];
 }
 
-// What a stub of this worker's own refers to. What is given to it and what it gives are copies.
-class Local {
+// Something of this worker's own. What is given to it and what it gives are copies.
+class Local extends Referred {
   #value;
-  #references = 1;
 
   constructor(value) {
+    super(() => dispose(value));
     this.#value = value;
   }
 
   async call(path, args) {
-    if (this.#references === 0) throw new Error("The stub has been disposed of");
+    if (this.isOver) throw disposed();
     const result = await follow(this.#value, path, args === null ? null : crossed(args));
     return { __proto__: null, value: disposable(crossed(result)) };
-  }
-
-  keep() {
-    if (this.#references === 0) throw new Error("The stub has been disposed of");
-    this.#references += 1;
-    return this;
-  }
-
-  release() {
-    if (this.#references === 0) return;
-    this.#references -= 1;
-    if (this.#references === 0) dispose(this.#value);
   }
 }
 

@@ -26,6 +26,31 @@ const TABLE: [(Switch, &str, &str, &str); 4] = [
     (Switch::WholeErrors, "enhanced_error_serialization", "legacy_error_serialization", "2026-04-21"),
 ];
 
+/// What users read, and code too.
+static PAGE: &str = include_str!("../../../docs/compatibility-flags.md");
+
+/// The flags that Workers have, each with whether this platform does as it says for a worker with this compatibility date
+/// (`YYYY-MM-DD`) and these flags.
+pub fn flags<'a>(date: &str, asked: impl IntoIterator<Item = &'a str> + Clone) -> Vec<(&'static str, bool)> {
+    let has = |wanted: &str| asked.clone().into_iter().any(|flag| flag == wanted);
+    let row = |line: &'static str| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let ["", flag, opposite, since, here, _, ""] = cells[..] else { return None };
+        let (flag, opposite) = (flag.strip_prefix('`')?.strip_suffix('`')?, opposite.trim_matches('`'));
+        let by_date = || (since == "always" || is_day(since) && date >= since) && !has(opposite);
+        match here {
+            "as the flag" => Some((flag, true)),
+            "as the opposite" => Some((flag, false)),
+            _ => Some((flag, has(flag) || by_date())),
+        }
+    };
+    PAGE.lines().filter_map(row).collect()
+}
+
+fn is_day(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit())
+}
+
 /// Which switches are on; by default none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compatibility(u32);
@@ -71,11 +96,26 @@ mod tests {
     }
 
     #[test]
+    fn code_learns_which_flags_are_on() {
+        let of = |date: &str, asked: &[&'static str], name: &str| {
+            let all = flags(date, asked.iter().copied());
+            assert!(all.len() > 200, "{}", all.len());
+            all.iter().find(|(flag, _)| *flag == name).map(|(_, on)| *on)
+        };
+        assert_eq!(of("2021-01-01", &[], "enable_nodejs_process_v2"), Some(true));
+        assert_eq!(of("2026-11-01", &["rtti_api"], "rtti_api"), Some(false));
+        assert_eq!(of("2026-08-04", &[], "nodejs_compat"), Some(true));
+        assert_eq!(of("2026-08-03", &[], "nodejs_compat"), Some(false));
+        assert_eq!(of("2026-08-04", &["no_nodejs_compat"], "nodejs_compat"), Some(false));
+        assert_eq!(of("2021-01-01", &["nodejs_compat"], "nodejs_compat"), Some(true));
+        assert_eq!(of("2026-08-04", &[], "no_nodejs_compat"), None);
+    }
+
+    #[test]
     fn switches_are_those_of_the_table_that_users_read() {
-        let page = include_str!("../../../docs/compatibility-flags.md");
         for (switch, flag, opposite, since) in TABLE {
             let row = format!("| `{flag}` | `{opposite}` | {since} | {READ} |");
-            assert!(page.contains(&row), "{switch:?}: {row}");
+            assert!(PAGE.contains(&row), "{switch:?}: {row}");
         }
     }
 }

@@ -20,6 +20,7 @@ deno_core::extension!(
     deps = [deno_webidl, deno_web, deno_crypto],
     ops = [
         app::op_atoll_env,
+        app::op_atoll_flags,
         app::op_atoll_is_on,
         app::op_atoll_job_ended,
         app::op_atoll_log,
@@ -118,6 +119,7 @@ deno_core::extension!(
         "body.js",
         "builtins.js",
         "cache.js",
+        "cloudflare.js",
         "compatibility.js",
         "compression.js",
         "console.js",

@@ -57,7 +57,7 @@ use std::sync::Arc;
 
 use deno_core::OpState;
 
-pub use compatibility::{Compatibility, Switch};
+pub use compatibility::{Compatibility, Switch, flags};
 pub use extension::{extensions, residual_scripts};
 pub use memory::{OffHeap, off_heap};
 pub use rehearsal::Nowhere;
@@ -107,6 +107,8 @@ pub struct IsolateContext {
     pub body_limit: usize,
     /// What its compatibility date and flags ask for.
     pub compatibility: Compatibility,
+    /// Which flags are on, as [`flags`] says it; for code that asks.
+    pub flags: Box<dyn Fn() -> Vec<(&'static str, bool)>>,
     /// The app's name and the version's number, by which the worker calls its own entrypoints; `None` where it cannot.
     pub own: Option<(Arc<str>, u64)>,
     gate: Connections,
@@ -122,6 +124,7 @@ impl IsolateContext {
             subrequests,
             body_limit: 128 << 20,
             compatibility: Compatibility::default(),
+            flags: Box::new(Vec::new),
             own: None,
             gate: Connections::new(connections),
         }

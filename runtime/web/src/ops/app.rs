@@ -14,6 +14,13 @@ pub(crate) fn op_atoll_is_on(state: &mut OpState, #[smi] switch: u32) -> bool {
     state.try_borrow::<IsolateContext>().is_some_and(|context| context.compatibility.has(switch))
 }
 
+/// The flags that Workers have, and which of them are on.
+#[op2]
+#[serde]
+pub(crate) fn op_atoll_flags(state: &mut OpState) -> Vec<(&'static str, bool)> {
+    state.try_borrow::<IsolateContext>().map(|context| (context.flags)()).unwrap_or_default()
+}
+
 /// Writes a line into the app's log. `slot` is 0 when no request is known.
 #[op2(fast)]
 pub(crate) fn op_atoll_log(state: &mut OpState, #[smi] level: u32, #[smi] slot: u32, #[string] mut message: String) {
