@@ -1,5 +1,6 @@
 //! What happens to header fields on their way through: hop-by-hop fields go, loops are counted.
 
+pub use atoll_http_cache::fields::has;
 use http::header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -47,6 +48,9 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// How often a request has passed this platform.
 pub fn loop_depth(headers: &HeaderMap) -> usize {
+    if !has(headers, &CDN_LOOP) {
+        return 0;
+    }
     let ids = headers.get_all(CDN_LOOP).iter().filter_map(|value| value.to_str().ok());
     ids.flat_map(|value| value.split(','))
         .filter(|info| {

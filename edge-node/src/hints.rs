@@ -11,6 +11,8 @@ use std::task::{Context, Poll, Waker};
 use http::header::LINK;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
+use crate::headers::has;
+
 /// Links that one request may be told of.
 const MOST_LINKS: usize = 32;
 /// Bytes of their values.
@@ -35,8 +37,9 @@ struct State {
 impl Hints {
     /// Where a request with this head can be told of links; `None` when its client is not to be.
     pub fn wanted(method: &Method, version: Version, headers: &HeaderMap) -> Option<Self> {
-        let navigates = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
-        (navigates && method == Method::GET && version >= Version::HTTP_11).then(|| Self(Arc::default()))
+        let can = method == Method::GET && version >= Version::HTTP_11 && has(headers, &SEC_FETCH_MODE);
+        let navigates = can && headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
+        navigates.then(|| Self(Arc::default()))
     }
 
     /// Tells the client of these, as far as it has not been and there is room.

@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::fields::has;
 use crate::{UnixMillis, date};
 
 /// Whether a client's precondition says that it has what is stored: answer 304 (RFC 9110 §13.2.2). Only stored 200s are
@@ -14,7 +15,7 @@ pub fn not_modified(request: &HeaderMap, status: StatusCode, stored: &HeaderMap,
     if status != StatusCode::OK {
         return false;
     }
-    if request.contains_key(IF_NONE_MATCH) {
+    if has(request, &IF_NONE_MATCH) {
         let etag = stored.get(ETAG).map(HeaderValue::as_bytes);
         return request.get_all(IF_NONE_MATCH).iter().any(|list| matches_any(list.as_bytes(), etag));
     }

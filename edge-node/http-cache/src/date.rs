@@ -4,8 +4,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::fields::has;
+
 /// The one value of the field `name` as a date: `None` when it is missing, there more than once, or no date.
 pub fn field(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+    if !has(headers, name) {
+        return None;
+    }
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
     if values.next().is_some() {

@@ -8,6 +8,12 @@ use std::mem::size_of;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+/// Whether a message has such a field. Most have few: to go through them costs less than to look for a name, which is hashed
+/// first.
+pub fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.keys().any(|other| other == name)
+}
+
 /// Fields in the order of the map they come from, those with one name one after another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Box<[(HeaderName, HeaderValue)]>);

@@ -4,6 +4,7 @@ use http::header::{CONTENT_TYPE, DATE, ETAG, IF_RANGE, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::date;
+use crate::fields::has;
 
 /// More ranges than this in one request are answered with the whole, which is always allowed and cheaper.
 pub const MAX_RANGES: usize = 16;
@@ -31,6 +32,9 @@ pub enum Selected {
 /// What a request asks of a stored 200 with `length` bytes. `If-Range` is honoured by strong comparison
 /// (RFC 9110 §13.1.5).
 pub fn select(method: &Method, request: &HeaderMap, stored: &HeaderMap, length: u64) -> Selected {
+    if !has(request, &RANGE) {
+        return Selected::Whole;
+    }
     let mut ranges = request.get_all(RANGE).iter();
     let (Some(range), None) = (ranges.next(), ranges.next()) else { return Selected::Whole };
     if *method != Method::GET || !if_range_holds(request, stored) {

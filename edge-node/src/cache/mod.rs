@@ -42,6 +42,7 @@ use crate::body::Outgoing;
 use crate::compress::{Accepts, CodedContents, Coding, Variant, add_vary, eligible, mark};
 use crate::config::FrontCacheConfig;
 use crate::dispatch::DispatchError;
+use crate::headers::has;
 use crate::logs::now;
 
 /// What a write to disk counts besides its content, bytes, so that many small ones cannot wait either.
@@ -239,7 +240,7 @@ impl FrontCache {
     /// The directives of a request that count. A client's word on freshness does only where the operator says so: else
     /// anyone could send every request to the app.
     fn directives(&self, headers: &HeaderMap) -> RequestDirectives {
-        if !headers.contains_key(CACHE_CONTROL) && !headers.contains_key(PRAGMA) {
+        if !has(headers, &CACHE_CONTROL) && !has(headers, &PRAGMA) {
             return RequestDirectives::default();
         }
         let read = cache_control::of_request(headers);

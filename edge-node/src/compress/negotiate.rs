@@ -3,6 +3,8 @@
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 
+use crate::headers::has;
+
 /// A content coding that this node makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
@@ -48,7 +50,7 @@ pub struct Accepts {
 impl Accepts {
     /// What a request says. Without the field nothing but identity is sent, as clients expect that cannot decode.
     pub fn of(headers: &HeaderMap) -> Self {
-        if !headers.contains_key(ACCEPT_ENCODING) {
+        if !has(headers, &ACCEPT_ENCODING) {
             return Self::default();
         }
         let (mut named, mut any) = ([None; 4], None);

@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use crate::errors::EdgeError;
+use crate::headers::has;
 
 /// A request for a WebSocket that can be granted.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,6 +76,9 @@ pub fn accept(key: &HeaderValue) -> HeaderValue {
 
 /// Whether a field's comma-separated value has `token`, in whatever case.
 pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    if !has(headers, name) {
+        return false;
+    }
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
 }
