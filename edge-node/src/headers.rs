@@ -1,6 +1,6 @@
 //! What happens to header fields on their way through: hop-by-hop fields go, loops are counted.
 
-pub use atoll_http_cache::fields::has;
+pub use atoll_http_cache::fields::{first, has};
 use http::header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 

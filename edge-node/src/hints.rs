@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use http::header::LINK;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 
-use crate::headers::has;
+use crate::headers::first;
 
 /// Links that one request may be told of.
 const MOST_LINKS: usize = 32;
@@ -37,9 +37,9 @@ struct State {
 impl Hints {
     /// Where a request with this head can be told of links; `None` when its client is not to be.
     pub fn wanted(method: &Method, version: Version, headers: &HeaderMap) -> Option<Self> {
-        let can = method == Method::GET && version >= Version::HTTP_11 && has(headers, &SEC_FETCH_MODE);
-        let navigates = can && headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
-        navigates.then(|| Self(Arc::default()))
+        let can = method == Method::GET && version >= Version::HTTP_11;
+        let navigates = || first(headers, &SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
+        (can && navigates()).then(|| Self(Arc::default()))
     }
 
     /// Tells the client of these, as far as it has not been and there is room.

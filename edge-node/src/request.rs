@@ -157,9 +157,10 @@ impl RequestIds {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use atoll_runtime::FetchHead;
     use http::Request;
-    use std::collections::HashSet;
 
     use super::*;
     use crate::client::Transport;

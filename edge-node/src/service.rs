@@ -23,7 +23,7 @@ use crate::compress::{Accepts, Compression};
 use crate::dispatch::{DispatchError, Dispatched, Dispatcher, Instance, Start};
 use crate::egress::Egress;
 use crate::errors::EdgeError;
-use crate::headers::{has, loop_depth, remove_hop_by_hop};
+use crate::headers::{first, has, loop_depth, remove_hop_by_hop};
 use crate::hints::Hints;
 use crate::listeners::Rule;
 use crate::logs::{Logs, now};
@@ -242,7 +242,7 @@ impl Service {
                 .find(&host, path)
                 .ok_or_else(|| EdgeError::RouteNotFound { host: name.to_owned(), path: path.to_owned() })?;
             let not_deployed = || EdgeError::NotDeployed(app.name.to_string());
-            let version = match has(&parts.headers, &VERSION_KEY).then(|| parts.headers.get(VERSION_KEY)).flatten() {
+            let version = match first(&parts.headers, &VERSION_KEY) {
                 Some(key) => app.version_for(key.as_bytes()),
                 None => match client.address {
                     std::net::IpAddr::V4(address) => app.version_for(&address.octets()),

@@ -14,6 +14,11 @@ pub fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
     headers.keys().any(|other| other == name)
 }
 
+/// The first value of a field, found as by [`has`].
+pub fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    headers.iter().find_map(|(other, value)| (other == name).then_some(value))
+}
+
 /// Fields in the order of the map they come from, those with one name one after another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Box<[(HeaderName, HeaderValue)]>);

@@ -46,8 +46,8 @@ pub fn keep(content: Bytes) -> Bytes {
     ALL.seal(most(), |file| file.write_all(&content)).unwrap_or(content)
 }
 
-/// The same content, one that is asked for often: sealed if it is [medium](MEDIUM) or large and that can be had. Half of the
-/// sealed ones may be medium. Blocks, as [`keep`] does.
+/// The same content, one that is asked for often: sealed if it is [medium](MEDIUM) or large and that can be had. A medium
+/// one is, as long as there is not half of the most. Blocks, as [`keep`] does.
 pub fn keep_often(content: Bytes) -> Bytes {
     if !MEDIUM.contains(&(content.len() as u64)) || ALL.find(&content).is_some() {
         return keep(content);
