@@ -463,6 +463,10 @@ impl Hosted {
 
     /// Nothing is under way in the isolate: whoever has not answered by now never will.
     fn fail_hung(&mut self) {
+        // What was terminated left nothing behind either; its requests are told why when the isolate ends.
+        if self.shared.death().is_some() {
+            return;
+        }
         let mut state = self.core.state().borrow_mut();
         self.active.retain(|slot, _| {
             let answered = requests::responded(&state, *slot);
