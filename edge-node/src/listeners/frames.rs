@@ -1,11 +1,38 @@
 //! Counts the frames by which an HTTP/2 client makes a server work for nothing: resets of streams just opened (rapid
-//! reset), pings, settings, empty data; and sees to it that it begins with its settings (RFC 9113 §3.4), which h2 does not.
-//! Pure; what h2 limits itself (CONTINUATION, header lists) is left to it.
+//! reset), pings, settings, empty data; and sees to it that it begins with its settings (RFC 9113 §3.4) and that trailers
+//! have no pseudo-fields (§8.1), which h2 does not. Pure; what h2 limits itself (CONTINUATION, header lists) is left to it.
+//!
+//! h2 drops pseudo-fields of trailers, but takes one behind another field for what it is, malformed. So trailers get a
+//! field of the node's in front, of one byte and without effect on the state of HPACK, that nobody has to decode for it;
+//! who reads trailers takes it out again. The frame is divided behind it, because it may be as long as a frame may be.
 
 use std::time::Instant;
 
+use http::HeaderName;
+use http::header::ACCEPT_CHARSET;
+
 /// A frame's head (RFC 9113 §4.1).
 const HEAD: usize = 9;
+
+// Kinds and flags (RFC 9113 §6).
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
+const PRIORITIZED: u8 = 0x20;
+
+/// Stands in front of all trailers that h2 is shown; no field that may be in trailers (RFC 9110 §6.5.1).
+pub const MARK: HeaderName = ACCEPT_CHARSET;
+/// As HPACK has it, with an empty value (RFC 7541 §6.1, appendix A).
+const MARK_INDEXED: u8 = 0x80 | 15;
+/// Streams whose bodies are followed. A client has fewer under way; those that were given up may be among them.
+const MAX_OPEN: usize = 1024;
 
 /// Frames that are allowed: so many at once, and as many again each second after.
 #[derive(Debug)]
@@ -61,7 +88,15 @@ impl Offence {
 pub struct Frames {
     head: [u8; HEAD],
     filled: usize,
+    /// What is left of the frame's payload, and of the padding behind it, bytes.
     payload: usize,
+    padding: usize,
+    /// What stands before the fields of trailers: the length of the padding, and a priority.
+    before: [u8; 6],
+    /// How much of that has come; none when these are no trailers.
+    gathered: Option<usize>,
+    /// The streams whose bodies are under way, in their order.
+    open: Vec<u32>,
     /// The first frame has come.
     begun: bool,
     resets: Allowance,
@@ -71,39 +106,131 @@ pub struct Frames {
 impl Frames {
     /// A connection that begins now.
     pub fn new(now: Instant) -> Self {
-        let (resets, idle) = (Allowance::new(500, 50, now), Allowance::new(1000, 100, now));
-        Self { head: [0; HEAD], filled: 0, payload: 0, begun: false, resets, idle }
+        Self {
+            head: [0; HEAD],
+            filled: 0,
+            payload: 0,
+            padding: 0,
+            before: [0; 6],
+            gathered: None,
+            open: Vec::new(),
+            begun: false,
+            resets: Allowance::new(500, 50, now),
+            idle: Allowance::new(1000, 100, now),
+        }
     }
 
-    /// Takes the next bytes.
-    pub fn advance(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) -> Result<(), Offence> {
-        while !bytes.is_empty() {
-            if self.payload > 0 {
-                let skipped = self.payload.min(bytes.len());
-                self.payload -= skipped;
-                bytes = &bytes[skipped..];
-                continue;
-            }
-            let taken = (HEAD - self.filled).min(bytes.len());
-            self.head[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
-            self.filled += taken;
-            bytes = &bytes[taken..];
-            if self.filled == HEAD {
-                self.filled = 0;
-                let [a, b, c, kind, flags, ..] = self.head;
-                self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-                self.count(kind, flags, &now)?;
+    /// Takes the next bytes. As many from their beginning as it says are for h2; what is for h2 of the others is put to
+    /// the end of `changed`.
+    pub fn advance(
+        &mut self,
+        bytes: &[u8],
+        changed: &mut Vec<u8>,
+        now: impl Fn() -> Instant,
+    ) -> Result<usize, Offence> {
+        // Where those begin that do not go on as they are: mostly nowhere.
+        let (mut at, mut good) = (0, None);
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            if let Some(gathered) = &mut self.gathered {
+                good.get_or_insert(at);
+                self.before[*gathered] = rest[0];
+                *gathered += 1;
+                at += 1;
+                self.mark(changed);
+            } else if self.payload > 0 {
+                let taken = self.payload.min(rest.len());
+                if good.is_some() {
+                    changed.extend_from_slice(&rest[..taken]);
+                }
+                self.payload -= taken;
+                at += taken;
+            } else if self.padding > 0 {
+                good.get_or_insert(at);
+                let skipped = self.padding.min(rest.len());
+                self.padding -= skipped;
+                at += skipped;
+            } else {
+                let taken = (HEAD - self.filled).min(rest.len());
+                self.head[self.filled..self.filled + taken].copy_from_slice(&rest[..taken]);
+                if self.filled > 0 || taken < HEAD {
+                    // It waits here for its end.
+                    good.get_or_insert(at);
+                }
+                self.filled += taken;
+                if self.filled == HEAD {
+                    self.filled = 0;
+                    if self.begin(&now)? {
+                        good.get_or_insert(at);
+                        self.gathered = Some(0);
+                        self.mark(changed);
+                    } else if good.is_some() {
+                        changed.extend_from_slice(&self.head);
+                    }
+                }
+                at += taken;
             }
         }
-        Ok(())
+        Ok(good.unwrap_or(bytes.len()))
+    }
+
+    /// A frame begins. Whether it is one of trailers.
+    fn begin(&mut self, now: &impl Fn() -> Instant) -> Result<bool, Offence> {
+        let [a, b, c, kind, flags, id @ ..] = self.head;
+        self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        self.count(kind, flags, now)?;
+        if !matches!(kind, DATA | HEADERS | RST_STREAM) {
+            return Ok(false);
+        }
+        let id = u32::from_be_bytes(id) & (u32::MAX >> 1);
+        let (found, ends) = (self.open.binary_search(&id), kind == RST_STREAM || flags & END_STREAM != 0);
+        match found {
+            Ok(at) if ends => {
+                self.open.remove(at);
+            }
+            // Streams begin in their order; what does not is an error that h2 sees.
+            Err(at) if kind == HEADERS && !ends && at == self.open.len() => {
+                if at == MAX_OPEN {
+                    self.open.remove(0);
+                }
+                self.open.push(id);
+            }
+            _ => {}
+        }
+        Ok(kind == HEADERS && found.is_ok())
+    }
+
+    /// Puts the mark in front of trailers, when what stands before their fields has come.
+    fn mark(&mut self, changed: &mut Vec<u8>) {
+        let ([_, _, _, kind, flags, id @ ..], length) = (self.head, self.payload);
+        let padded = usize::from(flags & PADDED != 0);
+        let before = padded + if flags & PRIORITIZED != 0 { 5 } else { 0 };
+        let gathered = self.gathered.unwrap_or_default();
+        if gathered < before.min(length) {
+            return;
+        }
+        self.gathered = None;
+        let padding = usize::from(self.before[0]) * padded;
+        let Some(fields) = length.checked_sub(before + padding) else {
+            // It is malformed, and h2 says so.
+            changed.extend_from_slice(&self.head);
+            changed.extend_from_slice(&self.before[..gathered]);
+            self.payload -= gathered;
+            return;
+        };
+        let frame = |changed: &mut Vec<u8>, length: usize, kind: u8, flags: u8| {
+            let [_, a, b, c] = (length as u32).to_be_bytes();
+            changed.extend([a, b, c, kind, flags]);
+            changed.extend(id);
+        };
+        frame(changed, before - padded + 1, kind, flags & (END_STREAM | PRIORITIZED));
+        changed.extend_from_slice(&self.before[padded..before]);
+        changed.push(MARK_INDEXED);
+        frame(changed, fields, CONTINUATION, flags & END_HEADERS);
+        (self.payload, self.padding) = (fields, padding);
     }
 
     fn count(&mut self, kind: u8, flags: u8, now: &impl Fn() -> Instant) -> Result<(), Offence> {
-        const DATA: u8 = 0;
-        const PRIORITY: u8 = 2;
-        const RST_STREAM: u8 = 3;
-        const SETTINGS: u8 = 4;
-        const PING: u8 = 6;
         if !std::mem::replace(&mut self.begun, true) && kind != SETTINGS {
             return Err(Offence::Preface);
         }
@@ -112,72 +239,12 @@ impl Frames {
             // Of settings and pings the acknowledgements, of data the end of a stream are no work.
             SETTINGS | PING if flags & 1 == 0 && !self.idle.take(now) => Err(Offence::Idle),
             PRIORITY if !self.idle.take(now) => Err(Offence::Idle),
-            DATA if self.payload == 0 && flags & 1 == 0 && !self.idle.take(now) => Err(Offence::Idle),
+            DATA if self.payload == 0 && flags & END_STREAM == 0 && !self.idle.take(now) => Err(Offence::Idle),
             _ => Ok(()),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
-        let mut bytes = vec![0, (payload >> 8) as u8, payload as u8, kind, flags, 0, 0, 0, 1];
-        bytes.resize(HEAD + payload, 0);
-        bytes
-    }
-
-    /// A connection that has begun with its settings.
-    fn begun(now: Instant) -> Frames {
-        let mut frames = Frames::new(now);
-        frames.advance(&frame(4, 0, 0), || now).unwrap();
-        frames
-    }
-
-    #[test]
-    fn settings_come_first() {
-        let start = Instant::now();
-        for kind in (0..=20).filter(|kind| *kind != 4) {
-            assert_eq!(Frames::new(start).advance(&frame(kind, 1, 8), || start), Err(Offence::Preface), "{kind}");
-            begun(start).advance(&frame(kind, 1, 8), || start).unwrap();
-        }
-    }
-
-    #[test]
-    fn floods_are_told_and_slow_clients_are_not() {
-        let start = Instant::now();
-        for (kind, flood) in [(3, Offence::Resets), (6, Offence::Idle), (4, Offence::Idle), (2, Offence::Idle)] {
-            let bytes = frame(kind, 0, 8);
-            let mut frames = begun(start);
-            let told = (0..2000).find_map(|_| frames.advance(&bytes, || start).err());
-            assert_eq!(told, Some(flood));
-            let mut frames = begun(start);
-            for second in 0..100 {
-                let now = start + Duration::from_secs(second);
-                for _ in 0..49 {
-                    frames.advance(&bytes, || now).unwrap();
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_carries_something_is_not_counted_however_it_is_cut() {
-        let start = Instant::now();
-        let mut bytes = Vec::new();
-        for _ in 0..3000 {
-            bytes.extend(frame(0, 0, 5));
-            bytes.extend(frame(6, 1, 8));
-            bytes.extend(frame(1, 4, 20));
-            bytes.extend(frame(0, 1, 0));
-        }
-        let mut frames = begun(start);
-        for piece in bytes.chunks(7) {
-            frames.advance(piece, || start).unwrap();
-        }
-        assert_eq!((frames.filled, frames.payload), (0, 0));
-    }
-}
+#[path = "frames_tests.rs"]
+mod tests;

@@ -89,8 +89,11 @@ impl Guard {
         loop {
             if self.framing.is_http2() {
                 let behind = self.held.split_off(PREFACE.len().min(self.held.len()));
-                self.count_frames(&behind)?;
-                self.held.extend_from_slice(&behind);
+                let mut changed = Vec::new();
+                let good = self.follow_frames(&behind, &mut changed)?;
+                self.held.extend_from_slice(&behind[..good]);
+                self.held.extend_from_slice(&changed);
+                self.ready = self.held.len();
                 return Poll::Ready(Ok(true));
             }
             if self.ready > 0 {
@@ -131,13 +134,14 @@ impl Guard {
         }
     }
 
-    /// Follows new bytes of an HTTP/2 connection.
-    fn count_frames(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Follows new bytes of an HTTP/2 connection. So many from their beginning go on as they are, and then what is put to
+    /// the end of `changed`.
+    fn follow_frames(&mut self, bytes: &[u8], changed: &mut Vec<u8>) -> io::Result<usize> {
         if self.client.has_upgraded() {
-            return Ok(());
+            return Ok(bytes.len());
         }
         let frames = self.frames.get_or_insert_with(|| Frames::new(Instant::now()));
-        frames.advance(bytes, Instant::now).map_err(|offence| {
+        frames.advance(bytes, changed, Instant::now).map_err(|offence| {
             tracing::info!(client = %self.client.address, rule = offence.as_str(), "connection refused");
             io::Error::new(io::ErrorKind::InvalidData, offence.as_str())
         })
@@ -256,7 +260,14 @@ impl AsyncRead for Guard {
                 return Poll::Ready(Ok(()));
             }
             if this.is_opaque() {
-                this.count_frames(new)?;
+                let mut changed = std::mem::take(&mut this.held);
+                let good = this.follow_frames(new, &mut changed)?;
+                this.ready = changed.len();
+                this.held = changed;
+                buf.set_filled(before + good);
+                if good == 0 {
+                    continue;
+                }
                 return Poll::Ready(Ok(()));
             }
             let progress = this.framing.advance(new);

@@ -11,6 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::windows::BytesRead;
 use crate::listeners::expectation::Expectation;
+use crate::listeners::frames::MARK;
 
 /// What a client sends after a request's head. h2 has checked that it is as long as `Content-Length` says.
 pub struct RequestBody {
@@ -65,8 +66,13 @@ impl HttpBody for RequestBody {
                 None => this.has_data = false,
             }
         }
-        let trailers = ready!(stream.poll_trailers(cx));
-        Poll::Ready(trailers.map(|fields| fields.map(Frame::trailers)).transpose())
+        let trailers = ready!(stream.poll_trailers(cx)).map(|fields| {
+            fields.map(|mut fields| {
+                fields.remove(MARK);
+                Frame::trailers(fields)
+            })
+        });
+        Poll::Ready(trailers.transpose())
     }
 
     fn is_end_stream(&self) -> bool {
