@@ -128,7 +128,7 @@ export class Rpc extends WorkerEntrypoint {
   }
 
   async respond(request) {
-    return new Response(`${request.method} ${await request.text()}`, { status: 201, headers: { "x-rpc": request.headers.get("x-a") } });
+    return new Response(`${request.method} ${await request.text()}`, { status: 201, headers: { "x-rpc": request.headers.get("x-a") }, cf: { of: request.cf } });
   }
 }
 

@@ -24,6 +24,7 @@ const files = core.loadExtScript("ext:deno_web/09_file.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 const urls = core.loadExtScript("ext:deno_web/00_url.js");
+const { install: installByob } = core.loadExtScript("ext:atoll_web/byob.js");
 const { create: createConsole } = core.loadExtScript("ext:atoll_web/console.js");
 const { functions, install: installShapes, lazily, refuseClone } = core.loadExtScript("ext:atoll_web/shapes.js");
 const { fetch } = core.loadExtScript("ext:atoll_web/fetch.js");
@@ -234,6 +235,7 @@ const properties = {
 
 function install() {
   installShapes();
+  installByob();
   refuseClone(Headers);
   refuseClone(Request);
   refuseClone(Response);

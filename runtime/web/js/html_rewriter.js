@@ -375,6 +375,7 @@ class HTMLRewriter {
     const handle = op_atoll_rewriter_open(selectors, encoding);
     const job = new Job(handle, registrations, inputOf(payload));
     const transformed = new Response(job.stream, {
+      cf: response.cf,
       status,
       statusText: response.statusText,
       headers: headers(),

@@ -20,6 +20,7 @@ const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const abortSignals = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const headerLists = core.loadExtScript("ext:atoll_web/headers.js");
 const { isOn } = core.loadExtScript("ext:atoll_web/compatibility.js");
+const { copyCf } = core.loadExtScript("ext:atoll_web/cf.js");
 const { extract, HostBody, mixinBody, Payload } = core.loadExtScript("ext:atoll_web/body.js");
 
 const INTERNAL = Symbol("internal");
@@ -163,7 +164,7 @@ class Request {
         }
         this.#aborts = signal;
       }
-      if (cf !== undefined) this.#cf = cf;
+      if (cf !== undefined) this.#cf = copyCf(cf, prefix);
       this.#hints = readHints(init, prefix) ?? this.#hints;
       if (headers !== undefined) {
         list = [];

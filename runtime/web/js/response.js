@@ -18,6 +18,7 @@ const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_conso
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const headerLists = core.loadExtScript("ext:atoll_web/headers.js");
 const { extract, mixinBody, Payload } = core.loadExtScript("ext:atoll_web/body.js");
+const { copyCf } = core.loadExtScript("ext:atoll_web/cf.js");
 
 // WebSockets are rare.
 const sockets = () => core.loadExtScript("ext:atoll_web/websocket.js");
@@ -42,6 +43,7 @@ class Response {
   #type = "default";
   #isEncoded = false;
   #webSocket = null;
+  #cf = undefined;
 
   constructor(body = null, init = undefined) {
     if (body === INTERNAL) return;
@@ -51,7 +53,8 @@ class Response {
       if (typeof init !== "object" && typeof init !== "function") {
         throw new TypeError(`${prefix}: the second argument is not an object`);
       }
-      const { encodeBody, headers, status, statusText, webSocket } = init;
+      const { cf, encodeBody, headers, status, statusText, webSocket } = init;
+      if (cf !== undefined) this.#cf = copyCf(cf, prefix);
       if (status !== undefined) {
         const number = webidl.converters["unsigned short"](status, prefix, "status");
         if (webSocket !== undefined && webSocket !== null) {
@@ -177,6 +180,11 @@ class Response {
     return this.#webSocket;
   }
 
+  // What `init` said of the platform's own; nothing here reads it.
+  get cf() {
+    return this.#cf;
+  }
+
   get headers() {
     return this.#headers ??= headerLists.fromList(this.#list);
   }
@@ -201,6 +209,7 @@ class Response {
     copy.#redirected = this.#redirected;
     copy.#type = this.#type;
     copy.#isEncoded = this.#isEncoded;
+    copy.#cf = copyCf(this.#cf, "Failed to execute 'clone' on 'Response'");
     return copy;
   }
 

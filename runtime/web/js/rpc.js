@@ -229,7 +229,7 @@ class Session {
     if (requests.isRequest(thing)) {
       const { method, redirect, url } = requests.partsOf(thing);
       const { body } = thing;
-      return ["request", url, method, pairs(thing.headers), redirect, body === null ? null : this.#describe(body)];
+      return ["request", url, method, pairs(thing.headers), redirect, body === null ? null : this.#describe(body), thing.cf];
     }
     if (responses.isResponse(thing)) {
       const { isEncoded, status, webSocket } = responses.partsOf(thing);
@@ -237,7 +237,7 @@ class Session {
       if (status === 0) throw new DOMException("A response of an error cannot cross to another worker", "DataCloneError");
       const { body, statusText } = thing;
       const encoding = isEncoded ? "manual" : "automatic";
-      return ["response", status, statusText, pairs(thing.headers), encoding, body === null ? null : this.#describe(body)];
+      return ["response", status, statusText, pairs(thing.headers), encoding, body === null ? null : this.#describe(body), thing.cf];
     }
     return null;
   }
@@ -294,8 +294,8 @@ class Session {
       case "headers":
         return new Headers(thing[1]);
       case "request": {
-        const { 1: url, 2: method, 3: headers, 4: redirect, 5: body } = thing;
-        const init = { __proto__: null, method, headers, redirect };
+        const { 1: url, 2: method, 3: headers, 4: redirect, 5: body, 6: cf } = thing;
+        const init = { __proto__: null, cf, method, headers, redirect };
         if (body !== null) {
           init.body = this.#make(body, received);
           init.duplex = "half";
@@ -303,9 +303,9 @@ class Session {
         return new requests.Request(url, init);
       }
       default: {
-        const { 1: status, 2: statusText, 3: headers, 4: encodeBody, 5: body } = thing;
+        const { 1: status, 2: statusText, 3: headers, 4: encodeBody, 5: body, 6: cf } = thing;
         const stream = body === null ? null : this.#make(body, received);
-        return new responses.Response(stream, { __proto__: null, status, statusText, headers, encodeBody });
+        return new responses.Response(stream, { __proto__: null, cf, status, statusText, headers, encodeBody });
       }
     }
   }

@@ -71,8 +71,8 @@ export default {
     return [await env.RPC.read(stream), stream.locked];
   },
   "requests and responses": async ({ env }) => {
-    const response = await env.RPC.respond(new Request("http://rpc.example/", { method: "POST", body: "sent", headers: { "x-a": "1" } }));
-    return [response instanceof Response, response.status, response.headers.get("x-rpc"), await response.text()];
+    const response = await env.RPC.respond(new Request("http://rpc.example/", { method: "POST", body: "sent", headers: { "x-a": "1" }, cf: { a: [1] } }));
+    return [response instanceof Response, response.status, response.headers.get("x-rpc"), await response.text(), response.cf];
   },
   "headers": async ({ env }) => {
     const headers = await env.RPC.echo(new Headers({ "x-a": "1" }));

@@ -185,7 +185,27 @@ export default {
     () => new Request("http://a.example/", { cf: { mark: 1 } }).clone().cf,
     () => new Request("http://a.example/").cf,
     () => new Request("http://a.example/", { cf: 5 }).cf,
+    () => new Request("http://a.example/", { cf: null }).cf,
+    () => new Request("http://a.example/", { cf: { date: new Date(0), nothing: undefined } }).cf,
   ),
-  "cf of a response": () => attempts(() => new Response("x", { cf: { mark: 1 } }).cf, () => new Response("x").cf, () => new Response("x", { cf: { mark: 1 } }).clone().cf),
+  "cf of a response": () => attempts(
+    () => new Response("x", { cf: { mark: 1 } }).cf,
+    () => new Response("x").cf,
+    () => new Response("x", { cf: { mark: 1 } }).clone().cf,
+    () => new Response("x", new Response("y", { cf: { mark: 1 } })).cf,
+    () => Response.json({}, { cf: [1] }).cf,
+    () => new HTMLRewriter().transform(new Response("x", { cf: { mark: 1 } })).cf,
+    ...[5, "x", null, 1n, true].map((cf) => () => new Response("x", { cf }).cf),
+    () => new Response("x", { cf: { date: new Date(0), nothing: undefined, toString() {} } }).cf,
+    () => new Response("x", { cf: { big: 1n } }).cf,
+  ),
+  "cf of a response is nobody else's": () => {
+    const given = { mark: 1 };
+    const response = new Response("x", { cf: given });
+    const copy = response.clone();
+    given.mark = 2;
+    copy.cf.mark = 3;
+    return [response.cf, copy.cf, response.cf === response.cf, attempt(() => { response.cf = {}; })];
+  },
   "navigator": () => [typeof navigator, Object.prototype.toString.call(navigator), attempt(() => new navigator.constructor()), attempt(() => { navigator.userAgent = "x"; }), navigator.userAgent === "x"],
 };
