@@ -37,6 +37,8 @@ pub struct Client {
     /// When the last of them ended, milliseconds after `since`.
     last: AtomicU64,
     since: Instant,
+    /// What of answers its windows have had room for, bytes; not counted over HTTP/1.
+    sent: AtomicU64,
     refusal: OnceLock<Refusal>,
     upgraded: AtomicBool,
     closing: AtomicBool,
@@ -105,11 +107,22 @@ impl Client {
             active: AtomicUsize::new(0),
             last: AtomicU64::new(0),
             since: Instant::now(),
+            sent: AtomicU64::new(0),
             refusal: OnceLock::new(),
             upgraded: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// Its windows had room for so many more bytes of an answer.
+    pub fn add_sent(&self, bytes: u64) {
+        self.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// For how many bytes of answers they have had room.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// The fields that are added to its requests: what `make` makes when this is asked first.

@@ -191,8 +191,9 @@ pub struct ConnectionConfig {
     pub body_timeout_ms: u64,
     /// A connection without a request ends after this long, milliseconds. Default 75,000.
     pub idle_timeout_ms: u64,
-    /// A client that takes nothing of an answer for this long is given up, milliseconds. Over TCP it takes what it
-    /// acknowledges. Default 60,000.
+    /// A client that takes nothing of an answer for this long is given up, milliseconds. Over HTTP/1 it takes what it
+    /// acknowledges; over HTTP/2 and HTTP/3 what its windows have room for, and after what it was sent it may be silent
+    /// for longer, ten times as long at most. Default 60,000.
     pub write_timeout_ms: u64,
     /// Bytes per second that a client has to send of a body, or take of an answer, on average, when the node waits for
     /// it; slower ones use up the time-outs above. Default 128.

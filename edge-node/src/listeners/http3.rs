@@ -27,6 +27,7 @@ use super::config::ConnectionConfig;
 use super::connection::{Entry, Shared};
 use super::date;
 use super::expectation::Expectation;
+use super::taking::Taking;
 use super::tls::{Current, Tls};
 use crate::answer::Answer;
 use crate::client::{Client, Transport};
@@ -246,7 +247,8 @@ async fn request(shared: &Shared, client: &Arc<Client>, resolver: Resolver) -> b
         (None, None) => answer.await,
         _ => after_interims(&mut sending, hints.as_ref(), expects.as_ref(), answer, patience).await,
     };
-    match send(&mut sending, response, is_head, patience, piece).await {
+    let taking = Taking::new(&shared.config);
+    match send(&mut sending, response, is_head, client, taking, piece).await {
         Ok(()) => true,
         Err(code) => {
             sending.stop_stream(code);
@@ -293,7 +295,8 @@ async fn send(
     stream: &mut Sending,
     response: Response<Answer>,
     is_head: bool,
-    patience: Duration,
+    client: &Client,
+    mut taking: Taking,
     piece: usize,
 ) -> Result<(), Code> {
     let (mut parts, mut body) = response.into_parts();
@@ -305,29 +308,32 @@ async fn send(
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     parts.headers.entry(DATE).or_insert_with(date::now);
-    let late = |_| {
-        tracing::info!(rule = "stream-stalled", "stream given up");
+    let late = || {
+        tracing::info!(client = %client.address, rule = "stream-stalled", "stream given up");
         Code::H3_REQUEST_CANCELLED
     };
     let gone = |_| Code::H3_REQUEST_CANCELLED;
-    timeout(patience, stream.send_response(Response::from_parts(parts, ()))).await.map_err(late)?.map_err(gone)?;
+    let head = stream.send_response(Response::from_parts(parts, ()));
+    taking.wait(client, head).await.ok_or_else(late)?.map_err(gone)?;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Code::H3_INTERNAL_ERROR)?;
         match frame.into_data() {
             Ok(mut data) => {
                 while !data.is_empty() {
                     let next = data.split_to(piece.min(data.len()));
-                    timeout(patience, stream.send_data(next)).await.map_err(late)?.map_err(gone)?;
+                    let length = next.len();
+                    taking.wait(client, stream.send_data(next)).await.ok_or_else(late)?.map_err(gone)?;
+                    taking.sent(length, client);
                 }
             }
             Err(frame) => {
                 if let Ok(trailers) = frame.into_trailers() {
-                    timeout(patience, stream.send_trailers(trailers)).await.map_err(late)?.map_err(gone)?;
+                    taking.wait(client, stream.send_trailers(trailers)).await.ok_or_else(late)?.map_err(gone)?;
                 }
             }
         }
     }
-    timeout(patience, stream.finish()).await.map_err(late)?.map_err(gone)
+    taking.wait(client, stream.finish()).await.ok_or_else(late)?.map_err(gone)
 }
 
 /// The body of a request.

@@ -15,6 +15,7 @@ mod patience;
 mod proxy_protocol;
 mod rules;
 mod stream;
+mod taking;
 mod tls;
 
 use std::io::{self, ErrorKind};

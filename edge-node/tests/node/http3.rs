@@ -104,6 +104,8 @@ pub async fn gives_slow_clients_up(engine: Engine) {
     config.limits.cpu_ms = 60_000;
     config.connections.header_timeout_ms = 2_000;
     config.connections.write_timeout_ms = 2_000;
+    // What was sent gives no time worth mentioning.
+    config.connections.min_rate = 1 << 20;
     let (node, authority) = serving(config, &engine).await;
     let (quic, mut sender) = http3(&authority, node.local_addr(), "a.localhost").await;
     let (mut to, mut from) = quic.open_bi().await.unwrap();
@@ -120,7 +122,8 @@ pub async fn gives_slow_clients_up(engine: Engine) {
     assert_eq!(ask(&mut sender, get().body(()).unwrap(), "").await.unwrap().0, 200);
 }
 
-/// An answer that takes longer than a client may be silent comes whole to one that takes some of it all the time.
+/// An answer that takes longer than a client may be silent comes whole to one that takes some of it all the time, and to
+/// one that takes much, and then nothing for a while.
 pub async fn waits_for_clients_that_go_on(engine: Engine) {
     let mut config = config();
     config.connections.write_timeout_ms = 1_000;
@@ -131,6 +134,10 @@ pub async fn waits_for_clients_that_go_on(engine: Engine) {
     stream.finish().await.unwrap();
     assert_eq!(stream.recv_response().await.unwrap().status(), 200);
     let (mut taken, mut allowed, mut pace) = (0, 0, interval(Duration::from_millis(10)));
+    // At once what its windows have room for.
+    let mut pause = interval(Duration::from_secs(3));
+    pause.tick().await;
+    pause.tick().await;
     while let Some(mut data) = timeout(LONG, stream.recv_data()).await.expect("more of it").expect("it goes on") {
         taken += data.remaining();
         data.advance(data.remaining());

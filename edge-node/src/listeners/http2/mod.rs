@@ -25,6 +25,7 @@ pub use self::tunnel::{Tunnel, TunnelOnAnswer};
 use self::windows::{STREAM_WINDOW, STREAMS, Windows};
 use super::connection::Shared;
 use super::guard::Guard;
+use super::taking::Taking;
 use crate::client::Client;
 
 /// What waits to be sent on a stream at most, bytes.
@@ -66,7 +67,6 @@ pub async fn serve(shared: &Shared, stream: Guard, client: &Arc<Client>) {
 }
 
 async fn requests(shared: &Shared, builder: &Builder, io: Io, client: &Arc<Client>) -> Result<(), Lost> {
-    let patience = Duration::from_millis(shared.config.write_timeout_ms);
     let mut handshake = pin!(builder.handshake(io.clone()));
     let mut connection: Connection<Io, Bytes> = tokio::select! {
         connection = poll_fn(|cx| written(&io, handshake.as_mut().poll(cx), cx)) => connection?,
@@ -111,7 +111,8 @@ async fn requests(shared: &Shared, builder: &Builder, io: Io, client: &Arc<Clien
         for (request, respond) in batch.drain(..) {
             // Most requests have no body.
             let read = (!request.body().is_end_stream()).then(|| windows.read().clone());
-            let answer = stream::answer(shared.service.clone(), client.clone(), read, patience, request, respond);
+            let taking = Taking::new(&shared.config);
+            let answer = stream::answer(shared.service.clone(), client.clone(), read, taking, request, respond);
             // It is some KiB, and would be moved into its task.
             let mut answer = Box::pin(answer);
             if poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await.is_pending() {

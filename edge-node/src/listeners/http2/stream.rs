@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -12,7 +11,6 @@ use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, DATE, TE};
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as HttpBody;
-use tokio::time::timeout;
 
 use super::body::RequestBody;
 use super::tunnel::{Tunnel, TunnelOnAnswer};
@@ -23,6 +21,7 @@ use crate::headers::remove_hop_by_hop;
 use crate::hints::Hints;
 use crate::listeners::date;
 use crate::listeners::expectation::Expectation;
+use crate::listeners::taking::Taking;
 use crate::service::Service;
 
 /// What a stream claims of its connection's window at once, bytes.
@@ -44,13 +43,13 @@ impl From<h2::Error> for Broken {
     }
 }
 
-/// Answers one request. A client that takes nothing for `patience` has its stream reset (RFC 9113 §10.5): its windows are
-/// closed, so nothing shows on the socket.
+/// Answers one request. A client that takes too little of the answer has its stream reset (RFC 9113 §10.5): its windows
+/// are closed, so nothing shows on the socket.
 pub async fn answer(
     service: Arc<Service>,
     client: Arc<Client>,
     read: Option<BytesRead>,
-    patience: Duration,
+    taking: Taking,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) {
@@ -115,7 +114,7 @@ pub async fn answer(
     if ends {
         return;
     }
-    match send(&mut to, body, patience).await {
+    match send(&mut to, body, taking, &client).await {
         Ok(()) | Err(Broken::Gone) => {}
         Err(Broken::Answer) => to.send_reset(Reason::INTERNAL_ERROR),
         Err(Broken::Stalled) => {
@@ -125,7 +124,7 @@ pub async fn answer(
     }
 }
 
-async fn send(to: &mut SendStream<Bytes>, mut body: Answer, patience: Duration) -> Result<(), Broken> {
+async fn send(to: &mut SendStream<Bytes>, mut body: Answer, mut taking: Taking, client: &Client) -> Result<(), Broken> {
     loop {
         let frame = poll_fn(|cx| {
             if to.poll_reset(cx).is_ready() {
@@ -140,7 +139,7 @@ async fn send(to: &mut SendStream<Bytes>, mut body: Answer, patience: Duration) 
         match frame.into_data() {
             Ok(data) => {
                 let last = body.is_end_stream();
-                send_data(to, data, last, patience).await?;
+                send_data(to, data, last, &mut taking, client).await?;
                 if last {
                     return Ok(());
                 }
@@ -154,7 +153,13 @@ async fn send(to: &mut SendStream<Bytes>, mut body: Answer, patience: Duration) 
     }
 }
 
-async fn send_data(to: &mut SendStream<Bytes>, mut data: Bytes, last: bool, patience: Duration) -> Result<(), Broken> {
+async fn send_data(
+    to: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    last: bool,
+    taking: &mut Taking,
+    client: &Client,
+) -> Result<(), Broken> {
     if data.is_empty() {
         return Ok(to.send_data(data, last)?);
     }
@@ -168,9 +173,10 @@ async fn send_data(to: &mut SendStream<Bytes>, mut data: Bytes, last: bool, pati
                 }
                 to.poll_capacity(cx)
             });
-            timeout(patience, room).await.map_err(|_| Broken::Stalled)?.ok_or(Broken::Gone)??;
+            taking.wait(client, room).await.ok_or(Broken::Stalled)?.ok_or(Broken::Gone)??;
         }
         let piece = data.split_to(to.capacity().min(data.len()));
+        taking.sent(piece.len(), client);
         to.send_data(piece, last && data.is_empty())?;
     }
     Ok(())
