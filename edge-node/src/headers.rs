@@ -41,6 +41,12 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether there are fields that HTTP/2 and HTTP/3 do not have (RFC 9113 §8.2.2, RFC 9114 §4.2). What h2 receives has none.
+pub fn has_connection_fields(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| is_hop_by_hop(name) && *name != TE)
+        || headers.get_all(TE).iter().any(|codings| codings != "trailers")
+}
+
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     let names = [&CONNECTION, &KEEP_ALIVE, &PROXY_CONNECTION, &TRANSFER_ENCODING, &UPGRADE, &TE];
     names.into_iter().any(|hop_by_hop| name == hop_by_hop)

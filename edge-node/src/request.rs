@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use atoll_runtime::Fields;
-use http::header::{HOST, HeaderName};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderName};
 use http::request::Parts;
-use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Version};
+use url::Host;
 
 use crate::client::Client;
 use crate::errors::EdgeError;
+use crate::listeners::Rule;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -22,7 +24,8 @@ const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip")
 /// More header fields get 431; over HTTP/1 the parser stops there itself.
 const MAX_HEADERS: usize = 100;
 
-/// Refuses what no app is given.
+/// Refuses what no app is given. What HTTP/1 could not say is refused over HTTP/2 and HTTP/3 too: these take it as it is
+/// from their libraries.
 pub fn check(parts: &Parts) -> Result<(), EdgeError> {
     // An extended CONNECT (RFC 8441) has been shown as a GET before.
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
@@ -31,15 +34,51 @@ pub fn check(parts: &Parts) -> Result<(), EdgeError> {
     if parts.headers.len() > MAX_HEADERS {
         return Err(EdgeError::TooManyHeaders(parts.headers.len()));
     }
+    if parts.version < Version::HTTP_2 {
+        // Its framing has been read.
+        return Ok(());
+    }
+    let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    // RFC 9113 §8.3.1, RFC 9114 §4.3.1.
+    if !target.starts_with('/') && (target != "*" || parts.method != Method::OPTIONS) {
+        return Err(EdgeError::Refused(Rule::RequestLine));
+    }
+    // RFC 9113 §8.2.1, RFC 9114 §4.2.
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    if parts.headers.values().map(HeaderValue::as_bytes).any(|value| is_space(value.first()) || is_space(value.last()))
+    {
+        return Err(EdgeError::Refused(Rule::Header));
+    }
+    if repeats(&parts.headers, CONTENT_LENGTH) {
+        return Err(EdgeError::Refused(Rule::Length));
+    }
     Ok(())
 }
 
-/// The host a request is for: the target's authority if it has one, else the one `Host` field (RFC 9112 §3.2).
+/// Whether a field is there more than once.
+fn repeats(headers: &HeaderMap, name: HeaderName) -> bool {
+    // In most requests no field is.
+    headers.len() > headers.keys_len() && headers.get_all(name).iter().nth(1).is_some()
+}
+
+/// The host a request is for: the target's authority if it has one, else the one `Host` field (RFC 9112 §3.2). Over HTTP/1
+/// the target comes first where they differ, and what `Host` says counts for nothing (§3.2.2); over HTTP/2 they may not
+/// differ (RFC 9113 §8.3.1). Over HTTP/1.1 there has to be a `Host`.
 pub fn authority(parts: &Parts, client: &Client) -> Result<Authority, EdgeError> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let authority = match (parts.uri.authority(), hosts.next(), hosts.next()) {
         (_, _, Some(_)) => None,
-        (Some(authority), _, None) => Some(authority.clone()).filter(is_plain),
+        (Some(authority), Some(host), None) => Some(authority.clone()).filter(|authority| {
+            let agree = if parts.version < Version::HTTP_2 {
+                Authority::try_from(host.as_bytes()).is_ok_and(|host| is_plain(&host))
+            } else {
+                host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+            };
+            agree && is_plain(authority)
+        }),
+        (Some(authority), None, None) => {
+            Some(authority.clone()).filter(|authority| parts.version != Version::HTTP_11 && is_plain(authority))
+        }
         (None, Some(host), None) => client.authority(host, || {
             let authority = Authority::try_from(host.as_bytes()).ok();
             authority.filter(is_plain)
@@ -49,9 +88,46 @@ pub fn authority(parts: &Parts, client: &Client) -> Result<Authority, EdgeError>
     authority.ok_or(EdgeError::HostInvalid)
 }
 
-/// It has a host and nothing of a user.
+/// Makes `Host` say what the target says, where that names the host (RFC 9112 §3.2.2): what apps and origins are told, and
+/// what the cache goes by, is one. And makes one field of the cookies, of which clients over HTTP/2 and HTTP/3 send several
+/// (RFC 9113 §8.2.3, RFC 9114 §4.2.1).
+pub fn settle(parts: &mut Parts, authority: &Authority) {
+    if parts.version < Version::HTTP_2
+        && parts.uri.authority().is_some()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        parts.headers.insert(HOST, host);
+    }
+    if repeats(&parts.headers, COOKIE) {
+        let pairs: Vec<&[u8]> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        // Values, and what stands between them, can be in a value.
+        if let Ok(joined) = HeaderValue::from_bytes(&pairs.join(&b"; "[..])) {
+            parts.headers.insert(COOKIE, joined);
+        }
+    }
+}
+
+/// It is a host as URLs have it, maybe with a port, and nothing of a user.
 fn is_plain(authority: &Authority) -> bool {
-    !authority.host().is_empty() && !authority.as_str().contains('@')
+    let host = authority.host();
+    let port_is_good = authority.as_str().strip_prefix(host).is_some_and(|rest| match rest.strip_prefix(':') {
+        None => rest.is_empty(),
+        Some(port) => {
+            port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
+        }
+    });
+    port_is_good && is_host(host)
+}
+
+/// Whether URLs can have it as their host: most names need no more than a look at their characters.
+fn is_host(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    // A last label that begins with a digit may be meant for an address; two hyphens may begin an encoded label.
+    let is_simple = last.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+        && !name.contains("--");
+    is_simple || Host::parse(host).is_ok()
 }
 
 /// The path without the query; of `OPTIONS *` the root.
@@ -193,8 +269,70 @@ mod tests {
 
     #[test]
     fn a_host_that_is_missing_double_or_nonsense_is_refused() {
-        for hosts in [&[][..], &["a.com", "a.com"], &[""], &["a b"], &["user@a.com"], &["a.com/x"], &[":80"]] {
+        for hosts in [&[][..], &["a.com", "a.com"]] {
             assert_eq!(authority(&parts("/", hosts), &client()), Err(EdgeError::HostInvalid), "{hosts:?}");
+            assert_eq!(authority(&parts("http://a.com", hosts), &client()), Err(EdgeError::HostInvalid), "{hosts:?}");
+        }
+        for host in [
+            "",
+            "a b",
+            "user@a.com",
+            "a.com@a.com",
+            "a.com/x",
+            ":80",
+            "a.com:x",
+            "a.com:+80",
+            "a.com:65536",
+            "a:80:80",
+            "1.2.3.256",
+            "1.2.3.4.5",
+            "[::1",
+            "[::zz]",
+            "[1]",
+            "[::1]x",
+            "[::1]:x",
+            "xn--a",
+            "a.XN--a.com",
+            "a%20b",
+            "a|b",
+        ] {
+            assert_eq!(authority(&parts("/", &[host]), &client()), Err(EdgeError::HostInvalid), "{host}");
+            let absolute = parts("http://a.com/", &[host]);
+            assert_eq!(authority(&absolute, &client()), Err(EdgeError::HostInvalid), "{host}");
+        }
+        for host in [
+            "a",
+            "a.com.",
+            "A_b.com:",
+            "a.com:080",
+            "1.2.3.4",
+            "127.1",
+            "[::1]:80",
+            "xn--80ak6aa92e.com",
+            "a--b",
+            "a.b1",
+        ] {
+            assert_eq!(authority(&parts("/", &[host]), &client()).as_ref().map(Authority::as_str), Ok(host));
+        }
+    }
+
+    #[test]
+    fn target_and_host_are_made_one_or_refused() {
+        let client = client();
+        let mut request = parts("http://a.com:81/x", &["b.com"]);
+        let named = authority(&request, &client).unwrap();
+        settle(&mut request, &named);
+        assert_eq!(request.headers[HOST], "a.com:81");
+        for (host, good) in [("b.com", false), ("A.com:81", true), ("a.com", false)] {
+            let mut request = parts("http://a.com:81/x", &[host]);
+            request.version = Version::HTTP_2;
+            assert_eq!(authority(&request, &client).is_ok(), good, "{host}");
+        }
+        // These may leave `Host` out.
+        for version in [Version::HTTP_10, Version::HTTP_2, Version::HTTP_3] {
+            let mut request = parts("http://a.com/x", &[]);
+            request.version = version;
+            assert_eq!(authority(&request, &client).unwrap(), "a.com");
         }
     }
 

@@ -217,6 +217,7 @@ impl Service {
         });
         request::check(&parts)?;
         let authority = request::authority(&parts, client)?;
+        request::settle(&mut parts, &authority);
         authority.as_str().clone_into(&mut trace.host);
         // Without the port; to find its end takes a look at every byte.
         let name = authority.host();

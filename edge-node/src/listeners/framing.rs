@@ -3,6 +3,8 @@
 //!
 //! What passes is parsed again by hyper; what this refuses, hyper never sees.
 
+use http::Uri;
+use http::uri::{Authority, Scheme};
 use memchr::memchr;
 
 use super::rules::Rule;
@@ -288,7 +290,7 @@ fn request_line(line: &[u8]) -> Result<bool, Rule> {
     if target.len() > MAX_TARGET {
         return Err(Rule::TargetTooLong);
     }
-    if target.iter().any(|byte| *byte < 0x21 || *byte == 0x7f) {
+    if !is_target(method, target) {
         return Err(if target.contains(&b'\r') { Rule::LineEnd } else { Rule::RequestLine });
     }
     match version {
@@ -299,6 +301,38 @@ fn request_line(line: &[u8]) -> Result<bool, Rule> {
         }
         _ => Err(Rule::RequestLine),
     }
+}
+
+/// Whether a target has the form that its method asks for (RFC 9112 §3.2), and no character that hyper refuses.
+fn is_target(method: &[u8], target: &[u8]) -> bool {
+    match target {
+        _ if method == b"CONNECT" => Authority::try_from(target).is_ok(),
+        [b'/', ..] => {
+            let (path, query) = target.split_at(memchr(b'?', target).unwrap_or(target.len()));
+            // All bytes, without a branch for each.
+            path.iter().fold(true, |good, byte| good & is_path(*byte))
+                && query.iter().fold(true, |good, byte| good & is_query(*byte))
+                && (target.is_ascii() || std::str::from_utf8(target).is_ok())
+        }
+        b"*" => method == b"OPTIONS",
+        _ => {
+            let scheme = Uri::try_from(target).ok().filter(|uri| uri.authority().is_some()).and_then(|uri| {
+                let scheme = uri.scheme()?;
+                Some(*scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)
+            });
+            scheme == Some(true) && !target.contains(&b'#')
+        }
+    }
+}
+
+/// What may stand in a path: more than RFC 3986 has, because browsers send more; with what is not ASCII, as UTF-8.
+fn is_path(byte: u8) -> bool {
+    (byte > 0x20) & !matches!(byte, b'#' | b'<' | b'>' | b'?' | b'`' | 0x7f)
+}
+
+/// What may stand in a query, and the question mark before it.
+fn is_query(byte: u8) -> bool {
+    (byte > 0x20) & !matches!(byte, b'"' | b'#' | b'<' | b'>' | 0x7f)
 }
 
 fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Rule> {

@@ -50,6 +50,17 @@ fn every_rule_has_its_refusal() {
         ("GET /a b HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
         ("G\u{e4}T / HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
         ("GET / http/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET hello HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET a:80 HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET * HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("OPTIONS *?a HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET /a#b HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET http://a/#b HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET ftp://a/ HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET ://a/ HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET http:/a HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("GET http:///a HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
+        ("CONNECT /a HTTP/1.1\r\n\r\n".into(), Rule::RequestLine),
         ("GET / HTTP/2.0\r\n\r\n".into(), Rule::Version),
         ("GET / HTTP/1.2\r\n\r\n".into(), Rule::Version),
         (format!("GET /{long} HTTP/1.1\r\n\r\n"), Rule::TargetTooLong),
@@ -102,6 +113,29 @@ fn every_rule_has_its_refusal() {
         let shown: String = text.chars().take(100).collect();
         assert_eq!(refusal(&text), Some(rule), "{shown:?}");
     }
+}
+
+/// What hyper refuses it answers without a code, so that has to be refused before.
+#[test]
+fn no_target_passes_that_hyper_refuses() {
+    let passes = |target: &[u8]| {
+        let text = [b"GET ", target, b" HTTP/1.1\r\n\r\n"].concat();
+        framing().advance(&text).broken.is_none()
+    };
+    let bytes = (0..=255).map(|byte| vec![byte]);
+    let characters = ["é", "日", "\u{10ffff}"].map(|text| text.as_bytes().to_vec());
+    for odd in bytes.chain(characters) {
+        for [before, after] in [["/a", "b"], ["/?a", "b"], ["http://a/", "b"], ["http://a/?", ""], ["http://a", "b"]] {
+            let target = [before.as_bytes(), &odd, after.as_bytes()].concat();
+            let shown = String::from_utf8_lossy(&target);
+            assert!(!passes(&target) || Uri::try_from(&target[..]).is_ok(), "{shown:?}");
+            // Browsers send these (URL §1.3).
+            if before.starts_with('/') && odd[0].is_ascii_graphic() && !b"\"#<>`".contains(&odd[0]) {
+                assert!(passes(&target), "{shown:?}");
+            }
+        }
+    }
+    assert!(passes("/é?日".as_bytes()) && passes(b"/a?b`c?d") && passes(b"HTTPS://a:81?b"));
 }
 
 #[test]

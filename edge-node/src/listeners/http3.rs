@@ -31,6 +31,7 @@ use super::taking::Taking;
 use super::tls::{Current, Tls};
 use crate::answer::Answer;
 use crate::client::{Client, Transport};
+use crate::headers::has_connection_fields;
 use crate::hints::Hints;
 
 /// Between two attempts to have the port, which the process before may still hold.
@@ -224,7 +225,11 @@ async fn request(shared: &Shared, client: &Arc<Client>, resolver: Resolver) -> b
         Err(rule) => (None, Some(rule)),
     };
     let body = match length {
-        // RFC 9114 §4.1.2: malformed.
+        // RFC 9114 §4.1.2, §4.2: malformed.
+        _ if has_connection_fields(&parts.headers) => {
+            sending.stop_stream(Code::H3_MESSAGE_ERROR);
+            return false;
+        }
         Some(None) => {
             sending.stop_stream(Code::H3_MESSAGE_ERROR);
             return false;

@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 
 use crate::plane::Plane;
-use crate::support::{Answer, app, bundle, config, eventually, get, http1, node, request, send};
+use crate::support::{Answer, app, bundle, config, eventually, get, http1, http2, node, raw, request, send};
 
 /// Answers with the headers that the query names, and counts the calls of each path.
 const CODE: &str = r#"
@@ -43,7 +43,8 @@ export default { async fetch(request) {
         } }, { highWaterMark: 0 }), { headers });
     }
     const size = Number(url.searchParams.get('x_size') ?? 0);
-    const what = request.headers.get('x-forwarded-host') ?? request.headers.get('accept-language') ?? '';
+    const host = url.searchParams.has('x_host') ? request.headers.get('host') : null;
+    const what = host ?? request.headers.get('x-forwarded-host') ?? request.headers.get('accept-language') ?? '';
     return new Response(size ? 'x'.repeat(size) : `${path} ${call} ${what}`.trim(), { status, headers });
 } };"#;
 
@@ -182,6 +183,18 @@ pub async fn is_not_poisoned(engine: Engine) {
         ("/p 1 evil.example", "atoll; fwd=bypass; detail=unkeyed-header")
     );
     assert_eq!(ask(&node, path).await.body, "/p 2");
+    // A host in the target, and another in `Host`: the app hears of the one that the cache goes by.
+    let hosts = "/host?x_host=1&cache-control=max-age=600";
+    let uri = request(&node, "c", hosts).body(()).unwrap().into_parts().0.uri;
+    let named = uri.authority().unwrap();
+    let absolute = format!("GET {uri} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    let evil = raw(&node, absolute.as_bytes()).await;
+    assert!(evil.starts_with("HTTP/1.1 200 ") && evil.ends_with(&format!("/host 1 {named}")), "{evil}");
+    let honest = ask(&node, hosts).await;
+    assert!(honest.header("cache-status").starts_with("atoll; hit"), "{honest:?}");
+    assert_eq!(honest.body, format!("/host 1 {named}"));
+    let evil = request(&node, "c", hosts).header("host", "evil.example").body(Full::default()).unwrap();
+    assert_eq!(send(&http2(), evil).await.error(), "host-invalid");
     // A body with a GET request, and fields that Connection takes away before the app sees them.
     let fat = request(&node, "c", path).body(Full::from("a=b")).unwrap();
     assert_eq!(send(&http1(), fat).await.header("cache-status"), "atoll; fwd=bypass; detail=request-body");

@@ -226,6 +226,34 @@ pub async fn refuses_what_the_rfc_forbids(engine: Engine) {
         ("8.3.1: no scheme", request(&[method, root, host]), &[PROTOCOL_ERROR]),
         ("8.3.1: no path", request(&[method, http, host]), &[PROTOCOL_ERROR]),
         ("8.3.1: an empty path", request(&[method, http, (":path", ""), host]), &[PROTOCOL_ERROR]),
+        ("8.3.1: a path that is none", request(&[method, http, (":path", "?a"), host]), &[PROTOCOL_ERROR]),
+        ("8.3.1: a URL in place of a path", request(&[method, http, (":path", "http://a/"), host]), &[PROTOCOL_ERROR]),
+        (
+            "8.3.1: an asterisk that is no path of GET",
+            request(&[method, http, (":path", "*"), host]),
+            &[PROTOCOL_ERROR],
+        ),
+        ("8.3.1: no authority", request(&[method, http, root]), &[PROTOCOL_ERROR]),
+        ("8.3.1: an empty authority", request(&[method, http, root, (":authority", "")]), &[PROTOCOL_ERROR]),
+        ("8.3.1: a user in the authority", request(&[method, http, root, (":authority", "u@a")]), &[PROTOCOL_ERROR]),
+        ("8.3.1: another host", with("host", "b.localhost"), &[PROTOCOL_ERROR]),
+        (
+            "8.3.1: a protocol, and no CONNECT",
+            request(&[method, (":protocol", "websocket"), http, root, host]),
+            &[PROTOCOL_ERROR],
+        ),
+        ("8.2.1: a value that begins with a space", with("x", " a"), &[PROTOCOL_ERROR]),
+        ("8.2.1: a value that ends in a tab", with("x", "a\t"), &[PROTOCOL_ERROR]),
+        ("8.2.2: TE with more than trailers", with("te", "trailers, gzip"), &[PROTOCOL_ERROR]),
+        (
+            "8.1.1: two lengths",
+            [
+                frame(HEADERS, 4, 1, &head(&[("content-length", "1"), ("content-length", "1")])),
+                frame(DATA, END_STREAM, 1, b"x"),
+            ]
+            .concat(),
+            &[PROTOCOL_ERROR],
+        ),
         (
             "8.1.1: less than the announced length",
             [frame(HEADERS, 4, 1, &head(&[("content-length", "5")])), frame(DATA, END_STREAM, 1, b"x")].concat(),

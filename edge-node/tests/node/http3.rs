@@ -93,6 +93,14 @@ pub async fn refuses_what_is_malformed(engine: Engine) {
     assert_eq!(ask(&mut sender, post("3"), "abc").await, Some((200, "abc".into())));
     let trace = Request::builder().method("TRACE").uri("https://a.localhost/").body(()).unwrap();
     assert_eq!(ask(&mut sender, trace, "").await.unwrap().0, 405);
+    for (name, value) in [("connection", "close"), ("keep-alive", "1"), ("upgrade", "websocket"), ("te", "gzip")] {
+        assert_eq!(ask(&mut sender, get().header(name, value).body(()).unwrap(), "").await, None, "{name}");
+    }
+    assert_eq!(ask(&mut sender, get().header("te", "trailers").body(()).unwrap(), "").await.unwrap().0, 200);
+    assert_eq!(ask(&mut sender, get().header("x", " a").body(()).unwrap(), "").await.unwrap().0, 400);
+    let mut twice = post("3");
+    twice.headers_mut().append("content-length", "3".parse().unwrap());
+    assert_eq!(ask(&mut sender, twice, "abc").await.unwrap().0, 400);
     let many = (0..101).fold(get(), |request, at| request.header(format!("x-{at}"), "1"));
     assert_eq!(ask(&mut sender, many.body(()).unwrap(), "").await.unwrap().0, 431);
     assert_eq!(ask(&mut sender, get().body(()).unwrap(), "").await.unwrap().0, 200);

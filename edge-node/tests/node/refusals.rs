@@ -28,6 +28,7 @@ const READS: &str = "export default { async fetch(request) {
 pub async fn refuses_ambiguous_requests_and_closes(engine: Engine) {
     let node = node(config(), &engine, &[("a", READS)]).await;
     let post = |fields: &str, body: &str| format!("POST / HTTP/1.1\r\nHost: a.localhost\r\n{fields}\r\n{body}");
+    let at = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a.localhost\r\n\r\n");
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a.localhost\r\n\r\n";
     let chunked = "Transfer-Encoding: chunked\r\n";
     let long = "a".repeat(17 << 10);
@@ -67,6 +68,22 @@ pub async fn refuses_ambiguous_requests_and_closes(engine: Engine) {
         (post(&"x: 1\r\n".repeat(101), ""), 431, "headers-too-many"),
         ("GET / HTTP/1.2\r\n\r\n".into(), 505, "version-unsupported"),
         ("NONSENSE\r\n\r\n".into(), 400, "request-line-invalid"),
+        (at("a.localhost"), 400, "request-line-invalid"),
+        (at("*"), 400, "request-line-invalid"),
+        (at("/a#/../b"), 400, "request-line-invalid"),
+        (at("/<script>"), 400, "request-line-invalid"),
+        (at("/?\""), 400, "request-line-invalid"),
+        (at("ftp://a.localhost/"), 400, "request-line-invalid"),
+        (at("http:///a"), 400, "request-line-invalid"),
+        (post("Content-Length:\x0b5\r\n", "hello"), 400, "header-invalid"),
+        (post("Content-Length: 5 5\r\n", "hello"), 400, "content-length-invalid"),
+        (post("Transfer-Encoding:\r\n", smuggled), 501, "transfer-encoding-unsupported"),
+        (post("Transfer-Encoding: chunked,\r\n", "0\r\n\r\n"), 501, "transfer-encoding-unsupported"),
+        (post("Transfer-Encoding: \"chunked\"\r\n", "0\r\n\r\n"), 501, "transfer-encoding-unsupported"),
+        (post(chunked, "0_5\r\nhello\r\n0\r\n\r\n"), 400, "chunk-invalid"),
+        (post(chunked, " 5\r\nhello\r\n0\r\n\r\n"), 400, "chunk-invalid"),
+        (post(chunked, "5;a\rb\r\nhello\r\n0\r\n\r\n"), 400, "chunk-invalid"),
+        (post(chunked, "0\r\na: b\n\r\n"), 400, "line-end-invalid"),
     ] {
         let answer = exchange(&node, request.as_bytes()).await;
         let shown: String = request.chars().take(120).collect();

@@ -79,6 +79,10 @@ pub async fn refuses_what_is_no_request(engine: Engine) {
         (format!("GET / HTTP/1.1\r\nHost: hello.localhost\r\n{many}\r\n"), 431, ""),
         (format!("GET / HTTP/1.1\r\nHost: hello.localhost\r\nx: {large}\r\n\r\n"), 431, ""),
         ("GET http://hello.localhost/ HTTP/1.1\r\nHost: other\r\n\r\n".to_owned(), 200, ""),
+        ("GET http://hello.localhost/ HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), 400, "host-invalid"),
+        ("GET http://hello.localhost/ HTTP/1.1\r\n\r\n".to_owned(), 400, "host-invalid"),
+        ("GET / HTTP/1.1\r\nHost: hello.localhost:x\r\n\r\n".to_owned(), 400, "host-invalid"),
+        ("GET / HTTP/1.1\r\nHost: 1.2.3.256\r\n\r\n".to_owned(), 400, "host-invalid"),
     ] {
         let answer = raw(&node, request.as_bytes()).await;
         let shown: String = request.chars().take(60).collect();
@@ -91,6 +95,17 @@ pub async fn refuses_what_is_no_request(engine: Engine) {
     }
     let answer = send(&http2(), many.body(Full::default()).unwrap()).await;
     assert_eq!((answer.status.as_u16(), answer.error()), (431, "headers-too-many"));
+}
+
+/// A client over HTTP/2 may send each cookie by itself; apps are told of all in one field.
+pub async fn tells_of_cookies_in_one_field(engine: Engine) {
+    let code = "export default { fetch(request) { return new Response(request.headers.get('cookie')); } };";
+    let node = node(config(), &engine, &[("a", code)]).await;
+    for client in [http1(), http2()] {
+        let crumbs =
+            request(&node, "a", "/").header("cookie", "a=1").header("x", "y").header("cookie", "b=\"2, 3\"; c=4");
+        assert_eq!(send(&client, crumbs.body(Full::default()).unwrap()).await.body, "a=1; b=\"2, 3\"; c=4");
+    }
 }
 
 /// A body over the limit ends with 413, whether its length is told or not.
