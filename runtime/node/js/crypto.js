@@ -272,20 +272,22 @@ const crypto = {
   KeyObject,
   constants: Object.freeze({
     __proto__: null,
-    DH_CHECK_P_NOT_SAFE_PRIME: 2,
-    DH_CHECK_P_NOT_PRIME: 1,
-    DH_UNABLE_TO_CHECK_GENERATOR: 4,
-    DH_NOT_SUITABLE_GENERATOR: 8,
-    POINT_CONVERSION_COMPRESSED: 2,
-    POINT_CONVERSION_UNCOMPRESSED: 4,
-    POINT_CONVERSION_HYBRID: 6,
-    RSA_PKCS1_PADDING: 1,
-    RSA_NO_PADDING: 3,
-    RSA_PKCS1_OAEP_PADDING: 4,
-    RSA_PKCS1_PSS_PADDING: 6,
-    RSA_PSS_SALTLEN_DIGEST: -1,
-    RSA_PSS_SALTLEN_MAX_SIGN: -2,
-    RSA_PSS_SALTLEN_AUTO: -2,
+    OPENSSL_VERSION_NUMBER: 805306672, SSL_OP_ALL: 2147485776, SSL_OP_ALLOW_NO_DHE_KEX: 1024,
+    SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION: 262144, SSL_OP_CIPHER_SERVER_PREFERENCE: 4194304,
+    SSL_OP_CISCO_ANYCONNECT: 32768, SSL_OP_COOKIE_EXCHANGE: 8192, SSL_OP_CRYPTOPRO_TLSEXT_BUG: 2147483648,
+    SSL_OP_DONT_INSERT_EMPTY_FRAGMENTS: 2048, SSL_OP_LEGACY_SERVER_CONNECT: 4, SSL_OP_NO_COMPRESSION: 131072,
+    SSL_OP_NO_ENCRYPT_THEN_MAC: 524288, SSL_OP_NO_QUERY_MTU: 4096, SSL_OP_NO_RENEGOTIATION: 1073741824,
+    SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION: 65536, SSL_OP_NO_SSLv2: 0, SSL_OP_NO_SSLv3: 33554432,
+    SSL_OP_NO_TICKET: 16384, SSL_OP_NO_TLSv1: 67108864, SSL_OP_NO_TLSv1_1: 268435456, SSL_OP_NO_TLSv1_2: 134217728,
+    SSL_OP_NO_TLSv1_3: 536870912, SSL_OP_PRIORITIZE_CHACHA: 2097152, SSL_OP_TLS_ROLLBACK_BUG: 8388608,
+    ENGINE_METHOD_RSA: 1, ENGINE_METHOD_DSA: 2, ENGINE_METHOD_DH: 4, ENGINE_METHOD_RAND: 8, ENGINE_METHOD_EC: 2048,
+    ENGINE_METHOD_CIPHERS: 64, ENGINE_METHOD_DIGESTS: 128, ENGINE_METHOD_PKEY_METHS: 512,
+    ENGINE_METHOD_PKEY_ASN1_METHS: 1024, ENGINE_METHOD_ALL: 65535, ENGINE_METHOD_NONE: 0,
+    DH_CHECK_P_NOT_SAFE_PRIME: 2, DH_CHECK_P_NOT_PRIME: 1, DH_UNABLE_TO_CHECK_GENERATOR: 4,
+    DH_NOT_SUITABLE_GENERATOR: 8, RSA_PKCS1_PADDING: 1, RSA_NO_PADDING: 3, RSA_PKCS1_OAEP_PADDING: 4,
+    RSA_X931_PADDING: 5, RSA_PKCS1_PSS_PADDING: 6, RSA_PSS_SALTLEN_DIGEST: -1, RSA_PSS_SALTLEN_MAX_SIGN: -2,
+    RSA_PSS_SALTLEN_AUTO: -2, TLS1_VERSION: 769, TLS1_1_VERSION: 770, TLS1_2_VERSION: 771, TLS1_3_VERSION: 772,
+    POINT_CONVERSION_COMPRESSED: 2, POINT_CONVERSION_UNCOMPRESSED: 4, POINT_CONVERSION_HYBRID: 6,
   }),
   createCipheriv: (algorithm, key, iv, options) => new Cipheriv(algorithm, key, iv, options),
   createDecipheriv: (algorithm, key, iv, options) => new Decipheriv(algorithm, key, iv, options),
@@ -345,22 +347,40 @@ for (const [module, names] of Object.entries(PAIRS)) {
 Object.defineProperty(crypto.generateKeyPair, PROMISIFY, {
   value: (type, options) => require("internal/crypto_signing").generateKeyPair[PROMISIFY](type, options),
 });
-// A class is not loaded before it makes something: what stands for it makes instances of it, with or without `new`.
-for (const [module, names] of Object.entries(CLASSES)) {
-  for (const name of names) {
-    const { [name]: lazy } = {
-      [name]: function (...args) {
-        const loaded = require(module)[name];
-        // Those of Node.js that are classes need `new`.
-        return new.target === undefined && module === "internal/crypto_x509" ? loaded(...args) : new loaded(...args);
-      },
-    };
-    Object.defineProperty(lazy, Symbol.hasInstance, { value: (instance) => instance instanceof require(module)[name] });
-    crypto[name] = lazy;
-  }
+// A class is not loaded before something is asked of it: what stands for it is the class in all that code can see.
+function lazyClass(module, name) {
+  let loaded;
+  const load = () => {
+    if (loaded === undefined) {
+      loaded = require(module)[name];
+      Object.defineProperty(loaded.prototype, "constructor", { __proto__: null, value: proxy, writable: true, configurable: true });
+    }
+    return loaded;
+  };
+  const { [name]: target } = { [name]: function () {} };
+  const proxy = new Proxy(target, {
+    // Those of Node.js that are classes need `new`.
+    apply: (_, self, args) => module === "internal/crypto_x509" ? Reflect.apply(load(), self, args) : new (load())(...args),
+    construct: (_, args, newTarget) => Reflect.construct(load(), args, newTarget === proxy ? load() : newTarget),
+    defineProperty: (_, key, descriptor) => Reflect.defineProperty(load(), key, descriptor),
+    deleteProperty: (_, key) => Reflect.deleteProperty(load(), key),
+    get: (_, key) => key === "name" ? name : Reflect.get(load(), key),
+    getOwnPropertyDescriptor(_, key) {
+      const own = Reflect.getOwnPropertyDescriptor(load(), key);
+      // That of the target cannot be removed, and can be written to.
+      return key === "prototype" ? { ...own, writable: true } : own;
+    },
+    getPrototypeOf: () => Reflect.getPrototypeOf(load()),
+    has: (_, key) => Reflect.has(load(), key),
+    ownKeys: () => Reflect.ownKeys(load()),
+    set: (_, key, value) => Reflect.set(load(), key, value),
+  });
+  return proxy;
 }
-crypto.ECDH.convertKey = (...args) => require("internal/crypto_ecdh").ECDH.convertKey(...args);
-for (const [name, get] of [["subtle", () => globalThis.crypto.subtle], ["webcrypto", () => globalThis.crypto]]) {
+for (const [module, names] of Object.entries(CLASSES)) {
+  for (const name of names) crypto[name] = lazyClass(module, name);
+}
+for (const [name, get] of [["subtle", () => globalThis.crypto.subtle], ["webcrypto", () => globalThis.crypto], ["fips", () => 0]]) {
   Object.defineProperty(crypto, name, { __proto__: null, get, enumerable: true, configurable: true });
 }
 

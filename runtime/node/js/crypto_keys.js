@@ -1,12 +1,20 @@
 // Keys of node:crypto, and how its functions take and give bytes.
 
-(function (require) {
+(function (require, internals) {
 "use strict";
 
 const { Buffer } = require("buffer");
 const { nodeError, validate } = require("internal/errors");
 
+const { importKey, keyMaterial } = internals.crypto;
+// The class of keys of Web Cryptography.
+const { CryptoKey } = globalThis;
+// The forms of which a key of each type is imported.
+const FORMATS = { __proto__: null, private: "pkcs8", public: "spki", secret: "raw" };
+
 const secrets = new WeakMap();
+
+const isCryptoKey = (value) => typeof value === "object" && value !== null && value instanceof CryptoKey;
 
 // The bytes of a string or of any view.
 function bytesOf(value, name, encoding, takesBuffers = name !== "data" && name !== "key") {
@@ -37,8 +45,12 @@ class KeyObject {
     if (type === "secret") secrets.set(this, Uint8Array.from(bytes));
   }
 
-  static from() {
-    throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", "KeyObject.from");
+  // The same key, for this module. What may not be exported does not become exportable that way.
+  static from(key) {
+    if (!isCryptoKey(key)) throw nodeError("ERR_INVALID_ARG_TYPE", "key", "CryptoKey", key);
+    if (!key.extractable) throw nodeError("ERR_INVALID_ARG_VALUE", "key", key, "must be extractable");
+    const { type, data } = keyMaterial(key);
+    return type === "secret" ? new KeyObject("secret", data) : require("internal/crypto_pairs").keyFrom(type, data);
   }
 
   get symmetricKeySize() {
@@ -51,6 +63,13 @@ class KeyObject {
 
   get [Symbol.toStringTag]() {
     return "KeyObject";
+  }
+
+  // The same key, for Web Cryptography.
+  toCryptoKey(algorithm, extractable, keyUsages) {
+    const data = this.type === "secret" ? secrets.get(this) : this.export({ format: "der", type: FORMATS[this.type] });
+    if (typeof algorithm === "string") algorithm = { name: algorithm };
+    return importKey(FORMATS[this.type], Uint8Array.from(data), algorithm, Boolean(extractable), keyUsages);
   }
 
   equals(other) {
@@ -73,6 +92,10 @@ function keyBytes(key, name, encoding) {
     if (key.type !== "secret") throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", key.type, "secret");
     return secrets.get(key);
   }
+  if (isCryptoKey(key)) {
+    if (key.type !== "secret") throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", key.type, "secret");
+    return keyMaterial(key).data;
+  }
   if (typeof key !== "string" && !ArrayBuffer.isView(key) && !(key instanceof ArrayBuffer)) {
     const kinds = ["ArrayBuffer", "Buffer", "TypedArray", "DataView", "string", "KeyObject", "CryptoKey"];
     throw nodeError("ERR_INVALID_ARG_TYPE", name, kinds, key);
@@ -83,6 +106,7 @@ function keyBytes(key, name, encoding) {
 return {
   KeyObject,
   bytesOf,
+  isCryptoKey,
   createSecretKey: (key, encoding) => new KeyObject("secret", bytesOf(key, "key", encoding)),
   keyBytes,
   output,

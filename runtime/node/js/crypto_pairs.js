@@ -6,11 +6,11 @@
 
 const { Buffer } = require("buffer");
 const { nodeError, validate } = require("internal/errors");
-const { bytesOf, KeyObject } = require("internal/crypto_keys");
+const { bytesOf, isCryptoKey, KeyObject } = require("internal/crypto_keys");
 
 const { element, elements, sequence, unsigned, unsupported } = require("internal/crypto_der");
 
-const { ecdhGenerate, ecdhPublic, keyCheck, keyFromSec1, keyGenerate, keyPublic, keySec1 } = internals.crypto;
+const { ecdhGenerate, ecdhPublic, keyCheck, keyFromSec1, keyGenerate, keyMaterial, keyPublic, keySec1 } = internals.crypto;
 
 const INTEGER = 0x02;
 const BITS = 0x03;
@@ -332,12 +332,23 @@ class PrivateKeyObject extends AsymmetricKeyObject {}
 const publicKey = (pair) => new PublicKeyObject("public", { ...pair, private: null });
 const privateKey = (pair) => new PrivateKeyObject("private", pair);
 
+const keyFrom = (type, der) => type === "public" ? publicKey(publicPair(der, "spki")) : privateKey(privatePair(der, "pkcs8"));
+
+// The pair behind a key of Web Cryptography.
+function pairOfCrypto(key) {
+  if (key.type === "secret") throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", key.type, "private");
+  const { type, data } = keyMaterial(key);
+  return pairOf(keyFrom(type, data));
+}
+
 // The pair behind whatever a function takes as a key.
 function pairFrom(input, name = "key") {
   if (pairs.has(input)) return pairs.get(input);
+  if (isCryptoKey(input)) return pairOfCrypto(input);
   const isData = (value) => typeof value === "string" || ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
   const { key, format = "pem", passphrase, type } = isData(input) || input === null || typeof input !== "object" ? { key: input } : input;
   if (pairs.has(key)) return pairs.get(key);
+  if (isCryptoKey(key)) return pairOfCrypto(key);
   const secret = [input, key].find((value) => value instanceof KeyObject);
   if (secret !== undefined) throw nodeError("ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE", secret.type, "private");
   if (format === "jwk") return fromJwk(key);
@@ -379,7 +390,7 @@ function createPublicKey(input) {
 }
 
 return {
-  createPrivateKey, createPublicKey, makePair, makePssPair, native, pairFrom, pairOf, privateFrom, privateKey, pssParameters, publicKey,
+  createPrivateKey, createPublicKey, keyFrom, makePair, makePssPair, native, pairFrom, pairOf, privateFrom, privateKey, pssParameters, publicKey,
   publicPart, scalarOf,
 };
 })

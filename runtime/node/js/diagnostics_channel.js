@@ -194,6 +194,7 @@ class TracingChannel {
 
 return {
   Channel,
+  TracingChannel,
   channel,
   hasSubscribers: (name) => channels.get(name)?.hasSubscribers ?? false,
   subscribe: (name, subscription) => channel(name).subscribe(subscription),

@@ -27,6 +27,9 @@ class Agent extends EventEmitter {
     this.sockets = {};
     this.freeSockets = {};
     this.keepAlive = Boolean(this.options.keepAlive);
+    this.keepAliveMsecs = this.options.keepAliveMsecs ?? 1000;
+    this.scheduling = this.options.scheduling ?? "lifo";
+    this.totalSocketCount = 0;
     this.maxSockets = this.options.maxSockets ?? Infinity;
     this.maxFreeSockets = this.options.maxFreeSockets ?? 256;
     this.maxTotalSockets = this.options.maxTotalSockets ?? Infinity;
@@ -37,6 +40,13 @@ class Agent extends EventEmitter {
   }
 
   destroy() {}
+
+  // Under which name connections with these settings would be kept.
+  getName(options = {}) {
+    const { family, host, localAddress, port, socketPath } = options;
+    const version = family === 4 || family === 6 ? `:${family}` : "";
+    return `${host || "localhost"}:${port || ""}:${localAddress || ""}${version}${socketPath ? `:${socketPath}` : ""}`;
+  }
 }
 
 class SecureAgent extends Agent {

@@ -1,7 +1,9 @@
 // node:os: what a worker may know of the system it runs on, which is next to nothing.
 
-(function () {
+(function (require) {
 "use strict";
+
+const { errno } = require("internal/system_errors");
 
 const SIGNALS = [
   "", "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1", "SIGSEGV",
@@ -10,20 +12,13 @@ const SIGNALS = [
 ];
 const signals = { __proto__: null };
 for (let number = 1; number < SIGNALS.length; number++) signals[SIGNALS[number]] = number;
-
-const errno = {
-  __proto__: null,
-  E2BIG: 7, EACCES: 13, EADDRINUSE: 98, EADDRNOTAVAIL: 99, EAGAIN: 11, EALREADY: 114, EBADF: 9, EBUSY: 16,
-  ECANCELED: 125, ECONNABORTED: 103, ECONNREFUSED: 111, ECONNRESET: 104, EEXIST: 17, EHOSTUNREACH: 113, EINTR: 4,
-  EINVAL: 22, EIO: 5, EISDIR: 21, EMFILE: 24, ENETUNREACH: 101, ENOENT: 2, ENOMEM: 12, ENOTCONN: 107, ENOTDIR: 20,
-  ENOTEMPTY: 39, ENOTSUP: 95, EPERM: 1, EPIPE: 32, ETIMEDOUT: 110,
-};
+Object.assign(signals, { SIGIOT: signals.SIGABRT, SIGPOLL: signals.SIGIO });
 
 const constants = Object.freeze({
   __proto__: null,
   UV_UDP_REUSEADDR: 4,
-  dlopen: Object.freeze({ __proto__: null, RTLD_LAZY: 1, RTLD_NOW: 2, RTLD_GLOBAL: 256, RTLD_LOCAL: 0 }),
-  errno: Object.freeze(errno),
+  dlopen: Object.freeze({ __proto__: null, RTLD_LAZY: 1, RTLD_NOW: 2, RTLD_GLOBAL: 256, RTLD_LOCAL: 0, RTLD_DEEPBIND: 8 }),
+  errno,
   priority: Object.freeze({
     __proto__: null,
     PRIORITY_LOW: 19,

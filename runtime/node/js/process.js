@@ -155,10 +155,20 @@ Object.assign(self, {
   env: environment,
   execArgv: [],
   execPath: "",
+  // A worker has no end of which anybody could be told.
+  finalization: Object.freeze({ register() {}, registerBeforeExit() {}, unregister() {} }),
+  _getActiveHandles: () => [],
+  _getActiveRequests: () => [],
+  _rawDebug: (...args) => globalThis.console.error(require("util").format(...args)),
+  assert(value, message) {
+    require("assert").ok(value, message);
+  },
   exit,
   reallyExit: exit,
   exitCode: undefined,
   features: Object.freeze({
+    typescript: false,
+    require_module: false,
     inspector: false,
     debug: false,
     uv: false,
@@ -177,6 +187,7 @@ Object.assign(self, {
   getegid: () => 0,
   geteuid: () => 0,
   getgid: () => 0,
+  getSourceMapsSupport: () => ({ __proto__: null, enabled: false, nodeModules: false, generatedCode: false }),
   getgroups: () => [],
   getuid: () => 0,
   hasUncaughtExceptionCaptureCallback: () => false,
@@ -188,12 +199,14 @@ Object.assign(self, {
     validate.func(callback, "callback");
     queueMicrotask(args.length === 0 ? () => callback() : () => callback(...args));
   },
+  moduleLoadList: [],
   noDeprecation: false,
   pid: 1,
   platform: "linux",
   ppid: 0,
   release: Object.freeze({ name: "node", lts: "Jod", sourceUrl: "", headersUrl: "" }),
   report: undefined,
+  ref() {},
   resourceUsage: () => ({}),
   setSourceMapsEnabled() {},
   setUncaughtExceptionCaptureCallback() {},
@@ -205,10 +218,28 @@ Object.assign(self, {
     if (value !== undefined) mask = typeof value === "string" ? parseInt(value, 8) : value & 0o777;
     return previous;
   },
+  unref() {},
   uptime: () => (Date.now() - START) / 1000,
   version: `v${VERSION}`,
-  versions: Object.freeze({ node: VERSION, modules: "127" }),
+  // Of the others there is only the name, as on Workers: code looks for numbers in them.
+  versions: Object.freeze({
+    ...Object.fromEntries([
+      "acorn", "ada", "amaro", "ares", "brotli", "cjs_module_lexer", "cldr", "icu", "llhttp", "napi", "nghttp2", "openssl",
+      "simdjson", "simdutf", "sqlite", "tz", "undici", "unicode", "uv", "uvwasi", "v8", "zlib", "zstd",
+    ].map((name) => [name, ""])),
+    node: VERSION,
+    modules: "127",
+  }),
 });
+
+for (const name of ["initgroups", "setegid", "seteuid", "setgid", "setgroups", "setuid"]) {
+  const { [name]: refused } = {
+    [name]() {
+      throw Object.assign(new Error(`EPERM, Operation not permitted: ${name}`), { code: "EPERM", errno: 1, syscall: name });
+    },
+  };
+  self[name] = refused;
+}
 
 const getters = {
   stderr: lineWriter("error", 2),

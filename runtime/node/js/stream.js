@@ -169,6 +169,54 @@ function duplexFromWeb(pair, options = {}) {
   return duplex;
 }
 
+const kOther = Symbol("other side");
+const kWaiting = Symbol("waiting write");
+
+// One end of a pair: what is written to it is read from the other.
+class End extends Duplex {
+  [kOther] = undefined;
+  [kWaiting] = undefined;
+
+  _read() {
+    const callback = this[kWaiting];
+    this[kWaiting] = undefined;
+    callback?.();
+  }
+
+  _write(chunk, encoding, callback) {
+    if (chunk.length === 0) return queueMicrotask(callback);
+    const other = this[kOther];
+    other.push(chunk);
+    other[kWaiting] = callback;
+  }
+
+  _final(callback) {
+    this[kOther].on("end", callback);
+    this[kOther].push(null);
+  }
+}
+
+function duplexPair(options) {
+  const [one, two] = [new End(options), new End(options)];
+  [one[kOther], two[kOther]] = [two, one];
+  return [one, two];
+}
+
+Object.defineProperty(Writable.prototype, Symbol.asyncDispose, {
+  __proto__: null,
+  value() {
+    let error = null;
+    if (!this.destroyed) {
+      error = this.writableFinished ? null : Object.assign(new Error("The operation was aborted"), { name: "AbortError", code: "ABORT_ERR" });
+      this.destroy(error);
+    }
+    return new Promise((resolve, reject) => finished(this, (failure) => failure && failure.name !== "AbortError" ? reject(failure) : resolve(null)));
+  },
+  writable: true,
+  configurable: true,
+});
+
+Stream.duplexPair = duplexPair;
 Readable.fromWeb = readableFromWeb;
 Readable.toWeb = readableToWeb;
 Writable.fromWeb = writableFromWeb;

@@ -15,6 +15,15 @@ class WriteStream {
   constructor() {
     throw nodeError("ERR_METHOD_NOT_IMPLEMENTED", "tty.WriteStream");
   }
+
+  // Packages ask the prototype, before there is any stream: bits of a colour, and whether there are so many colours.
+  getColorDepth() {
+    return 1;
+  }
+
+  hasColors() {
+    return false;
+  }
 }
 
 return { ReadStream, WriteStream, isatty: () => false };

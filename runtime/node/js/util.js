@@ -129,17 +129,17 @@ function styleText(format, text, options = {}) {
   return `${before}${text}${after}`;
 }
 
-const ERRNO = {
-  E2BIG: 7, EACCES: 13, EADDRINUSE: 98, EADDRNOTAVAIL: 99, EAGAIN: 11, EALREADY: 114, EBADF: 9, EBUSY: 16,
-  ECANCELED: 125, ECONNABORTED: 103, ECONNREFUSED: 111, ECONNRESET: 104, EEXIST: 17, EHOSTUNREACH: 113, EINTR: 4,
-  EINVAL: 22, EIO: 5, EISDIR: 21, EMFILE: 24, ENETUNREACH: 101, ENOENT: 2, ENOMEM: 12, ENOTCONN: 107, ENOTDIR: 20,
-  ENOTEMPTY: 39, ENOTSUP: 95, EPERM: 1, EPIPE: 32, ETIMEDOUT: 110,
-};
-
 function getSystemErrorName(number) {
   validate.integer(number, "err");
   if (number >= 0) throw nodeError("ERR_OUT_OF_RANGE", "err", "a negative integer", number);
-  return Object.keys(ERRNO).find((name) => ERRNO[name] === -number) ?? `Unknown system error ${number}`;
+  const { errno, messages } = require("internal/system_errors");
+  return messages.get(number)?.[0] ?? Object.keys(errno).find((name) => errno[name] === -number) ?? `Unknown system error ${number}`;
+}
+
+function getSystemErrorMessage(number) {
+  validate.integer(number, "err");
+  if (number >= 0) throw nodeError("ERR_OUT_OF_RANGE", "err", "a negative integer", number);
+  return require("internal/system_errors").messages.get(number)?.[1] ?? `Unknown system error ${number}`;
 }
 
 async function aborted(signal, resource) {
@@ -180,19 +180,33 @@ const util = {
     const error = new Error(`${syscall} ${code}${original ? ` ${original}` : ""}`);
     return Object.assign(error, { errno: number, code, syscall });
   },
+  _exceptionWithHostPort(number, syscall, address, port, additional) {
+    const code = getSystemErrorName(number);
+    const place = port && port > 0 ? ` ${address}:${port}` : address ? ` ${address}` : "";
+    const error = new Error(`${syscall} ${code}${place}${additional ? ` - Local (${additional})` : ""}`);
+    Object.assign(error, { errno: number, code, syscall, address });
+    if (port) error.port = port;
+    return error;
+  },
   _extend(target, source) {
     return isObject(source) ? Object.assign(target, source) : target;
   },
   aborted,
   callbackify,
+  convertProcessSignalToExitCode(signal) {
+    const { signals } = require("os").constants;
+    validate.oneOf(signal, "signalCode", Object.keys(signals));
+    return 128 + signals[signal];
+  },
   debug: debuglog,
   debuglog,
   deprecate,
   format: inspection.format,
   formatWithOptions: inspection.formatWithOptions,
   getSystemErrorMap() {
-    return new Map(Object.entries(ERRNO).map(([name, number]) => [-number, [name, name]]));
+    return new Map(require("internal/system_errors").messages);
   },
+  getSystemErrorMessage,
   getSystemErrorName,
   inherits,
   inspect,
@@ -204,6 +218,7 @@ const util = {
     globalThis.console.log("%s - %s", `${now.getDate()} ${month} ${time}`, inspection.format(...args));
   },
   promisify,
+  setTraceSigInt() {},
   stripVTControlCharacters: inspection.stripVTControlCharacters,
   styleText,
   toUSVString: (value) => `${value}`.toWellFormed(),
@@ -215,6 +230,7 @@ for (const [name, load] of [
   ["MIMEParams", () => require("internal/mime").MIMEParams],
   ["MIMEType", () => require("internal/mime").MIMEType],
   ["parseArgs", () => require("internal/parse_args").parseArgs],
+  ["parseEnv", () => require("internal/parse_env").parseEnv],
 ]) {
   Object.defineProperty(util, name, {
     __proto__: null,

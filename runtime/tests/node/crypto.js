@@ -2,6 +2,7 @@
 
 import { cases as agreement } from "./agreement.js";
 import { cases as certificates } from "./certificates.js";
+import { cases as classes } from "./classes.js";
 import { cases as pairs } from "./pairs.js";
 import { cases as pss } from "./pss.js";
 
@@ -37,6 +38,7 @@ export const cases = {
   crypto: [
     ...agreement,
     ...certificates,
+    ...classes,
     ...pairs,
     ...pss,
     ({ createHash }) =>
@@ -131,6 +133,21 @@ export const cases = {
     ({ createSecretKey, KeyObject }) => createSecretKey(key(3)) instanceof KeyObject,
   ],
   zlib: [
+    (zlib) => {
+      const { constants: { Z_FINISH, Z_SYNC_FLUSH, BROTLI_OPERATION_FINISH } } = zlib;
+      const deflate = zlib.createDeflate();
+      // As minizlib does it.
+      const handle = deflate._handle;
+      const { close } = handle;
+      handle.close = () => {};
+      const first = Buffer.from(deflate._processChunk(Buffer.from(text), Z_SYNC_FLUSH));
+      deflate._handle = handle;
+      handle.close = close;
+      const packed = Buffer.concat([first, deflate._processChunk(Buffer.from(text), Z_FINISH)]);
+      const other = zlib.createBrotliCompress()._processChunk(Buffer.from(text), BROTLI_OPERATION_FINISH);
+      return [zlib.inflateSync(packed).toString(), zlib.createInflate()._processChunk(packed, Z_FINISH).toString(), zlib.brotliDecompressSync(other).toString(), deflate._closed];
+    },
+    ({ constants: { ZLIB_VERNUM, ...others }, codes }) => [others, Object.entries(codes).sort(([a], [b]) => a < b ? -1 : 1)],
     around("gzipSync", "gunzipSync"),
     around("deflateSync", "inflateSync"),
     around("deflateRawSync", "inflateRawSync"),

@@ -274,6 +274,20 @@ export const cases = {
     ({ StringDecoder }) => new StringDecoder("nope"),
   ],
   stream: [
+    async ({ duplexPair }) => {
+      const [one, two] = duplexPair();
+      two.on("data", (chunk) => two.write(`${chunk}!`)).on("end", () => two.end("bye"));
+      one.write("a");
+      one.end("b");
+      return collect(one);
+    },
+    ({ duplexPair, Duplex }) => duplexPair({ objectMode: true }).map((end) => [end instanceof Duplex, end.readableObjectMode]),
+    async ({ Writable }) => {
+      const stream = new Writable({ write(chunk, encoding, callback) { callback(); } });
+      stream.on("error", () => {});
+      await stream[Symbol.asyncDispose]();
+      return [stream.destroyed, stream.errored?.name];
+    },
     async ({ Readable }) => collect(Readable.from(["a", "b", "c"])),
     async ({ Readable }) => collect(Readable.from([1, 2, 3]).map((n) => n * 2).filter((n) => n > 2)),
     async ({ Readable }) => Readable.from([1, 2, 3]).toArray(),

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-const CASES: [(&str, &str); 8] = [
+const CASES: [(&str, &str); 9] = [
     ("agreement.js", include_str!("agreement.js")),
     ("certificates.js", include_str!("certificates.js")),
+    ("classes.js", include_str!("classes.js")),
     ("crypto.js", include_str!("crypto.js")),
     ("data.js", include_str!("data.js")),
     ("pairs.js", include_str!("pairs.js")),

@@ -8,6 +8,18 @@ const circular = () => {
 
 export const cases = {
   util: [
+    ({ parseEnv }) => [
+      "A=1", "A = 1 ", "export A=1", "A='x y' # c", "A=\"x\\ny\"", "A='x\\ny'", "A=`b'q\"`", "A=1 # c", "A=1#c", "#A=1\nB=2", "A=\nB=2", "A", "=1",
+      "A='x\ny'\nB=1", "A=\"x", "A='x' y", "  A=1", "A=1\r\nB=2\r\n", "A==", "A=a=b", "A=\"\"", "A=' '", "A.B=1", "1A=2", "A B=1", "A='#x'", "A=x\\#y",
+      "export  A=1", "A=\"x\\\"y\"", "A='x'\nA='y'", "A=`m\nn`", "__proto__=1", "A=$B", "\n\n A=1\n\n", "A=\"a\nb # c\"\nC=d", "A: 1", "A='", "A=#x",
+      "A= 'x' ", "K=\"v\"trail\nL=1", "A=\"x\nB=1", "A='x\nB=1 'z", "A\nB=1", "A\n\nB=1\n=x\nC=3", "A= \nB=1", "export A", "A=\n\nB=1", "A='a'b'c'", "A=b\"c\"d", "A=' #x\nB=2",
+    ].map((text) => parseEnv(text)),
+    ({ parseEnv }) => parseEnv(5),
+    ({ getSystemErrorMap, getSystemErrorName }) => [getSystemErrorMap(), [-1, -2, -111, -3008, -4095].map((number) => getSystemErrorName(number))],
+    ({ _exceptionWithHostPort }) => [[-111, "connect", "1.2.3.4", 80], [-98, "listen", "/path"], [-98, "bind", "1.2.3.4", 80, "more"]].map((list) => {
+      const { address, code, errno, message, port, syscall } = _exceptionWithHostPort(...list);
+      return [address, code, errno, message, port, syscall];
+    }),
     ({ inspect }) => inspect({ a: 1, b: "x", c: [1, 2, { d: new Map([[1, { e: new Set([1]) }]]) }] }),
     ({ inspect }) => inspect({ a: { b: { c: { d: 1 } } } }, { depth: 0 }),
     ({ inspect }) => inspect({ a: { b: { c: { d: 1 } } } }, { depth: Infinity, compact: false }),
@@ -238,10 +250,62 @@ export const cases = {
     (process) => Object.prototype.toString.call(process),
   ],
   os: [
+    ({ constants }) => ["dlopen", "errno", "priority", "signals"].map((kind) => Object.entries(constants[kind]).sort(([a], [b]) => a < b ? -1 : 1)),
     (os) => [os.EOL, os.endianness(), os.platform(), os.type(), os.tmpdir(), os.devNull],
     (os) => [os.constants.signals.SIGINT, os.constants.errno.ENOENT, Array.isArray(os.cpus())],
   ],
+  constants: [
+    ({ OPENSSL_VERSION_NUMBER, defaultCipherList, defaultCoreCipherList, ...others }) => Object.entries(others).sort(([a], [b]) => a < b ? -1 : 1),
+  ],
+  perf_hooks: [
+    ({ constants }) => constants,
+    ({ performance }) => {
+      class Point {
+        constructor(x, y) {
+          this.sum = x + y;
+        }
+      }
+      const timed = performance.timerify(function add(a, b) {
+        return a + b;
+      });
+      return [timed(1, 2), timed.name, timed.length, new (performance.timerify(Point))(1, 2).sum];
+    },
+    ({ performance }) => performance.timerify(1),
+    ({ performance }) => [Object.keys(performance.eventLoopUtilization()), performance.nodeTiming.name],
+  ],
+  http: [
+    ({ Agent }) => [{}, { host: "a.example", port: 80 }, { host: "a.example", port: 80, localAddress: "1.2.3.4", family: 6 }, { socketPath: "/x" }, undefined]
+      .map((options) => new Agent().getName(options)),
+    ({ Agent }) => [new Agent().maxSockets, new Agent().scheduling, new Agent({ keepAliveMsecs: 5 }).keepAliveMsecs, new Agent().totalSocketCount],
+  ],
   module: [
+    ({ wrap }) => wrap("x"),
+    ({ _nodeModulePaths }) => ["/a/b", "/a/node_modules/b", "/", "/node_modules"].map((from) => _nodeModulePaths(from)),
+    ({ Module }) => {
+      const made = new Module("/a/b.js");
+      return [Object.keys(made).filter((key) => key !== "children"), made.path, made.require("path") === Module._load("path"), Module._load("node:path").sep];
+    },
+    ({ Module, createRequire }) => {
+      const load = Module._load;
+      const seen = [];
+      Module._load = function (name) {
+        seen.push(name);
+        return Reflect.apply(load, this, arguments);
+      };
+      try {
+        return [createRequire("/x/")("path").sep, seen];
+      } finally {
+        Module._load = load;
+      }
+    },
+    ({ _load }) => {
+      try {
+        _load("lodash-that-is-not-there");
+      } catch ({ code }) {
+        return code;
+      }
+    },
+    ({ createRequire, _resolveFilename }) => [createRequire("/x/").resolve("path"), _resolveFilename("path"), typeof createRequire("/x/").cache],
     ({ createRequire }) => createRequire("/x/")("path").join("a", "b"),
     ({ createRequire }) => createRequire("file:///x")("node:util") === createRequire("file:///x")("util"),
     ({ createRequire }) => createRequire("relative"),

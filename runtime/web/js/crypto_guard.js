@@ -132,15 +132,24 @@ function charge(prototype) {
 // The one SubtleCrypto of the isolate.
 let subtle;
 
+// For `node:crypto`: what a key is made of, and a key that is made at once.
+let importSync, materialOf;
+const keys = {
+  __proto__: null,
+  import: (format, data, algorithm, extractable, usages) => importSync(format, data, algorithm, extractable, usages),
+  material: (key) => materialOf(key),
+};
+
 // Once, for the snapshot.
 function prepare({ Crypto, CryptoKey, SubtleCrypto }) {
-  const { exportNodeMaterial, fromCloneData } = CryptoKey;
+  const { exportNodeMaterial, fromCloneData, importSync: importNow } = CryptoKey;
+  importSync = (...args) => ReflectApply(importNow, CryptoKey, args);
   core.getCloneableDeserializers().CryptoKey = (data) => FunctionPrototypeCall(fromCloneData, CryptoKey, data);
   ReflectDeleteProperty(CryptoKey, "exportNodeMaterial");
   ReflectDeleteProperty(CryptoKey, "fromCloneData");
   ReflectDeleteProperty(CryptoKey, "importSync");
   bound(SubtleCrypto.prototype);
-  const materialOf = (key) => FunctionPrototypeCall(exportNodeMaterial, CryptoKey, key);
+  materialOf = (key) => FunctionPrototypeCall(exportNodeMaterial, CryptoKey, key);
   gcm.install({ CryptoKey, SubtleCrypto }, (value) => value === subtle, materialOf);
   charge(SubtleCrypto.prototype);
   refuseClone(Crypto);
@@ -159,5 +168,5 @@ function finish({ Crypto, crypto, SubtleCrypto }) {
   return crypto;
 }
 
-return { finish, prepare };
+return { finish, keys, prepare };
 })();
