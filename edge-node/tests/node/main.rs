@@ -52,7 +52,7 @@ macro_rules! tests {
 }
 
 const TESTS: &[Test] = tests! {
-    serving: answers_over_http1_and_http2, tells_the_app_who_asked, refuses_what_is_no_request, tells_of_cookies_in_one_field, limits_bodies,
+    serving: answers_over_http1_and_http2, tells_the_app_who_asked, refuses_what_is_no_request, tells_of_cookies_in_one_field, bounds_the_headers_of_apps, limits_bodies,
         answers_head_and_bodiless_statuses, says_what_went_wrong, finishes_requests_when_draining,
         names_a_port_in_use, says_how_an_answer_was_made, replaces_an_installed_app,
         tells_the_app_that_its_client_has_gone, keeps_the_lengths_of_bodies, splits_clients_by_weight,

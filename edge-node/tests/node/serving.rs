@@ -108,6 +108,40 @@ pub async fn tells_of_cookies_in_one_field(engine: Engine) {
     }
 }
 
+/// An answer or an outbound request with too many header fields, or too large ones, is an exception and no more.
+pub async fn bounds_the_headers_of_apps(engine: Engine) {
+    let code = "export default { async fetch(request) {
+        const url = new URL(request.url);
+        const [count, size] = url.search.slice(1).split(',').map(Number);
+        const headers = new Headers();
+        for (let at = 0; at < count; at++) headers.append('x-' + at, 'a'.repeat(size));
+        const body = url.pathname === '/stream' ? new Blob(['whole']).stream() : 'whole';
+        if (url.pathname !== '/out') return new Response(body, { headers });
+        return fetch('http://198.51.100.1/', { headers }).catch((error) => new Response(`${error}`));
+    } };";
+    let node = node(config(), &engine, &[("a", code)]).await;
+    let limits = ["there are more than 4096 header fields", "bytes; the limit is 131072"];
+    for client in [http1(), http2()] {
+        for (asked, limit) in [("5000,0", limits[0]), ("40000,0", limits[1]), ("1,131072", limits[1])] {
+            for path in ["/", "/stream"] {
+                let asked = request(&node, "a", &format!("{path}?{asked}")).body(Full::default()).unwrap();
+                let answer = send(&client, asked).await;
+                assert_eq!((answer.status.as_u16(), answer.error()), (500, "handler-exception"));
+                assert!(answer.body.contains(limit), "{}", answer.body);
+            }
+            let out = get(&node, "a", &format!("/out?{asked}")).await.body;
+            assert!(out.starts_with("TypeError: ") && out.contains(limit), "{out}");
+        }
+    }
+    // What clients take is sent whole.
+    for path in ["/?90,100", "/stream?2,8000"] {
+        let answer = get(&node, "a", path).await;
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "whole"));
+        assert!(answer.headers.contains_key("x-1"));
+    }
+    assert_eq!(node.live_isolates(), 1);
+}
+
 /// A body over the limit ends with 413, whether its length is told or not.
 pub async fn limits_bodies(engine: Engine) {
     let mut config = config();

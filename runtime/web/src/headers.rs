@@ -18,7 +18,19 @@ pub(crate) enum HeaderError {
     /// The value has a character it must not have.
     #[error("invalid value of header {0:?}")]
     Value(String),
+    /// There is too much of it.
+    #[error("the header fields have {0} bytes; the limit is {LARGEST}")]
+    Large(usize),
+    /// There are too many.
+    #[error("there are more than {MOST} header fields, the limit")]
+    Many,
 }
+
+/// What an answer's or a request's fields may have together, bytes. They leave the isolate, so its memory does not bound
+/// them, and are kept whole until the other end takes them.
+const LARGEST: usize = 128 << 10;
+/// How many there may be. Small ones take much more memory than they have bytes.
+const MOST: usize = 4096;
 
 /// The list as JavaScript takes it. Every character stands for one byte.
 pub(crate) fn to_list<'a>(fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> String {
@@ -43,10 +55,16 @@ pub(crate) fn from_list(list: &[u8]) -> Result<HeaderMap, HeaderError> {
     if list.is_empty() {
         return Ok(headers);
     }
+    if list.len() > LARGEST {
+        return Err(HeaderError::Large(list.len()));
+    }
     let mut parts = list.split(|byte| *byte == b'\n');
     while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
         let lossy = || String::from_utf8_lossy(name).into_owned();
         let key = HeaderName::from_bytes(name).map_err(|_| HeaderError::Name(lossy()))?;
+        if headers.len() == MOST {
+            return Err(HeaderError::Many);
+        }
         headers.append(key, HeaderValue::from_bytes(value).map_err(|_| HeaderError::Value(lossy()))?);
     }
     Ok(headers)
@@ -141,6 +159,16 @@ mod tests {
         assert_eq!(from_list(&bytes).unwrap(), headers);
         assert!(from_list(b"").unwrap().is_empty());
         assert!(from_list(b"bad name\nx").is_err());
+    }
+
+    #[test]
+    fn lists_are_bounded() {
+        let fields = |count: usize| (0..count).map(|at| format!("x{at}\n")).collect::<Vec<_>>().join("\n");
+        assert_eq!(from_list(fields(MOST).as_bytes()).unwrap().len(), MOST);
+        assert!(matches!(from_list(fields(MOST + 1).as_bytes()), Err(HeaderError::Many)));
+        let long = |length: usize| format!("x\n{}", "a".repeat(length - 2));
+        assert_eq!(from_list(long(LARGEST).as_bytes()).unwrap()["x"].len(), LARGEST - 2);
+        assert!(matches!(from_list(long(LARGEST + 1).as_bytes()), Err(HeaderError::Large(length)) if length > LARGEST));
     }
 
     #[test]

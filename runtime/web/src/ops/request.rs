@@ -91,9 +91,10 @@ pub(crate) fn op_atoll_respond_pipe(
     #[string(onebyte)] list: Cow<[u8]>,
     #[smi] pipe: u32,
 ) -> Result<(), JsErrorBox> {
-    let headers = headers::from_list(&list).map_err(JsErrorBox::from_err)?;
+    // First, so that it ends where the fields are not good.
     let taken = state.borrow_mut::<Pipes>().take(pipe);
     let (stream, length) = taken.ok_or_else(|| JsErrorBox::type_error("the pipe is in use"))?;
+    let headers = headers::from_list(&list).map_err(JsErrorBox::from_err)?;
     let body = Guarded::new(stream, length, None);
     state.borrow_mut::<Requests>().respond_stream(slot, status, headers, body, Trailers::default());
     Ok(())
@@ -110,9 +111,9 @@ pub(crate) fn op_atoll_respond_body(
     #[string(onebyte)] list: Cow<[u8]>,
     #[smi] handle: u32,
 ) -> Result<bool, JsErrorBox> {
-    let mut headers = headers::from_list(&list).map_err(JsErrorBox::from_err)?;
     let body = state.borrow_mut::<Bodies>().take(handle);
     let body = body.ok_or_else(|| JsErrorBox::type_error("the body is being read"))?;
+    let mut headers = headers::from_list(&list).map_err(JsErrorBox::from_err)?;
     let requests = state.borrow_mut::<Requests>();
     let (body, permit) = match body.coding() {
         Some(coding)
