@@ -1,6 +1,7 @@
 //! Where connections come from: TLS, proxies, Unix sockets, redirects, the private listener. The clients are curl and
 //! openssl.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -125,6 +126,74 @@ pub async fn serves_tls(engine: Engine) {
     let refused = curl(&authority, &node, &["http://echo.localhost/"]).await;
     assert!(refused.is_err(), "clear text is no TLS: {refused:?}");
     assert!(node.base_url().starts_with("https://"));
+}
+
+/// A ClientHello in records of one byte each is as good as one in a single record; names are compared without case and
+/// without a dot at the end, and a name that is none ends the handshake.
+pub async fn takes_client_hellos_as_they_come(engine: Engine) {
+    let authority = Authority::new().await;
+    let certificates =
+        vec![authority.sign("first", &["first.localhost"]).await, authority.sign("echo", &["echo.localhost"]).await];
+    let node = node(listening(vec![listener(Some(tls_config(certificates)))]), &engine, &[("echo", ECHO)]).await;
+    for (name, certificate) in [
+        ("echo.localhost", Some("echo")),
+        ("ECHO.LocalHost", Some("echo")),
+        ("xn--e1afmkfd.localhost", Some("first")),
+        ("a..b", None),
+        ("\u{e9}cho.localhost", None),
+        ("-", None),
+    ] {
+        let seen = s_client(&node, &["-servername", name]).await;
+        match certificate {
+            Some(certificate) => assert!(seen.contains(&format!("CN = {certificate}\n")), "{name}: {seen}"),
+            None => assert!(!seen.contains("BEGIN CERTIFICATE"), "{name}: {seen}"),
+        }
+    }
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority.path("ca.pem")).unwrap()).unwrap();
+    let config = Arc::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+    let mut tls = rustls::ClientConnection::new(config, "echo.localhost".try_into().unwrap()).unwrap();
+    tls.writer().write_all(b"GET /a HTTP/1.1\r\nHost: echo.localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut hello = Vec::new();
+    tls.write_tls(&mut hello).unwrap();
+    let (head, content) = hello.split_at(5);
+    let single: Vec<u8> = content.iter().flat_map(|byte| [head[0], head[1], head[2], 0, 1, *byte]).collect();
+    let mut stream = TcpStream::connect(node.local_addr()).await.unwrap();
+    stream.write_all(&single).await.unwrap();
+    let mut answer = Vec::new();
+    loop {
+        let mut piece = vec![0; 16 << 10];
+        let read = stream.read(&mut piece).await.unwrap();
+        if read == 0 {
+            break;
+        }
+        let mut piece = &piece[..read];
+        while !piece.is_empty() {
+            tls.read_tls(&mut piece).unwrap();
+            tls.process_new_packets().unwrap();
+        }
+        let mut more = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut more).unwrap();
+        }
+        stream.write_all(&more).await.unwrap();
+        // What there is; more may come.
+        let _ = tls.reader().read_to_end(&mut answer);
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("https://echo.localhost/a"), "{answer}");
+
+    // A hello that says it is longer than any is, or records without content.
+    for wrong in
+        [&[22, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff][..], &[22, 3, 1, 0, 0], &[22, 3, 1, 0xff, 0xff], &[21, 3, 1, 0, 0]]
+    {
+        let mut stream = TcpStream::connect(node.local_addr()).await.unwrap();
+        // It may be refused before all of it is written.
+        let _ = stream.write_all(&wrong.repeat(1000)).await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    assert_eq!(curl_json(&authority, &node, &["https://echo.localhost/"]).await["url"], "https://echo.localhost/");
 }
 
 /// The certificate follows the SNI: exact names, wildcards, else the first; sessions are resumed.
@@ -267,7 +336,8 @@ pub async fn redirects_to_https(engine: Engine) {
 
 async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(bytes).await.unwrap();
+    // It may be refused before all of them are written.
+    let _ = stream.write_all(bytes).await;
     let mut answer = String::new();
     // A connection that is refused may be reset.
     let _ = stream.read_to_string(&mut answer).await;
@@ -288,6 +358,31 @@ pub async fn believes_trusted_proxies_only(engine: Engine) {
         assert!(answer.contains("\"clientAddress\":\"9.8.7.6\""), "{answer}");
         assert!(answer.contains("\"x-forwarded-for\":\"9.8.7.6\""), "{answer}");
     }
+    // With as many options as are read, which are overlooked whatever they say, and as a proxy's own connection.
+    let version_2 = |command: u8, length: usize, options: &[u8]| {
+        let addresses = [9, 8, 7, 6, 127, 0, 0, 1, 4, 210, 0, 80];
+        let length = u16::try_from(length).unwrap().to_be_bytes();
+        [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, 0x11], &length, &addresses, options, request.as_bytes()].concat()
+    };
+    for options in [vec![4, 0, 0].repeat(1361), [[0xff; 4083].to_vec(), vec![1]].concat()] {
+        let answer = exchange(trusting, &version_2(0x21, 12 + options.len(), &options)).await;
+        assert!(answer.contains("\"clientAddress\":\"9.8.7.6\""), "{answer}");
+    }
+    let own = exchange(trusting, &version_2(0x20, 12, b"")).await;
+    assert!(own.contains("\"clientAddress\":\"127.0.0.1\""), "{own}");
+    for wrong in [
+        version_2(0x21, 4097, &[0; 4085]),
+        version_2(0x21, 65_535, &[0; 65_523]),
+        version_2(0x21, 11, b""),
+        version_2(0x11, 12, b""),
+        version_2(0x22, 12, b""),
+        b"PROXY TCP4 9.8.7.6 127.0.0.1 1234 80".repeat(9),
+        b"PROXY TCP4 9.8.7.6\r\n".to_vec(),
+    ] {
+        assert_eq!(exchange(trusting, &wrong).await, "", "{:?}", &wrong[..20]);
+    }
+    // A length that is too short leaves options where a request should begin.
+    assert!(exchange(trusting, &version_2(0x21, 12, &[4, 0, 9, 0])).await.starts_with("HTTP/1.1 400 "));
     assert_eq!(exchange(trusting, request.as_bytes()).await, "", "a proxy has to say who the client is");
     assert_eq!(exchange(trusting, b"PROXY TCP4 nonsense\r\n").await, "");
     let forged = format!("PROXY TCP4 9.8.7.6 127.0.0.1 1234 80\r\n{request}");

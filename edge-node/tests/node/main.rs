@@ -84,7 +84,7 @@ const TESTS: &[Test] = tests! {
         closes_when_the_isolate_dies, gives_up_a_client_that_does_not_read, says_that_it_goes, reaches_other_hosts,
         keeps_memory_for_other_apps, speaks_over_http2;
     platform: keeps_what_apps_cache, keeps_large_bodies_as_they_come, sets_off_scheduled_handlers, keeps_scheduled_handlers_to_itself;
-    listeners: serves_tls, chooses_certificates_by_name, reloads_certificates, watches_certificates,
+    listeners: serves_tls, takes_client_hellos_as_they_come, chooses_certificates_by_name, reloads_certificates, watches_certificates,
         tells_of_client_certificates, refuses_misdirected_requests, redirects_to_https, believes_trusted_proxies_only,
         listens_on_every_kind_of_address, tells_health_on_a_private_listener,
         serves_http3, finishes_http3_requests_when_draining, starts_isolates_at_the_client_hello;

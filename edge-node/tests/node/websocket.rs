@@ -147,29 +147,94 @@ pub async fn refuses_wrong_handshakes(engine: Engine) {
     eventually("the place is free again", async || connect(&node, "echo", "/").await.is_ok()).await;
 }
 
-/// Frames that no client sends close the connection with the code that says why, and the app hears of a failure.
+/// A frame of a client, masked with zeros.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    [&[first, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0], payload].concat()
+}
+
+/// What no client sends, and the code of the close that says so.
+fn hostile() -> Vec<(Vec<u8>, u16)> {
+    let close = |code: u16| masked(0x88, &code.to_be_bytes());
+    let mut frames = vec![
+        (masked(0x81, &[0xc3, 0x28]), 1007),
+        (vec![0x81, 0x01, b'a'], 1002),
+        // Reserved bits, one by one, and reserved opcodes.
+        (masked(0xc1, b""), 1002),
+        (masked(0xa1, b""), 1002),
+        (masked(0x91, b""), 1002),
+        (masked(0x83, b""), 1002),
+        (masked(0x8b, b""), 1002),
+        // Lengths: beyond the limit, and beyond what there is.
+        (vec![0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 1, 0, 0, 0, 0], 1009),
+        (vec![0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], 1009),
+        (vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0], 1002),
+        // Control frames: too long, and in fragments.
+        (vec![0x89, 0xfe, 0, 200, 0, 0, 0, 0], 1002),
+        (masked(0x09, b"a"), 1002),
+        (masked(0x08, &1000_u16.to_be_bytes()), 1002),
+        // A continuation of nothing, also after a whole message; a message within another.
+        (masked(0x80, b"a"), 1002),
+        ([masked(0x02, b"a"), masked(0x80, b"b"), masked(0x00, b"c")].concat(), 1002),
+        ([masked(0x01, b"a"), masked(0x82, b"b")].concat(), 1002),
+        // Text that turns out to be none in a later fragment, or at its end.
+        ([masked(0x01, &[0xe2, 0x82]), masked(0x89, b"ping"), masked(0x80, &[0x28])].concat(), 1007),
+        ([masked(0x01, &[0xf0, 0x9f]), masked(0x80, &[0x98])].concat(), 1007),
+        (masked(0x01, &[0xed, 0xa0, 0x80]), 1007),
+        (masked(0x88, &[3]), 1002),
+        (masked(0x88, &[3, 0xe8, 0xc3, 0x28]), 1007),
+    ];
+    frames.extend([0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535].map(|code| (close(code), 1002)));
+    frames
+}
+
+/// Frames that no client sends close the connection with the code that says why, and the app hears of a failure. What
+/// clients may send, they may: fragments with pings between them, and any extension they offer is declined.
 pub async fn refuses_hostile_frames(engine: Engine) {
     let node = node(one(), &engine, &[("echo", ECHO)]).await;
-    for (frame, code) in [
-        (&[0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28][..], 1007),
-        (&[0x81, 0x01, b'a'], 1002),
-        (&[0xc1, 0x80, 0, 0, 0, 0], 1002),
-        (&[0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 1, 0, 0, 0, 0], 1009),
-        (&[0x89, 0xfe, 0, 200, 0, 0, 0, 0], 1002),
-        (&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xed], 1002),
-    ] {
+    for (frame, code) in hostile() {
         let mut client = client(&node, "echo").await;
-        client.get_mut().write_all(frame).await.unwrap();
+        client.get_mut().write_all(&frame).await.unwrap();
         assert_eq!(closed(&mut client).await.0, code, "{frame:?}");
     }
     // Without any close.
     drop(client(&node, "echo").await.into_inner());
     let lost = serde_json::json!([1006, "", false]);
+    let failures = hostile().len() + 1;
     eventually("the app has seen all of them", async || {
         let seen = closes(&node).await;
-        seen["open"] == 0 && seen["closes"].as_array().unwrap().iter().filter(|close| **close == lost).count() == 7
+        let closes = seen["closes"].as_array().unwrap();
+        seen["open"] == 0 && closes.iter().filter(|close| **close == lost).count() == failures
     })
     .await;
+
+    let mut whole = client(&node, "echo").await;
+    let pieces =
+        [masked(0x01, &[0xe2]), masked(0x89, b"?"), masked(0x00, b""), masked(0x00, &[0x82]), masked(0x80, &[0xac])];
+    for byte in pieces.concat() {
+        whole.get_mut().write_all(&[byte]).await.unwrap();
+    }
+    assert_eq!(next(&mut whole).await, Message::Pong(Bytes::from_static(b"?")));
+    assert_eq!(next(&mut whole).await, Message::text("€"));
+    for code in [1000, 1001, 1013, 3000, 4999] {
+        let mut client = client(&node, "echo").await;
+        client.get_mut().write_all(&masked(0x88, &u16::to_be_bytes(code))).await.unwrap();
+        assert_eq!(closed(&mut client).await.0, code);
+    }
+
+    for offer in [
+        "permessage-deflate",
+        "permessage-deflate; client_max_window_bits=99, x-odd; a=\"b\"",
+        ",,;=",
+        "permessage-deflate\r\nSec-WebSocket-Extensions: permessage-deflate",
+    ] {
+        let handshake = format!(
+            "GET / HTTP/1.1\r\nHost: echo.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Extensions: {offer}\r\n\r\n"
+        );
+        let answer = raw(&node, handshake.as_bytes()).await.to_lowercase();
+        assert!(answer.starts_with("http/1.1 101 ") && !answer.contains("extensions"), "{offer}: {answer}");
+    }
 }
 
 /// Limits of a request do not end a WebSocket: its time is not limited, and each message has CPU time of its own.
@@ -365,6 +430,13 @@ pub async fn speaks_over_http2(engine: Engine) {
     }
     client.send(Message::text("close")).await.unwrap();
     assert_eq!(closed(&mut client).await, (4321, "as asked".into()));
+    for (frame, code) in hostile() {
+        let mut response = sender.send_request(extended("websocket")).await.unwrap();
+        let mut io = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+        io.write_all(&frame).await.unwrap();
+        let mut client = WebSocketStream::from_raw_socket(io, Role::Client, None).await;
+        assert_eq!(closed(&mut client).await.0, code, "{frame:?}");
+    }
     let unknown = sender.send_request(extended("carrier-pigeon")).await.unwrap();
     assert_eq!(
         (unknown.status().as_u16(), unknown.headers()["atoll-error"].to_str().unwrap()),
