@@ -186,8 +186,9 @@ impl Walk<'_> {
                 (SourceProblem::Unresolved, format!("the import {specifier:?} does not resolve"), tried)
             }
         };
-        // Packages probe for modules with `require`: that fails where it is called, not before.
-        if import.style == ImportStyle::Require {
+        // Packages probe for modules with `require`, or with `import()` where they mind its failing: that fails where it is
+        // called, not before.
+        if import.style == ImportStyle::Require || import.minded {
             return Ok(Link::Missing(format!("{message}: {help}")));
         }
         let help = help.replace(&format!("{}/", self.project.root.display()), "");

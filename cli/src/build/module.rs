@@ -68,6 +68,8 @@ pub struct Import {
     pub star: bool,
     /// The `type` of its import attributes.
     pub attribute: Option<String>,
+    /// Whether the code minds its failing when it runs: an `import()` in a `try`, or with a handler of rejections.
+    pub minded: bool,
 }
 
 /// What is the same for all files of a build.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use deno_ast::swc::ast::{
-    CallExpr, Callee, Decl, DefaultDecl, ExportAll, ExportDecl, ExportDefaultDecl, ExportDefaultExpr, ExportSpecifier,
-    Expr, ExprOrSpread, Ident, ImportDecl, ImportSpecifier, Lit, MemberProp, ModuleExportName, NamedExport, ObjectLit,
-    ObjectPatProp, Pat, Program, Prop, PropName, PropOrSpread, Str,
+    ArrowExpr, CallExpr, Callee, Decl, DefaultDecl, ExportAll, ExportDecl, ExportDefaultDecl, ExportDefaultExpr,
+    ExportSpecifier, Expr, ExprOrSpread, Function, Ident, ImportDecl, ImportSpecifier, Lit, MemberProp,
+    ModuleExportName, NamedExport, ObjectLit, ObjectPatProp, Pat, Program, Prop, PropName, PropOrSpread, Str, TryStmt,
 };
 use deno_ast::swc::common::{Span, Spanned, SyntaxContext};
 use deno_ast::swc::ecma_visit::{Visit, VisitWith};
@@ -30,6 +30,10 @@ pub struct Scan<'a> {
     pub commonjs: bool,
     /// Expressions to be replaced: where, and by what.
     pub replacements: Vec<(Range<usize>, String)>,
+    /// Whether what fails here is caught in the same function.
+    caught: bool,
+    /// Where the specifier of an `import()` starts whose rejection has a handler.
+    handled: Option<usize>,
 }
 
 impl<'a> Scan<'a> {
@@ -44,6 +48,8 @@ impl<'a> Scan<'a> {
             handlers: None,
             commonjs: false,
             replacements: Vec::new(),
+            caught: false,
+            handled: None,
         };
         match &*parsed.program() {
             Program::Module(module) => module.visit_with(&mut scan),
@@ -67,11 +73,31 @@ impl<'a> Scan<'a> {
             names: Vec::new(),
             star: false,
             attribute: with.and_then(attribute_type),
+            minded: false,
         }
     }
 
     fn free(&self, ident: &Ident) -> bool {
         ident.ctxt == self.unresolved
+    }
+
+    /// Where the specifier of the `import()` starts whose rejection this call handles: one of `catch`, or of `then` with
+    /// two handlers, on the `import()` itself or on what `then` made of it.
+    fn handled_import(&self, call: &CallExpr) -> Option<usize> {
+        let (name, mut object) = method_call(call)?;
+        if !(name == "catch" && !call.args.is_empty() || name == "then" && call.args.len() > 1) {
+            return None;
+        }
+        loop {
+            if matches!(object.callee, Callee::Import(_)) {
+                return Some(self.range(object.args.first()?.expr.span()).start);
+            }
+            let (name, inner) = method_call(object)?;
+            if name != "then" {
+                return None;
+            }
+            object = inner;
+        }
     }
 
     /// `a.b.c` as text when it is a chain of names that starts with a free one.
@@ -164,7 +190,32 @@ impl Visit for Scan<'_> {
         export.visit_children_with(self);
     }
 
+    fn visit_try_stmt(&mut self, statement: &TryStmt) {
+        let outer = self.caught;
+        self.caught |= statement.handler.is_some();
+        statement.block.visit_with(self);
+        self.caught = outer;
+        statement.handler.visit_with(self);
+        statement.finalizer.visit_with(self);
+    }
+
+    // What a function does when it is called is not caught where it is made.
+    fn visit_function(&mut self, function: &Function) {
+        let outer = std::mem::take(&mut self.caught);
+        function.visit_children_with(self);
+        self.caught = outer;
+    }
+
+    fn visit_arrow_expr(&mut self, function: &ArrowExpr) {
+        let outer = std::mem::take(&mut self.caught);
+        function.visit_children_with(self);
+        self.caught = outer;
+    }
+
     fn visit_call_expr(&mut self, call: &CallExpr) {
+        if let Some(at) = self.handled_import(call) {
+            self.handled = Some(at);
+        }
         let style = match &call.callee {
             Callee::Import(_) => Some(ImportStyle::Import),
             Callee::Expr(callee) => match &**callee {
@@ -201,6 +252,7 @@ impl Visit for Scan<'_> {
                     names: Vec::new(),
                     star: false,
                     attribute,
+                    minded: self.caught || self.handled == Some(literal.start),
                 });
             }
         }
@@ -221,6 +273,16 @@ impl Visit for Scan<'_> {
         if matches!(&*ident.sym, "require" | "module" | "exports") && self.free(ident) {
             self.commonjs = true;
         }
+    }
+}
+
+/// The name of the method that is called on what another call gave, and that call.
+fn method_call(call: &CallExpr) -> Option<(&str, &CallExpr)> {
+    let Callee::Expr(callee) = &call.callee else { return None };
+    let Expr::Member(member) = &**callee else { return None };
+    match (&member.prop, &*member.obj) {
+        (MemberProp::Ident(name), Expr::Call(inner)) => Some((&name.sym, inner)),
+        _ => None,
     }
 }
 

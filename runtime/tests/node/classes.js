@@ -77,8 +77,8 @@ export const cases = [
     return [made.type, made.symmetricKeySize, made.equals(createSecretKey(data)), createHmac("sha256", secret).update("x").digest("hex") === createHmac("sha256", made).update("x").digest("hex")];
   },
   async ({ createCipheriv, webcrypto }) => {
-    const hidden = await webcrypto.subtle.importKey("raw", data.subarray(0, 16), "AES-GCM", false, ["encrypt"]);
-    return createCipheriv("aes-128-gcm", hidden, data.subarray(0, 12)).update("text", "utf8", "hex");
+    const secret = await webcrypto.subtle.importKey("raw", data.subarray(0, 16), "AES-GCM", true, ["encrypt"]);
+    return createCipheriv("aes-128-gcm", secret, data.subarray(0, 12)).update("text", "utf8", "hex");
   },
   async ({ createHmac, createSign, webcrypto }) => {
     const failed = (run) => {
@@ -88,11 +88,15 @@ export const cases = [
         return error.code;
       }
     };
-    const { privateKey } = await webcrypto.subtle.generateKey(EC, false, ["sign", "verify"]);
-    const secret = await webcrypto.subtle.importKey("raw", data, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+    const { privateKey } = await webcrypto.subtle.generateKey(EC, true, ["sign", "verify"]);
+    const secret = await webcrypto.subtle.importKey("raw", data, { name: "HMAC", hash: "SHA-256" }, true, ["sign"]);
     return [failed(() => createHmac("sha256", privateKey)), failed(() => createSign("SHA256").update("x").sign(secret))];
   },
   ({ KeyObject }) => KeyObject.from("text"),
+  ({ createSign, createVerify, sign, verify }) => {
+    const signature = createSign("RSA-SHA1").update(data).sign(PEM.rsa);
+    return [signature, createVerify("RSA-SHA1").update(data).verify(PEM.rsa, signature), sign("sha1", data, PEM.rsa).equals(signature), verify("sha1", data.subarray(1), PEM.rsa, signature)];
+  },
   (crypto) => crypto.fips === false || crypto.fips === 0,
   ({ constants: { defaultCipherList, defaultCoreCipherList, OPENSSL_VERSION_NUMBER, ...others } }) => others,
 ];

@@ -9,6 +9,7 @@ const {
   FunctionPrototypeCall,
   Number,
   ObjectDefineProperty,
+  ObjectGetOwnPropertyDescriptor,
   ObjectHasOwn,
   ReflectApply,
   ReflectDeleteProperty,
@@ -16,6 +17,7 @@ const {
   StringPrototypeStartsWith,
   StringPrototypeToUpperCase,
   Symbol,
+  TypeError,
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
@@ -132,17 +134,21 @@ function charge(prototype) {
 // The one SubtleCrypto of the isolate.
 let subtle;
 
-// For `node:crypto`: what a key is made of, and a key that is made at once.
-let importSync, materialOf;
+// For `node:crypto`: what a key is made of that may be exported, and a key that is made at once.
+let importSync, isExtractable, materialOf;
 const keys = {
   __proto__: null,
   import: (format, data, algorithm, extractable, usages) => importSync(format, data, algorithm, extractable, usages),
-  material: (key) => materialOf(key),
+  material(key) {
+    if (!ReflectApply(isExtractable, key, [])) throw new TypeError("The key cannot be used here: it is not extractable");
+    return materialOf(key);
+  },
 };
 
 // Once, for the snapshot.
 function prepare({ Crypto, CryptoKey, SubtleCrypto }) {
   const { exportNodeMaterial, fromCloneData, importSync: importNow } = CryptoKey;
+  ({ get: isExtractable } = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "extractable"));
   importSync = (...args) => ReflectApply(importNow, CryptoKey, args);
   core.getCloneableDeserializers().CryptoKey = (data) => FunctionPrototypeCall(fromCloneData, CryptoKey, data);
   ReflectDeleteProperty(CryptoKey, "exportNodeMaterial");
