@@ -5,6 +5,7 @@ mod clients;
 mod express;
 mod frameworks;
 mod hono;
+mod identity;
 mod nodejs;
 mod rendering;
 mod services;
