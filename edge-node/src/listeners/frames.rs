@@ -179,11 +179,12 @@ impl Frames {
         let [a, b, c, kind, flags, id @ ..] = self.head;
         self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         self.count(kind, flags, now)?;
-        if !matches!(kind, DATA | HEADERS | RST_STREAM) {
+        let ends = kind == RST_STREAM || matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0;
+        if !ends && kind != HEADERS {
             return Ok(false);
         }
         let id = u32::from_be_bytes(id) & (u32::MAX >> 1);
-        let (found, ends) = (self.open.binary_search(&id), kind == RST_STREAM || flags & END_STREAM != 0);
+        let found = self.open.binary_search(&id);
         match found {
             Ok(at) if ends => {
                 self.open.remove(at);

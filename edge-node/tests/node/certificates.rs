@@ -224,7 +224,10 @@ pub async fn answers_challenges_before_anything_else(engine: Engine) {
     assert_eq!(ask(url, &[]).await, "tok.print\n200 application/octet-stream");
     assert!(ask(url, &["--head"]).await.contains("content-length: 9"));
     assert!(ask("http://other.example/.well-known/acme-challenge/tok", &[]).await.ends_with("308 "));
-    assert!(ask("http://new.example/.well-known/acme-challenge/other", &[]).await.ends_with("308 "));
+    for token in ["other", "", "tok/", "t%6fk", "TOK", "..%2ftok", "./tok", "tok%00", "x/../tok", "tok;a"] {
+        let url = format!("http://new.example/.well-known/acme-challenge/{token}");
+        assert!(ask(&url, &["--path-as-is"]).await.ends_with("308 "), "{token}");
+    }
     sends(&plane, &node, pending(3, vec![])).await;
     assert!(ask(url, &[]).await.ends_with("308 "));
 }

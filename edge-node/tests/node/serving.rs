@@ -97,7 +97,7 @@ pub async fn refuses_what_is_no_request(engine: Engine) {
     assert_eq!((answer.status.as_u16(), answer.error()), (431, "headers-too-many"));
 }
 
-/// A client over HTTP/2 may send each cookie by itself; apps are told of all in one field.
+/// A client over HTTP/2 may send each cookie by itself; apps are told of all in one field, and as one they are counted.
 pub async fn tells_of_cookies_in_one_field(engine: Engine) {
     let code = "export default { fetch(request) { return new Response(request.headers.get('cookie')); } };";
     let node = node(config(), &engine, &[("a", code)]).await;
@@ -106,6 +106,9 @@ pub async fn tells_of_cookies_in_one_field(engine: Engine) {
             request(&node, "a", "/").header("cookie", "a=1").header("x", "y").header("cookie", "b=\"2, 3\"; c=4");
         assert_eq!(send(&client, crumbs.body(Full::default()).unwrap()).await.body, "a=1; b=\"2, 3\"; c=4");
     }
+    let cookies: Vec<String> = (0..300).map(|at| format!("c{at}=1")).collect();
+    let many = cookies.iter().fold(request(&node, "a", "/"), |request, cookie| request.header("cookie", cookie));
+    assert_eq!(send(&http2(), many.body(Full::default()).unwrap()).await.body, cookies.join("; "));
 }
 
 /// An answer or an outbound request with too many header fields, or too large ones, is an exception and no more.
