@@ -24,6 +24,9 @@ impl Bundler {
     pub const BOTH: [Self; 2] = [Self::Esbuild, Self::Own];
 }
 
+/// What esbuild is in `node_modules`, with the links to programs.
+const OF_ESBUILD: [&str; 3] = [".bin", "esbuild", "@esbuild"];
+
 /// `tests/apps/node_modules`.
 pub fn node_modules() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
@@ -37,7 +40,7 @@ pub fn project(name: &str, bundler: Bundler) -> Project {
     std::fs::create_dir(&modules).unwrap();
     for entry in std::fs::read_dir(node_modules()).unwrap() {
         let entry = entry.unwrap();
-        let of_esbuild = [".bin", "esbuild", "@esbuild"].iter().any(|name| entry.file_name() == *name);
+        let of_esbuild = OF_ESBUILD.iter().any(|name| entry.file_name() == *name);
         if bundler == Bundler::Esbuild || !of_esbuild {
             std::os::unix::fs::symlink(entry.path(), modules.join(entry.file_name())).unwrap();
         }
@@ -91,6 +94,24 @@ impl<'a> App<'a> {
     pub fn deploy(up: &'a Up, name: &str, bundler: Bundler) -> Self {
         up.deploy(project(name, bundler).path());
         Self::named(up, name)
+    }
+
+    /// Deploys what a project's own tool has built, with the esbuild of its packages and then without; each is there until
+    /// the next is asked for.
+    pub fn deploy_built<'b>(
+        up: &'a Up,
+        project: &'b Project,
+        name: &'b str,
+    ) -> impl Iterator<Item = Self> + use<'a, 'b> {
+        Bundler::BOTH.into_iter().map(move |bundler| {
+            if bundler == Bundler::Own {
+                for part in OF_ESBUILD {
+                    std::fs::remove_file(project.path().join("node_modules").join(part)).unwrap();
+                }
+            }
+            up.deploy(project.path());
+            Self::named(up, name)
+        })
     }
 
     /// The app of that name.

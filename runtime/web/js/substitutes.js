@@ -16,7 +16,7 @@ const {
   ReflectSet,
   TypeError,
 } = primordials;
-const { setAsyncContext } = core.loadExtScript("ext:atoll_web/context.js");
+const { getAsyncContext, setAsyncContext } = core.loadExtScript("ext:atoll_web/context.js");
 
 // What is substituted: an object, or anything else for nothing.
 const substituteEnv = new core.AsyncVariable();
@@ -47,40 +47,34 @@ function substitutable(whole, variable) {
   });
 }
 
-function requireFunction(callback, name, place) {
-  if (typeof callback === "function") return;
-  throw new TypeError(`Failed to execute '${name}': Argument ${place} is not a function`);
+// In the place of a substitute for what stays as it is.
+const KEPT = {};
+
+// Runs `callback`, the argument at `place` of the function `name`, with what is put in place.
+function substituted(name, place, newEnv, newExports, callback) {
+  if (typeof callback !== "function") {
+    throw new TypeError(`Failed to execute '${name}': Argument ${place} is not a function`);
+  }
+  const previous = getAsyncContext();
+  try {
+    if (newEnv !== KEPT) substituteEnv.enter(newEnv);
+    if (newExports !== KEPT) substituteExports.enter(newExports);
+    return ReflectApply(callback, undefined, []);
+  } finally {
+    setAsyncContext(previous);
+  }
 }
 
 // Methods, so that they are no constructors.
 const { withEnv, withEnvAndExports, withExports } = {
   withEnv(newEnv, callback) {
-    requireFunction(callback, "withEnv", 2);
-    const previous = substituteEnv.enter(newEnv);
-    try {
-      return ReflectApply(callback, undefined, []);
-    } finally {
-      setAsyncContext(previous);
-    }
+    return substituted("withEnv", 2, newEnv, KEPT, callback);
   },
   withEnvAndExports(newEnv, newExports, callback) {
-    requireFunction(callback, "withEnvAndExports", 3);
-    const previous = substituteEnv.enter(newEnv);
-    try {
-      substituteExports.enter(newExports);
-      return ReflectApply(callback, undefined, []);
-    } finally {
-      setAsyncContext(previous);
-    }
+    return substituted("withEnvAndExports", 3, newEnv, newExports, callback);
   },
   withExports(newExports, callback) {
-    requireFunction(callback, "withExports", 2);
-    const previous = substituteExports.enter(newExports);
-    try {
-      return ReflectApply(callback, undefined, []);
-    } finally {
-      setAsyncContext(previous);
-    }
+    return substituted("withExports", 2, KEPT, newExports, callback);
   },
 };
 

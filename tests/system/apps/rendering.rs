@@ -71,15 +71,7 @@ fn sveltekit() {
     let up = Up::start();
     let project = project("sveltekit", Bundler::Esbuild);
     run_tool(&project, "vite/bin/vite.js", &["build"]);
-    let modules = project.path().join("node_modules");
-    for bundler in Bundler::BOTH {
-        if bundler == Bundler::Own {
-            for name in [".bin", "esbuild", "@esbuild"] {
-                std::fs::remove_file(modules.join(name)).unwrap();
-            }
-        }
-        up.deploy(project.path());
-        let app = App::named(&up, "sveltekit");
+    for app in App::deploy_built(&up, &project, "sveltekit") {
         let home = app.get_with("/?q=1", &[("cookie", "user=ada")]);
         has_header(&home, "x-hook", "/");
         let page = home.text();
@@ -130,15 +122,7 @@ fn astro() {
     let up = Up::start();
     let project = project("astro", Bundler::Esbuild);
     run_tool(&project, "astro/bin/astro.mjs", &["build"]);
-    let modules = project.path().join("node_modules");
-    for bundler in Bundler::BOTH {
-        if bundler == Bundler::Own {
-            for name in [".bin", "esbuild", "@esbuild"] {
-                std::fs::remove_file(modules.join(name)).unwrap();
-            }
-        }
-        up.deploy(project.path());
-        let app = App::named(&up, "astro");
+    for app in App::deploy_built(&up, &project, "astro") {
         let home = app.get_with("/", &[("cookie", "user=ada")]);
         has_header(&home, "x-page", "home");
         has_header(&home, "x-middleware", "/");
@@ -237,15 +221,7 @@ fn react_router() {
     let up = Up::start();
     let project = project("react-router", Bundler::Esbuild);
     run_tool(&project, "@react-router/dev/bin.cjs", &["build"]);
-    let modules = project.path().join("node_modules");
-    for bundler in Bundler::BOTH {
-        if bundler == Bundler::Own {
-            for name in [".bin", "esbuild", "@esbuild"] {
-                std::fs::remove_file(modules.join(name)).unwrap();
-            }
-        }
-        up.deploy(project.path());
-        let app = App::named(&up, "react-router");
+    for app in App::deploy_built(&up, &project, "react-router") {
         let home = app.get("/");
         has_header(&home, "x-page", "home");
         let page = home.text();
