@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Builds the V8 archive in this folder from the sources inside the `v8` crate. See README.md beside this file.
 #
-# Usage: rebuild.sh [--prepare-only | --members] [WORK_FOLDER]
+# Usage: rebuild.sh [--prepare-only | --members | --instrument] [WORK_FOLDER]
 #   --prepare-only  stop once the build is configured, before the long compilation
 #   --members       compile only what the patches change, and put it into the archive that is here
+#   --instrument    as --members, but sources that are compiled by a profile count what they do, and the archive stays in
+#                   the work folder
 #   WORK_FOLDER     where the sources are unpacked and compiled (default: target/v8-rebuild; about 6 GB)
 #
 # Needs Debian 12 (or a system with the same packages), Rust, and the package registries of Rust, Python and Debian.
@@ -23,12 +25,12 @@ binding=src_binding_ptrcomp_simdutf_release_$target.rs
 
 mode=
 case ${1:-} in
---prepare-only | --members)
+--prepare-only | --members | --instrument)
   mode=$1
   shift
   ;;
 -*)
-  printf 'usage: %s [--prepare-only | --members] [WORK_FOLDER]\n' "$0" >&2
+  printf 'usage: %s [--prepare-only | --members | --instrument] [WORK_FOLDER]\n' "$0" >&2
   exit 2
   ;;
 esac
@@ -163,6 +165,47 @@ functions() {
   "/usr/lib/llvm-$llvm/bin/llvm-nm" --defined-only --portability "$1" | awk '$2 == "T" { print $1 }' | sort
 }
 
+# Compiles source $1, by its profile if there is one (or, with --instrument, so that it counts for one), and puts the object
+# in place of the same member of members.a.
+replace_member() {
+  local tools=/usr/lib/llvm-$llvm/bin source=$1 object member count at flags=
+  local profile=$here/profiles/${source##*/}
+  profile=${profile%.cc}.profdata
+  if [ -e "$profile" ]; then
+    flags="-fprofile-use=$profile"
+    [ "$mode" != --instrument ] || flags=-fprofile-generate
+  fi
+  object=$(ninja -C out -t query "../$source" | grep -oE 'obj/v8/(v8_base_without_compiler|cppgc_base)/[^ ]*\.o' | head -n 1)
+  [ -n "$object" ] || die "nothing is made of $source"
+  say "$object${flags:+ with ${flags%%=*}}"
+  mkdir -p "out/${object%/*}" old
+  (cd out && sh -c "$(ninja -t commands -s "$object") $flags")
+  # Members of other libraries may have the same name. Which of them it is shows in what they define.
+  member=${object##*/}
+  count=$("$tools/llvm-ar" t members.a | grep -cxF "$member") || die "the archive has no $member"
+  for ((at = 1; at <= count; at++)); do
+    "$tools/llvm-ar" xN "$at" --output old members.a "$member"
+    [ -z "$(comm -12 <(functions "old/$member") <(functions "out/$object"))" ] || break
+  done
+  [ "$at" -le "$count" ] || die "no $member of the archive defines what $source does"
+  "$tools/llvm-ar" dN "$at" members.a "$member"
+  "$tools/llvm-ar" qcD members.a "out/$object"
+}
+
+# Compiles those that have a profile again, by it, after a whole build.
+guide_members() {
+  mv out/obj/librusty_v8.a members.a
+  local profile source
+  for profile in "$here"/profiles/*.profdata; do
+    profile=${profile##*/}
+    source=$(find v8/src -name "${profile%.profdata}.cc")
+    [ "$(wc -l <<<"$source")" = 1 ] || die "which source is $profile for? $source"
+    replace_member "$source"
+  done
+  "/usr/lib/llvm-$llvm/bin/llvm-ar" sD members.a
+  mv members.a out/obj/librusty_v8.a
+}
+
 # Compiles what the patches change, as the whole build would, and puts it in place of the same members of the archive.
 replace_members() {
   local tools=/usr/lib/llvm-$llvm/bin
@@ -178,28 +221,13 @@ replace_members() {
   # Both write into folders that Ninja would make.
   ninja -C out -t targets all | sed -nE 's#^(gen/v8/(torque|builtins)-generated/.*)/[^/]*: .*#out/\1#p' | sort -u | xargs mkdir -p
   mkdir -p out/gen/v8/torque-generated out/gen/v8/builtins-generated
-  local action source object member count at
+  local action source
   for action in run_torque generate_bytecode_builtins_list; do
     (cd out && sh -c "$(ninja -t commands "$action" | tail -n 1)")
   done
 
-  mkdir -p old
   for source in $(patched_sources); do
-    object=$(ninja -C out -t query "../$source" | grep -oE 'obj/v8/(v8_base_without_compiler|cppgc_base)/[^ ]*\.o' | head -n 1)
-    [ -n "$object" ] || die "nothing is made of $source"
-    say "$object"
-    mkdir -p "out/${object%/*}"
-    (cd out && sh -c "$(ninja -t commands -s "$object")")
-    # Members of other libraries may have the same name. Which of them it is shows in what they define.
-    member=${object##*/}
-    count=$("$tools/llvm-ar" t members.a | grep -cxF "$member") || die "the archive has no $member"
-    for ((at = 1; at <= count; at++)); do
-      "$tools/llvm-ar" xN "$at" --output old members.a "$member"
-      [ -z "$(comm -12 <(functions "old/$member") <(functions "out/$object"))" ] || break
-    done
-    [ "$at" -le "$count" ] || die "no $member of the archive defines what $source does"
-    "$tools/llvm-ar" dN "$at" members.a "$member"
-    "$tools/llvm-ar" qcD members.a "out/$object"
+    replace_member "$source"
   done
   "$tools/llvm-ar" sD members.a
   mkdir -p out/obj
@@ -226,6 +254,14 @@ case $mode in
   exit 0
   ;;
 --members) replace_members ;;
-*) ninja -C out rusty_v8 ;;
+--instrument)
+  replace_members
+  say "instrumented: $work/v8/out/obj/librusty_v8.a; README.md says how to make profiles with it"
+  exit 0
+  ;;
+*)
+  ninja -C out rusty_v8
+  guide_members
+  ;;
 esac
 publish

@@ -162,8 +162,9 @@ function prepare({ Crypto, CryptoKey, SubtleCrypto }) {
   refuseClone(SubtleCrypto);
 }
 
-// Makes the `crypto` of an isolate, before any code of its worker runs. A snapshot cannot hold it.
-function finish({ Crypto, crypto, SubtleCrypto }) {
+// Makes the `crypto` of an isolate, before any code of its worker runs. A snapshot cannot hold it. In parentheses, to be
+// compiled with the script.
+const finish = (function ({ Crypto, crypto, SubtleCrypto }) {
   // The one SubtleCrypto is made now, as long as the method that makes it is there.
   subtle = crypto.subtle;
   // Without a symbol for the key objects of Node.js, keys are not marked as what can be cloned.
@@ -172,7 +173,7 @@ function finish({ Crypto, crypto, SubtleCrypto }) {
   ReflectDeleteProperty(Crypto, "registerSymbols");
   ReflectDeleteProperty(SubtleCrypto, "create");
   return crypto;
-}
+});
 
 return { finish, keys, prepare };
 })();

@@ -267,7 +267,9 @@ const { compileStreaming, instantiateStreaming } = {
 };
 
 // Does to the global of a runtime what cannot be kept in a snapshot. Agents of an isolate share no memory with anybody.
-function finish() {
+// It runs in every isolate and never before the snapshot is made: the engine compiles a function in parentheses with the
+// script, so that the snapshot has its code.
+const finish = (function () {
   performance.setTimeOrigin();
   globalThis.crypto = cryptoGuard.finish(crypto);
   ReflectDeleteProperty(globalThis, "SharedArrayBuffer");
@@ -278,7 +280,7 @@ function finish() {
     compileStreaming: visible(compileStreaming),
     instantiateStreaming: visible(instantiateStreaming),
   });
-}
+});
 
 return { finish, install };
 })();
