@@ -5,6 +5,7 @@
 //! h2 drops pseudo-fields of trailers, but takes one behind another field for what it is, malformed. So trailers get a
 //! field of the node's in front, of one byte and without effect on the state of HPACK, that nobody has to decode for it;
 //! who reads trailers takes it out again. The frame is divided behind it, because it may be as long as a frame may be.
+//! Trailers that begin by changing the size of HPACK's table, which nothing may stand before (RFC 7541 §4.2), stay as they are.
 
 use std::time::Instant;
 
@@ -31,6 +32,9 @@ const PRIORITIZED: u8 = 0x20;
 pub const MARK: HeaderName = ACCEPT_CHARSET;
 /// As HPACK has it, with an empty value (RFC 7541 §6.1, appendix A).
 const MARK_INDEXED: u8 = 0x80 | 15;
+/// How a change of the table's size begins (RFC 7541 §6.3).
+const RESIZE: u8 = 0b0010_0000;
+const RESIZE_BITS: u8 = 0b1110_0000;
 /// Streams whose bodies are followed. A client has fewer under way; those that were given up may be among them.
 const MAX_OPEN: usize = 1024;
 
@@ -91,8 +95,8 @@ pub struct Frames {
     /// What is left of the frame's payload, and of the padding behind it, bytes.
     payload: usize,
     padding: usize,
-    /// What stands before the fields of trailers: the length of the padding, and a priority.
-    before: [u8; 6],
+    /// What stands before the fields of trailers, the length of the padding and a priority, and the byte behind it.
+    before: [u8; 7],
     /// How much of that has come; none when these are no trailers.
     gathered: Option<usize>,
     /// The streams whose bodies are under way, in their order.
@@ -111,7 +115,7 @@ impl Frames {
             filled: 0,
             payload: 0,
             padding: 0,
-            before: [0; 6],
+            before: [0; 7],
             gathered: None,
             open: Vec::new(),
             begun: false,
@@ -201,23 +205,31 @@ impl Frames {
         Ok(kind == HEADERS && found.is_ok())
     }
 
-    /// Puts the mark in front of trailers, when what stands before their fields has come.
+    /// Puts the mark in front of trailers, when what stands before their fields has come, and how they begin.
     fn mark(&mut self, changed: &mut Vec<u8>) {
         let ([_, _, _, kind, flags, id @ ..], length) = (self.head, self.payload);
         let padded = usize::from(flags & PADDED != 0);
         let before = padded + if flags & PRIORITIZED != 0 { 5 } else { 0 };
         let gathered = self.gathered.unwrap_or_default();
-        if gathered < before.min(length) {
+        if gathered < length.min(before + 1) {
             return;
         }
         self.gathered = None;
-        let padding = usize::from(self.before[0]) * padded;
-        let Some(fields) = length.checked_sub(before + padding) else {
-            // It is malformed, and h2 says so.
-            changed.extend_from_slice(&self.head);
-            changed.extend_from_slice(&self.before[..gathered]);
-            self.payload -= gathered;
-            return;
+        let mut padding = usize::from(self.before[0]) * padded;
+        let (fields, first) = match length.checked_sub(before + padding) {
+            Some(0) => {
+                // What was gathered behind them is padding.
+                padding -= gathered - before;
+                (0, &[][..])
+            }
+            Some(fields) if self.before[before] & RESIZE_BITS != RESIZE => (fields, &self.before[before..=before]),
+            // It is malformed, and h2 says so; or nothing may stand in front.
+            _ => {
+                changed.extend_from_slice(&self.head);
+                changed.extend_from_slice(&self.before[..gathered]);
+                self.payload -= gathered;
+                return;
+            }
         };
         let frame = |changed: &mut Vec<u8>, length: usize, kind: u8, flags: u8| {
             let [_, a, b, c] = (length as u32).to_be_bytes();
@@ -228,7 +240,8 @@ impl Frames {
         changed.extend_from_slice(&self.before[padded..before]);
         changed.push(MARK_INDEXED);
         frame(changed, fields, CONTINUATION, flags & END_HEADERS);
-        (self.payload, self.padding) = (fields, padding);
+        changed.extend_from_slice(first);
+        (self.payload, self.padding) = (fields - first.len(), padding);
     }
 
     fn count(&mut self, kind: u8, flags: u8, now: &impl Fn() -> Instant) -> Result<(), Offence> {

@@ -127,10 +127,15 @@ fn trailers_are_marked_and_nothing_else_is_changed() {
     marked(whole | PADDED, b"\x02..", &[mark], b"");
     marked(whole | PRIORITIZED, b"12345fields", b"12345\x8f", b"fields");
     marked(whole | PRIORITIZED | PADDED, b"\x0112345fields.", b"12345\x8f", b"fields");
-    // What has no room for what it says it has goes on as it is.
-    for (flags, payload) in
-        [(PADDED, &b"\x04..."[..]), (PADDED, b""), (PRIORITIZED, b"1234"), (PRIORITIZED | PADDED, b"\x0112345")]
-    {
+    // What has no room for what it says it has goes on as it is, and what begins with a change of the table's size.
+    for (flags, payload) in [
+        (PADDED, &b"\x04..."[..]),
+        (PADDED, b""),
+        (PRIORITIZED, b"1234"),
+        (PRIORITIZED | PADDED, b"\x0112345"),
+        (0, b"\x20fields"),
+        (PRIORITIZED | PADDED, b"\x0112345\x3f\xe1\x1ffields."),
+    ] {
         let wrong = frame_on(3, HEADERS, whole | flags, payload);
         let sent = [&head[..], &wrong, &frame_on(0, PING, 1, b"whatever")].concat();
         assert_eq!(given(&sent), sent, "{flags}");
