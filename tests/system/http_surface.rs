@@ -25,8 +25,7 @@ fn requests_and_responses_cross_unchanged() {
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         let body: &[u8] = if matches!(method, "GET" | "OPTIONS") { b"" } else { "späße".as_bytes() };
         let headers = [("x-custom", "one"), ("x-custom", "two"), ("connection", "keep-alive, x-hop"), ("x-hop", "1")];
-        let response =
-            connection.request(method, "show.localhost", "/p%20q/%C3%BC?a=1&b=%20", &headers, body).unwrap();
+        let response = connection.request(method, "show.localhost", "/p%20q/%C3%BC?a=1&b=%20", &headers, body).unwrap();
         assert_eq!(response.status, 201, "{method}: {}", response.text());
         let seen = response.json();
         assert_eq!(seen["method"], method);
