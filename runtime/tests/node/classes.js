@@ -8,8 +8,19 @@ const CLASSES = ["DiffieHellman", "DiffieHellmanGroup", "ECDH", "Sign", "Verify"
 const methods = (Class) => Object.getOwnPropertyNames(Class.prototype).filter((name) => !name.startsWith("_") && name !== "verifyError").sort();
 
 // A new pair of keys of Web Cryptography, and the key objects that stand for them.
-async function pair({ KeyObject, webcrypto }, algorithm, usages) {
-  const { privateKey, publicKey } = await webcrypto.subtle.generateKey(algorithm, true, usages);
+async function pair({ KeyObject, generateKeyPairSync, webcrypto: { subtle } }, algorithm, [own, other]) {
+  let keys;
+  if (algorithm === RSA) {
+    // Web Cryptography makes such a pair in half a minute when it is not optimised.
+    const made = generateKeyPairSync("rsa", { modulusLength: RSA.modulusLength });
+    keys = {
+      privateKey: await subtle.importKey("pkcs8", made.privateKey.export({ type: "pkcs8", format: "der" }), algorithm, true, [own]),
+      publicKey: await subtle.importKey("spki", made.publicKey.export({ type: "spki", format: "der" }), algorithm, true, [other]),
+    };
+  } else {
+    keys = await subtle.generateKey(algorithm, true, [own, other]);
+  }
+  const { privateKey, publicKey } = keys;
   return { privateKey, publicKey, objects: [KeyObject.from(privateKey), KeyObject.from(publicKey)] };
 }
 
