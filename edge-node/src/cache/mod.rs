@@ -260,9 +260,12 @@ impl FrontCache {
         assess(&storable.policy, &RequestDirectives::default(), now())
     }
 
-    /// The largest object, bytes.
+    /// The largest object, bytes: without a disk the largest that memory takes.
     fn largest(&self) -> u64 {
-        self.config.object_mb.saturating_mul(1 << 20)
+        match self.store.disk() {
+            Some(_) => self.config.object_mb.saturating_mul(1 << 20),
+            None => self.inline,
+        }
     }
 
     /// Bodies up to this size that come whole are stored at once, bytes.

@@ -145,6 +145,12 @@ pub async fn says_why_it_does_not_store(engine: Engine) {
         let again = with(&node, path, request).await;
         assert_ne!(first.body, again.body, "{path}");
     }
+    // There is no disk for it.
+    for _ in 0..2 {
+        let large = ask(&node, "/11?cache-control=max-age=600&x_size=9000000").await;
+        assert_eq!(large.header("cache-status"), "atoll; fwd=uri-miss; detail=too-large");
+        assert_eq!(large.body.len(), 9_000_000);
+    }
     let shared = "/8?cache-control=s-maxage=600";
     with(&node, shared, &[("authorization", "Basic eDp5")]).await;
     assert!(ask(&node, shared).await.header("cache-status").contains("hit"));
