@@ -114,6 +114,26 @@ pub fn cargo_deny() -> anyhow::Result<PathBuf> {
     Ok(ours)
 }
 
+/// The `llvm-profdata` that reads what programs of this compiler have counted: the compiler's own, else one of its version of
+/// LLVM.
+pub fn llvm_profdata(sysroot: &Path, host: &str) -> anyhow::Result<PathBuf> {
+    let own = sysroot.join("lib/rustlib").join(host).join("bin/llvm-profdata");
+    let version = shell::command("rustc").arg("-vV").output().context("cannot start rustc")?;
+    let version = String::from_utf8_lossy(&version.stdout);
+    let major = version.lines().find_map(|line| line.strip_prefix("LLVM version: ")?.split('.').next()).unwrap_or("");
+    let packaged = PathBuf::from(format!("llvm-profdata-{major}"));
+    for candidate in [&own, &packaged] {
+        if shell::answers(Command::new(candidate)) {
+            return Ok(candidate.clone());
+        }
+    }
+    bail!(
+        "there is neither {} nor {}: `rustup component add llvm-tools` or a package `llvm-{major}` brings one",
+        own.display(),
+        packaged.display()
+    )
+}
+
 /// Keeps packages from starting their servers as they are installed, by the file that Debian's `invoke-rc.d` asks.
 struct Unstarted(Option<PathBuf>);
 

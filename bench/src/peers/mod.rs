@@ -76,6 +76,9 @@ impl Place {
     }
 }
 
+/// The most time that a process has to end when it is asked to.
+const END: Duration = Duration::from_secs(10);
+
 /// A child process that does not outlive this value.
 pub struct Process(Child);
 
@@ -128,7 +131,19 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Asks it to end, as its user would, so that it does what it does at its end; one that does not is killed.
+    #[expect(clippy::disallowed_methods, reason = "a condition, polled with a deadline")]
     fn drop(&mut self) {
+        let asked = Command::new("kill").arg(self.id().to_string()).stderr(Stdio::null()).status();
+        if asked.is_ok_and(|status| status.success()) {
+            let deadline = Instant::now() + END;
+            while Instant::now() < deadline {
+                if !matches!(self.0.try_wait(), Ok(None)) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
         // It may have ended by itself; then there is nothing left to do.
         let _ = self.0.kill();
         let _ = self.0.wait();
