@@ -105,9 +105,14 @@ impl Process {
 
     /// Asks it to end and waits until it has.
     pub fn stop(mut self) -> anyhow::Result<()> {
+        self.ask_to_end()?;
+        self.0.wait()?;
+        Ok(())
+    }
+
+    fn ask_to_end(&self) -> anyhow::Result<()> {
         let status = Command::new("kill").arg(self.id().to_string()).status().context("cannot run kill")?;
         ensure!(status.success(), "cannot send a signal to process {}", self.id());
-        self.0.wait()?;
         Ok(())
     }
 
@@ -134,11 +139,10 @@ impl Drop for Process {
     /// Asks it to end, as its user would, so that it does what it does at its end; one that does not is killed.
     #[expect(clippy::disallowed_methods, reason = "a condition, polled with a deadline")]
     fn drop(&mut self) {
-        let asked = Command::new("kill").arg(self.id().to_string()).stderr(Stdio::null()).status();
-        if asked.is_ok_and(|status| status.success()) {
+        if self.is_running().is_ok_and(|runs| runs) && self.ask_to_end().is_ok() {
             let deadline = Instant::now() + END;
             while Instant::now() < deadline {
-                if !matches!(self.0.try_wait(), Ok(None)) {
+                if !self.is_running().is_ok_and(|runs| runs) {
                     return;
                 }
                 std::thread::sleep(Duration::from_millis(2));
