@@ -1,5 +1,6 @@
 //! The other end of a connection: what is told of it to apps, and what the connection and the service tell each other.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,6 +13,9 @@ use http::{HeaderName, HeaderValue, Version};
 use crate::hints::CurrentHints;
 use crate::listeners::Rule;
 use crate::load::Load;
+
+/// Of how many streams it is remembered that they are refused.
+const MAX_REFUSED: usize = 2048;
 
 /// The other end of a connection, with all that is told of it made once.
 pub struct Client {
@@ -40,6 +44,8 @@ pub struct Client {
     /// What of answers its windows have had room for, bytes; not counted over HTTP/1.
     sent: AtomicU64,
     refusal: OnceLock<Refusal>,
+    /// Streams of HTTP/2 whose requests are refused and have not been asked for, in their order.
+    refused_streams: Mutex<VecDeque<(u32, Rule)>>,
     upgraded: AtomicBool,
     closing: AtomicBool,
     draining: AtomicBool,
@@ -109,6 +115,7 @@ impl Client {
             since: Instant::now(),
             sent: AtomicU64::new(0),
             refusal: OnceLock::new(),
+            refused_streams: Mutex::default(),
             upgraded: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -219,6 +226,29 @@ impl Client {
     /// Why the request with this number stands in the place of one that was refused.
     pub fn refusal_of(&self, request: u64) -> Option<Rule> {
         self.refusal.get().filter(|refusal| refusal.request == Some(request)).map(|refusal| refusal.rule)
+    }
+
+    /// Over HTTP/2: refuses the request of a stream that is about to begin.
+    pub fn refuse_stream(&self, stream: u32, rule: Rule) {
+        let mut refused = self.refused_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that never become requests are errors, of which h2 takes no more than a thousand.
+        if refused.len() == MAX_REFUSED {
+            refused.pop_front();
+        }
+        refused.push_back((stream, rule));
+    }
+
+    /// Why the request of this stream is refused. Asked of each request in its turn: what is known of those before is forgotten,
+    /// which turned out to be none.
+    pub fn refusal_of_stream(&self, stream: u32) -> Option<Rule> {
+        let mut refused = self.refused_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((first, rule)) = refused.front().copied().filter(|(first, _)| *first <= stream) {
+            refused.pop_front();
+            if first == stream {
+                return Some(rule);
+            }
+        }
+        None
     }
 
     /// Why the body of the request under way cannot be read to its end.

@@ -47,7 +47,7 @@ pub enum EdgeError {
         limit: usize,
     },
     /// The connection refused the request before it was one.
-    #[error("{0}; the connection ends")]
+    #[error("{0}")]
     Refused(Rule),
     /// The node has as many requests in flight, or uses as much memory, as it may.
     #[error("this node is too busy to take the request; try again")]

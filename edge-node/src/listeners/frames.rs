@@ -1,6 +1,6 @@
 //! Counts the frames by which an HTTP/2 client makes a server work for nothing: resets of streams just opened (rapid
 //! reset), pings, settings, empty data; and sees to it that it begins with its settings (RFC 9113 §3.4) and that trailers
-//! have no pseudo-fields (§8.1), which h2 does not. Pure; what h2 limits itself (CONTINUATION, header lists) is left to it.
+//! have no pseudo-fields (§8.1), which h2 does not. Which requests are to be refused for their heads, [`Heads`] says. Pure.
 //!
 //! h2 drops pseudo-fields of trailers, but takes one behind another field for what it is, malformed. So trailers get a
 //! field of the node's in front, of one byte and without effect on the state of HPACK, that nobody has to decode for it;
@@ -11,6 +11,9 @@ use std::time::Instant;
 
 use http::HeaderName;
 use http::header::ACCEPT_CHARSET;
+
+use super::heads::{Heads, TooLarge};
+use super::rules::Rule;
 
 /// A frame's head (RFC 9113 §4.1).
 const HEAD: usize = 9;
@@ -74,6 +77,14 @@ pub enum Offence {
     Resets,
     /// PING, SETTINGS, PRIORITY and empty DATA.
     Idle,
+    /// Fields.
+    Fields,
+}
+
+impl From<TooLarge> for Offence {
+    fn from(_: TooLarge) -> Self {
+        Self::Fields
+    }
 }
 
 impl Offence {
@@ -83,6 +94,7 @@ impl Offence {
             Self::Preface => "http2-preface",
             Self::Resets => "http2-reset-flood",
             Self::Idle => "http2-control-flood",
+            Self::Fields => "http2-fields-flood",
         }
     }
 }
@@ -101,6 +113,7 @@ pub struct Frames {
     gathered: Option<usize>,
     /// The streams whose bodies are under way, in their order.
     open: Vec<u32>,
+    heads: Heads,
     /// The first frame has come.
     begun: bool,
     resets: Allowance,
@@ -108,8 +121,8 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// A connection that begins now.
-    pub fn new(now: Instant) -> Self {
+    /// A connection that begins now, whose heads may have so many bytes.
+    pub fn new(header_bytes: u32, now: Instant) -> Self {
         Self {
             head: [0; HEAD],
             filled: 0,
@@ -118,10 +131,16 @@ impl Frames {
             before: [0; 7],
             gathered: None,
             open: Vec::new(),
+            heads: Heads::new(header_bytes),
             begun: false,
             resets: Allowance::new(500, 50, now),
             idle: Allowance::new(1000, 100, now),
         }
+    }
+
+    /// The streams whose requests are to be refused since this was last asked, and why.
+    pub fn refused(&mut self) -> impl Iterator<Item = (u32, Rule)> {
+        self.heads.refused()
     }
 
     /// Takes the next bytes. As many from their beginning as it says are for h2; what is for h2 of the others is put to
@@ -141,17 +160,20 @@ impl Frames {
                 self.before[*gathered] = rest[0];
                 *gathered += 1;
                 at += 1;
+                self.heads.advance(&rest[..1])?;
                 self.mark(changed);
             } else if self.payload > 0 {
                 let taken = self.payload.min(rest.len());
                 if good.is_some() {
                     changed.extend_from_slice(&rest[..taken]);
                 }
+                self.heads.advance(&rest[..taken])?;
                 self.payload -= taken;
                 at += taken;
             } else if self.padding > 0 {
                 good.get_or_insert(at);
                 let skipped = self.padding.min(rest.len());
+                self.heads.advance(&rest[..skipped])?;
                 self.padding -= skipped;
                 at += skipped;
             } else {
@@ -184,11 +206,17 @@ impl Frames {
         self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         self.count(kind, flags, now)?;
         let ends = kind == RST_STREAM || matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0;
+        let id = u32::from_be_bytes(id) & (u32::MAX >> 1);
+        if kind == CONTINUATION {
+            self.heads.begin(kind, flags, id, self.payload, false)?;
+        }
         if !ends && kind != HEADERS {
             return Ok(false);
         }
-        let id = u32::from_be_bytes(id) & (u32::MAX >> 1);
         let found = self.open.binary_search(&id);
+        if kind == HEADERS {
+            self.heads.begin(kind, flags, id, self.payload, found.is_ok())?;
+        }
         match found {
             Ok(at) if ends => {
                 self.open.remove(at);

@@ -17,7 +17,7 @@ fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
 
 /// A connection that has begun with its settings.
 fn begun(now: Instant) -> Frames {
-    let mut frames = Frames::new(now);
+    let mut frames = Frames::new(64 << 10, now);
     advance(&mut frames, &frame(SETTINGS, 0, 0), now).unwrap();
     frames
 }
@@ -33,7 +33,11 @@ fn advance(frames: &mut Frames, bytes: &[u8], now: Instant) -> Result<Vec<u8>, O
 fn settings_come_first() {
     let start = Instant::now();
     for kind in (0..=20).filter(|kind| *kind != SETTINGS) {
-        assert_eq!(advance(&mut Frames::new(start), &frame(kind, 1, 8), start), Err(Offence::Preface), "{kind}");
+        assert_eq!(
+            advance(&mut Frames::new(64 << 10, start), &frame(kind, 1, 8), start),
+            Err(Offence::Preface),
+            "{kind}"
+        );
         advance(&mut begun(start), &frame(kind, 1, 8), start).unwrap();
     }
 }

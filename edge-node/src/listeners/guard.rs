@@ -30,6 +30,7 @@ pub struct Guard {
     stream: Stream,
     client: Arc<Client>,
     framing: Framing,
+    header_bytes: u32,
     frames: Option<Frames>,
     /// Bytes that have been read and not been handed on: first `ready` good ones, then an unfinished head.
     held: Vec<u8>,
@@ -64,6 +65,7 @@ impl Guard {
             stream,
             client,
             framing: Framing::new(config.header_bytes as usize),
+            header_bytes: config.header_bytes,
             frames: None,
             held: Vec::new(),
             ready: 0,
@@ -140,11 +142,16 @@ impl Guard {
         if self.client.has_upgraded() {
             return Ok(bytes.len());
         }
-        let frames = self.frames.get_or_insert_with(|| Frames::new(Instant::now()));
-        frames.advance(bytes, changed, Instant::now).map_err(|offence| {
+        let frames = self.frames.get_or_insert_with(|| Frames::new(self.header_bytes, Instant::now()));
+        let good = frames.advance(bytes, changed, Instant::now).map_err(|offence| {
             tracing::info!(client = %self.client.address, rule = offence.as_str(), "connection refused");
             io::Error::new(io::ErrorKind::InvalidData, offence.as_str())
-        })
+        })?;
+        for (stream, rule) in frames.refused() {
+            tracing::info!(client = %self.client.address, rule = rule.code(), "request refused");
+            self.client.refuse_stream(stream, rule);
+        }
+        Ok(good)
     }
 
     /// Refuses what comes next. In the place of a head comes a request to be refused; a body ends with an error.

@@ -13,6 +13,7 @@ use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use h3::error::Code;
+use h3::proto::frame::Frame as QuicFrame;
 use h3::server::{RequestResolver, RequestStream};
 use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderValue, Method, Request, Response};
@@ -27,6 +28,8 @@ use super::config::ConnectionConfig;
 use super::connection::{Entry, Shared};
 use super::date;
 use super::expectation::Expectation;
+use super::rules::Rule;
+use super::sections::qpack;
 use super::taking::Taking;
 use super::tls::{Current, Tls};
 use crate::answer::Answer;
@@ -45,6 +48,9 @@ const MAX_VAIN: u32 = 500;
 
 /// At least and at most so much of an answer is waited for at once, bytes.
 const PIECE: (usize, usize) = (4 << 10, 64 << 10);
+
+/// The section of a request that stands in the place of one that is refused: `GET https://refused.invalid/`.
+const REFUSED: &[u8] = b"\0\0\xd1\xd7\xc1\x50\x0frefused.invalid";
 
 type Resolver = RequestResolver<h3_quinn::Connection, Bytes>;
 type Receiving = RequestStream<h3_quinn::RecvStream, Bytes>;
@@ -212,21 +218,66 @@ async fn requests(shared: &Shared, quic: quinn::Connection, client: &Arc<Client>
     let _ = timeout(LAST_BYTES, quic.closed()).await;
 }
 
+/// What there is to say of a request's head beside h3, which answers one that is too large itself, lets pseudo-fields come twice
+/// or late, and cuts a path at a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    /// Nothing, or h3 says it.
+    Good,
+    TooLarge,
+    Malformed,
+    Fragment,
+}
+
+impl Head {
+    fn of(section: &[u8], limit: u32) -> Self {
+        match qpack::read(section) {
+            Ok(read) if read.size > u64::from(limit) => Self::TooLarge,
+            Ok(read) if !read.is_head() => Self::Malformed,
+            Ok(read) if read.has_fragment => Self::Fragment,
+            _ => Self::Good,
+        }
+    }
+
+    /// Why it is refused with an answer.
+    fn refusal(self) -> Option<Rule> {
+        match self {
+            Self::TooLarge => Some(Rule::HeadTooLarge),
+            Self::Fragment => Some(Rule::RequestLine),
+            Self::Good | Self::Malformed => None,
+        }
+    }
+}
+
 /// Answers one request. Says whether it came to an answer.
-async fn request(shared: &Shared, client: &Arc<Client>, resolver: Resolver) -> bool {
+async fn request(shared: &Shared, client: &Arc<Client>, mut resolver: Resolver) -> bool {
     let head = Duration::from_millis(shared.config.header_timeout_ms);
-    // A head that is too large h3 answers with 431 itself; one that is malformed resets the stream.
-    let Ok(Ok((request, stream))) = timeout(head, resolver.resolve_request()).await else { return false };
+    let Ok(frame) = timeout(head, poll_fn(|cx| resolver.frame_stream.poll_next(cx))).await else { return false };
+    let (frame, head) = match frame {
+        Ok(Some(QuicFrame::Headers(section))) => {
+            let head = Head::of(&section, shared.config.header_bytes);
+            let section = if head == Head::TooLarge { Bytes::from_static(REFUSED) } else { section };
+            (Ok(Some(QuicFrame::Headers(section))), head)
+        }
+        other => (other, Head::Good),
+    };
+    // One that h3 finds malformed resets its stream, or the connection.
+    let Ok(resolved) = resolver.accept_with_frame(frame) else { return false };
+    let Ok((request, stream)) = resolved.resolve().await else { return false };
     let (mut sending, receiving) = stream.split();
     let (parts, ()) = request.into_parts();
     let length = parts.headers.get(CONTENT_LENGTH).map(|value| value.to_str().ok().and_then(|text| text.parse().ok()));
-    let (expects, refusal) = match Expectation::of(&parts.headers) {
-        Ok(expects) => (expects, None),
-        Err(rule) => (None, Some(rule)),
+    let (expects, refusal) = match (head.refusal(), Expectation::of(&parts.headers)) {
+        (None, Ok(expects)) => (expects, None),
+        (None, Err(rule)) => (None, Some(rule)),
+        (Some(rule), _) => {
+            tracing::info!(client = %client.address, rule = rule.code(), "request refused");
+            (None, Some(rule))
+        }
     };
     let body = match length {
-        // RFC 9114 §4.1.2, §4.2: malformed.
-        _ if has_connection_fields(&parts.headers) => {
+        // RFC 9114 §4.1.2, §4.2, §4.3: malformed.
+        _ if head == Head::Malformed || has_connection_fields(&parts.headers) => {
             sending.stop_stream(Code::H3_MESSAGE_ERROR);
             return false;
         }

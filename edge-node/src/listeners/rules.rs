@@ -6,7 +6,9 @@ use http::StatusCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rule {
     /// RFC 9112 §3.
-    #[error("the request line is not METHOD SP TARGET SP HTTP/1.1, or its target neither a path nor a URL")]
+    #[error(
+        "the request line is not METHOD SP TARGET SP HTTP/1.1, or its target neither a path nor a URL, or with a fragment"
+    )]
     RequestLine,
     /// RFC 9112 §2.3.
     #[error("the version of HTTP is not one that this node speaks: HTTP/1.0, HTTP/1.1, HTTP/2, HTTP/3")]

@@ -34,12 +34,13 @@ const APP: &str = "export default { async fetch(request) {
     }
 } };";
 
-async fn serving(mut config: Config, engine: &Engine) -> (EdgeNode, Authority) {
+/// A node that serves `a.localhost` over HTTP/3 with this code.
+pub async fn serving(mut config: Config, engine: &Engine, code: &str) -> (EdgeNode, Authority) {
     let authority = Authority::new().await;
     let tls = tls_config(vec![authority.sign("a", &["a.localhost"]).await]);
     config.listen = None;
     config.listeners = vec![ListenerConfig { http3: true, ..listener(Some(tls)) }];
-    (node(config, engine, &[("a", APP)]).await, authority)
+    (node(config, engine, &[("a", code)]).await, authority)
 }
 
 /// Sends a request and reads its answer; `None` when its stream is reset.
@@ -64,7 +65,7 @@ fn get() -> http::request::Builder {
 
 /// Requests that are given up as soon as they have begun end the connection, with `H3_EXCESSIVE_LOAD`, and no other one.
 pub async fn ends_floods_of_resets(engine: Engine) {
-    let (node, authority) = serving(config(), &engine).await;
+    let (node, authority) = serving(config(), &engine, APP).await;
     let (_other, mut sender) = http3(&authority, node.local_addr(), "a.localhost").await;
     assert_eq!(ask(&mut sender, get().body(()).unwrap(), "").await.unwrap().0, 200);
     let (quic, _sender) = http3(&authority, node.local_addr(), "a.localhost").await;
@@ -83,7 +84,7 @@ pub async fn ends_floods_of_resets(engine: Engine) {
 
 /// What RFC 9114 §4 calls malformed is reset, or broken for the app, and the connection goes on.
 pub async fn refuses_what_is_malformed(engine: Engine) {
-    let (node, authority) = serving(config(), &engine).await;
+    let (node, authority) = serving(config(), &engine, APP).await;
     let (_quic, mut sender) = http3(&authority, node.local_addr(), "a.localhost").await;
     let post = |length: &str| {
         Request::post("https://a.localhost/").header("content-length", length).body(()).expect("a request")
@@ -114,7 +115,7 @@ pub async fn gives_slow_clients_up(engine: Engine) {
     config.connections.write_timeout_ms = 2_000;
     // What was sent gives no time worth mentioning.
     config.connections.min_rate = 1 << 20;
-    let (node, authority) = serving(config, &engine).await;
+    let (node, authority) = serving(config, &engine, APP).await;
     let (quic, mut sender) = http3(&authority, node.local_addr(), "a.localhost").await;
     let (mut to, mut from) = quic.open_bi().await.unwrap();
     to.write_all(&HALF_A_HEAD).await.unwrap();
@@ -135,7 +136,7 @@ pub async fn gives_slow_clients_up(engine: Engine) {
 pub async fn waits_for_clients_that_go_on(engine: Engine) {
     let mut config = config();
     config.connections.write_timeout_ms = 1_000;
-    let (node, authority) = serving(config, &engine).await;
+    let (node, authority) = serving(config, &engine, APP).await;
     let (_quic, mut sender) = http3(&authority, node.local_addr(), "a.localhost").await;
     let request = Request::get("https://a.localhost/large").body(()).unwrap();
     let mut stream = sender.send_request(request).await.unwrap();

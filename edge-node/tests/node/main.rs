@@ -12,6 +12,7 @@ mod expectation;
 mod faults;
 mod following;
 mod h2spec;
+mod heads;
 mod hints;
 mod http3;
 mod large;
@@ -64,6 +65,7 @@ const TESTS: &[Test] = tests! {
     egress: reaches_only_what_is_allowed, streams_both_ways, passes_through_to_the_origin, cuts_loops;
     conformance: refuses_what_the_rfc_forbids, takes_what_the_rfc_allows;
     h2spec: every_frame_is_judged, dialogues_go_as_they_should;
+    heads: are_refused_over_http2, are_refused_over_http3;
     origins: forwards_to_the_origin, obeys_the_address_policy, caches_what_the_origin_allows, carries_websockets,
         passes_trailers_on, goes_on_and_waits_for_the_answer, says_what_is_wrong_with_an_origin, breaks_the_circuit, counts_websockets,
         sends_again_where_that_is_safe, caps_connections, streams_and_cancels, is_replaced_like_any_app;

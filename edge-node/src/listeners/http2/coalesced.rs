@@ -19,6 +19,8 @@ pub struct Coalesced<S>(Arc<Mutex<Inner<S>>>);
 
 struct Inner<S> {
     stream: S,
+    /// What the node's first settings say of heads, as long as they are not sent.
+    header_bytes: Option<u32>,
     held: Vec<u8>,
     /// How much of it is sent.
     sent: usize,
@@ -33,9 +35,10 @@ impl<S> Clone for Coalesced<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Coalesced<S> {
-    /// Nothing is written yet.
-    pub fn new(stream: S) -> Self {
-        Self(Arc::new(Mutex::new(Inner { stream, held: Vec::new(), sent: 0, unflushed: false })))
+    /// Nothing is written yet. Heads of requests may have so many bytes; h2 takes larger ones, and would tell the client so.
+    pub fn new(stream: S, header_bytes: u32) -> Self {
+        let header_bytes = Some(header_bytes);
+        Self(Arc::new(Mutex::new(Inner { stream, header_bytes, held: Vec::new(), sent: 0, unflushed: false })))
     }
 
     /// Sends all that has been written.
@@ -53,6 +56,11 @@ impl<S> Coalesced<S> {
 
 impl<S: AsyncWrite + Unpin> Inner<S> {
     fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.held.is_empty()
+            && let Some(header_bytes) = self.header_bytes.take()
+        {
+            set_max_header_list_size(&mut self.held, header_bytes);
+        }
         while self.sent < self.held.len() {
             let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.held[self.sent..]))?;
             if sent == 0 {
@@ -87,6 +95,15 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
             taken += part.len();
         }
         Poll::Ready(Ok(taken))
+    }
+}
+
+/// Changes SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 §6.5.2) in a frame of settings, if that comes first.
+fn set_max_header_list_size(frames: &mut [u8], value: u32) {
+    let [0, 0, length, 4, 0, _, _, _, _, payload @ ..] = frames else { return };
+    let length = usize::from(*length).min(payload.len());
+    for setting in payload[..length].chunks_exact_mut(6).filter(|setting| setting[..2] == [0, 6]) {
+        setting[2..].copy_from_slice(&value.to_be_bytes());
     }
 }
 
@@ -135,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_in_parts_is_sent_at_once_and_whole() {
         let (near, mut far) = duplex(100_000);
-        let mut coalesced = Coalesced::new(near);
+        let mut coalesced = Coalesced::new(near, 0);
         for part in ["a", "bc", ""] {
             coalesced.write_all(part.as_bytes()).await.unwrap();
             coalesced.flush().await.unwrap();
@@ -165,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_takes_nothing_holds_the_writer_up() {
         let (near, mut far) = duplex(10);
-        let mut coalesced = Coalesced::new(near);
+        let mut coalesced = Coalesced::new(near, 0);
         let cx = &mut Context::from_waker(Waker::noop());
         let bytes = [7; MOST + 1];
         assert!(matches!(Pin::new(&mut coalesced).poll_write(cx, &bytes), Poll::Ready(Ok(MOST))));

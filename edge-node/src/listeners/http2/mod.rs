@@ -25,6 +25,7 @@ pub use self::tunnel::{Tunnel, TunnelOnAnswer};
 use self::windows::{STREAM_WINDOW, STREAMS, Windows};
 use super::connection::Shared;
 use super::guard::Guard;
+use super::heads;
 use super::taking::Taking;
 use crate::client::Client;
 
@@ -52,14 +53,15 @@ pub async fn serve(shared: &Shared, stream: Guard, client: &Arc<Client>) {
     let config = &shared.config;
     let mut builder = Builder::new();
     builder
-        .max_header_list_size(config.header_bytes)
+        // What is larger than a head may be is refused as over HTTP/1, and so h2 has to take it first.
+        .max_header_list_size(heads::most(config.header_bytes))
         .max_concurrent_streams(config.streams)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(STREAM_WINDOW * STREAMS)
         .max_send_buffer_size(SEND_BUFFER)
         // WebSockets over HTTP/2 (RFC 8441).
         .enable_connect_protocol();
-    match requests(shared, &builder, Coalesced::new(stream), client).await {
+    match requests(shared, &builder, Coalesced::new(stream, config.header_bytes), client).await {
         Ok(()) => {}
         Err(Lost::Ping) => tracing::debug!(client = %client.address, rule = "ping-timeout", "connection given up"),
         Err(error) => tracing::debug!(client = %client.address, %error, "connection ended"),
@@ -112,7 +114,9 @@ async fn requests(shared: &Shared, builder: &Builder, io: Io, client: &Arc<Clien
             // Most requests have no body.
             let read = (!request.body().is_end_stream()).then(|| windows.read().clone());
             let taking = Taking::new(&shared.config);
-            let answer = stream::answer(shared.service.clone(), client.clone(), read, taking, request, respond);
+            let refusal = client.refusal_of_stream(request.body().stream_id().as_u32());
+            let answer =
+                stream::answer(shared.service.clone(), client.clone(), read, taking, refusal, request, respond);
             // It is some KiB, and would be moved into its task.
             let mut answer = Box::pin(answer);
             if poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await.is_pending() {

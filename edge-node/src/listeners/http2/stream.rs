@@ -21,6 +21,7 @@ use crate::headers::remove_hop_by_hop;
 use crate::hints::Hints;
 use crate::listeners::date;
 use crate::listeners::expectation::Expectation;
+use crate::listeners::rules::Rule;
 use crate::listeners::taking::Taking;
 use crate::service::Service;
 
@@ -50,6 +51,7 @@ pub async fn answer(
     client: Arc<Client>,
     read: Option<BytesRead>,
     taking: Taking,
+    refusal: Option<Rule>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
 ) {
@@ -58,9 +60,9 @@ pub async fn answer(
     if let Some(hints) = &hints {
         parts.extensions.insert(hints.clone());
     }
-    let (mut expects, refusal) = match Expectation::of(&parts.headers) {
-        Ok(expects) => (expects, None),
-        Err(rule) => (None, Some(rule)),
+    let (mut expects, refusal) = match (refusal, Expectation::of(&parts.headers)) {
+        (None, Ok(expects)) => (expects, None),
+        (None, Err(rule)) | (Some(rule), _) => (None, Some(rule)),
     };
     let (body, tunnel) = if parts.method == Method::CONNECT {
         let (taker, tunnel) = TunnelOnAnswer::pair();
