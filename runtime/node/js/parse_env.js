@@ -6,41 +6,58 @@
 const { validate } = require("internal/errors");
 
 const QUOTES = ["\"", "'", "`"];
-const trim = (text) => text.replace(/^ +| +$/g, "");
+const SPACE = 32;
 
+// What stands between two places of a text, without the spaces around it.
+function trimmed(text, start = 0, end = text.length) {
+  while (start < end && text.charCodeAt(start) === SPACE) start += 1;
+  while (end > start && text.charCodeAt(end - 1) === SPACE) end -= 1;
+  return text.slice(start, end);
+}
+
+// Goes through the text once: nothing is cut off it, and of what comes later only a quote is looked for, each kind in vain once
+// at most.
 function parseEnv(content) {
   validate.string(content, "content");
   const variables = {};
-  let rest = trim(content.replaceAll("\r", ""));
-  // What comes after the line that `at` is in.
-  const skipLine = (at) => {
-    const end = rest.indexOf("\n", at);
-    rest = end === -1 ? "" : trim(rest.slice(end + 1));
-    return end !== -1;
+  const text = trimmed(content.replaceAll("\r", ""));
+  // Where what is not read begins.
+  let at = 0;
+  const skipSpaces = (from) => {
+    at = from;
+    while (text.charCodeAt(at) === SPACE) at += 1;
   };
-  while (rest !== "") {
-    if (rest[0] === "\n" || rest[0] === "#") {
-      skipLine(0);
+  const lineEnd = (from) => {
+    const end = text.indexOf("\n", from);
+    return end === -1 ? text.length : end;
+  };
+  // Goes on behind the line that `from` is in.
+  const skipLine = (from) => skipSpaces(Math.min(lineEnd(from) + 1, text.length));
+  while (at < text.length) {
+    if (text[at] === "\n" || text[at] === "#") {
+      skipLine(at);
       continue;
     }
-    const equals = rest.indexOf("=");
-    const key = trim(rest.slice(0, equals));
+    const equals = text.indexOf("=", at);
+    const key = trimmed(text, at, equals);
     if (equals === -1 || key === "") break;
     const name = key.startsWith("export ") ? key.slice("export ".length) : key;
-    rest = trim(rest.slice(equals + 1));
-    const isQuoted = QUOTES.includes(rest[0]);
-    const end = isQuoted ? rest.indexOf(rest[0], 1) : -1;
-    if (end !== -1) {
-      const value = rest.slice(1, end);
-      variables[name] = rest[0] === "\"" ? value.replaceAll("\\n", "\n") : value;
-      skipLine(end);
+    skipSpaces(equals + 1);
+    const isQuoted = QUOTES.includes(text[at]);
+    const closing = isQuoted ? text.indexOf(text[at], at + 1) : -1;
+    if (closing !== -1) {
+      const value = text.slice(at + 1, closing);
+      variables[name] = text[at] === "\"" ? value.replaceAll("\\n", "\n") : value;
+      skipLine(closing);
       continue;
     }
-    const line = rest.split("\n", 1)[0];
-    const hasMore = skipLine(0);
+    const start = at;
+    const end = lineEnd(start);
     // A quote that nothing ends is a character; in the last line it is none of a variable.
-    if (isQuoted && !hasMore) break;
-    variables[name] = isQuoted ? line : trim(line.split("#", 1)[0]);
+    if (isQuoted && end === text.length) break;
+    const line = text.slice(start, end);
+    variables[name] = isQuoted ? line : trimmed(line.split("#", 1)[0]);
+    skipLine(start);
   }
   return variables;
 }

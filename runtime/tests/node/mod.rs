@@ -76,6 +76,20 @@ async fn node_modules_answer_what_node_js_answers() {
     assert!(differences.is_empty(), "{} of {count} differ\n{}", differences.len(), differences.join("\n"));
 }
 
+/// Texts whose length's square nobody would wait for.
+#[tokio::test]
+async fn variables_of_long_texts_are_read_in_linear_time() {
+    let body = "const n = 2_000_000, space = ' '.repeat(n);
+        const lines = Array.from({ length: 100_000 }, (_, at) => `K${at} = v #`).join('\\n');
+        const quotes = Array.from({ length: 100_000 }, (_, at) => `Q${at}='x`).join('\\n\\n');
+        return Response.json([
+            parseEnv(`A${space}B=1`), parseEnv(`A=1${space}2`), parseEnv(space), parseEnv(`A=1\\n${space}\\nB=2`),
+            parseEnv('\\n'.repeat(n)), parseEnv('#'.repeat(n)), parseEnv(lines), parseEnv(quotes),
+        ].map((read) => [Object.keys(read).length, Object.keys(read).at(-1)?.length]));";
+    let answer = ask_node("import { parseEnv } from 'node:util';", body).await;
+    assert_eq!(answer, "[[1,2000002],[1,1],[0,null],[2,1],[0,null],[0,null],[100000,6],[50000,6]]");
+}
+
 #[tokio::test]
 async fn node_modules_export_the_names_of_the_table() {
     let modules: Vec<&str> = atoll_node::modules().collect();
