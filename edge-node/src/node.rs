@@ -13,7 +13,7 @@ use std::time::Duration;
 use atoll_bundle::{Bundle, BundleHash};
 use atoll_protocol::api::LogLine;
 use atoll_protocol::sync::AppState;
-use atoll_runtime::{CodeStarts, Engine, Pool, PoolOptions, huge_pages};
+use atoll_runtime::{CodeStarts, Engine, Pool, PoolOptions, give_back_memory, huge_pages};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
@@ -483,6 +483,7 @@ async fn tidy(dispatcher: Arc<Dispatcher>, load: Arc<Load>, cancel: Cancellation
         tokio::select! {
             _ = every.tick() => {
                 dispatcher.tidy();
+                give_back_memory();
                 if load.observe(resident_memory()) {
                     let shedding = load.is_shedding();
                     tracing::warn!(shedding, "requests are refused while the memory is used up");

@@ -112,6 +112,17 @@ unsafe impl GlobalAlloc for Mimalloc {
     }
 }
 
+/// Gives memory back to the system that has not been used for a second. mimalloc looks for it only where a thread gives back a
+/// page: on a node that has nothing to do, nobody does. To be called about once a second; goes through the pages of the calling
+/// thread.
+pub fn give_back_memory() {
+    unsafe extern "C" {
+        // As `mimalloc.h` has it; the crate declares it only together with all the rest.
+        safe fn mi_collect(force: bool);
+    }
+    mi_collect(false);
+}
+
 /// Counts what the calling thread allocates, or no longer.
 ///
 /// # Safety

@@ -43,7 +43,7 @@ pub use atoll_web::BUILTINS;
 pub use atoll_web::event::*;
 pub use atoll_web::socket::{Close, Hold, LONGEST_MESSAGE, Message, Received, Socket};
 
-pub use crate::allocator::{Counting, Mimalloc};
+pub use crate::allocator::{Counting, Mimalloc, give_back_memory};
 pub use crate::code_cache::CodeStarts;
 pub use crate::engine::{Engine, EngineOptions};
 pub use crate::isolate::{Isolate, Load, WeakIsolate};

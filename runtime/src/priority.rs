@@ -98,6 +98,13 @@ impl Priority {
         self.set(LOWEST);
     }
 
+    /// What it was when the thread was made, where the system lets it: what is left to do is the platform's.
+    pub(crate) fn restore(&self) {
+        if self.low.swap(false, Ordering::Relaxed) {
+            self.set(self.nice);
+        }
+    }
+
     /// Sends the thread a signal; says whether it could be sent.
     pub(crate) fn signal(&self, signal: libc::c_int) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,6 +170,8 @@ mod tests {
             }
             priority.lowest();
             assert_eq!((now(), priority.is_low()), (LOWEST, true));
+            priority.restore();
+            assert!(now() == own || now() == LOWEST, "without a privilege it stays");
             priority.thread_ends();
             assert!(!priority.set(low), "its id may be another's");
         });

@@ -169,6 +169,8 @@ impl Bracket {
 
     /// Enters the isolate for good, for it to be disposed.
     pub(crate) fn enter_to_dispose(&self) {
+        // Whoever waits for its memory should not wait until nobody else wants the processor.
+        self.meter.priority.restore();
         self.meter.priority.thread_ends();
         std::mem::forget(self.enter());
     }

@@ -33,8 +33,7 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// How much CPU time the turn may use then, before its thread is asked to stop for good where it is.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How much more it may use before it is also paused where it cannot stop. What has an end, as a search in a long string, comes
-/// to it sooner, and gives its memory back, when it is not paused.
+/// How much more it may use before it gets the lowest priority, and is also paused where it cannot stop.
 const LONG_PATIENCE: Duration = Duration::from_secs(5);
 /// How long it is paused at first, for so many times, and how long then. What it may hold, others wait for that long.
 const PAUSES: (Duration, u32, Duration) = (Duration::from_millis(100), 100, Duration::from_secs(1));
@@ -106,11 +105,12 @@ impl Stuck {
             self.rest = Some(watched.rests.note(&watched.app, Work::Code));
         }
         let Some(over) = used.checked_sub(nanoseconds(PATIENCE)) else { return };
-        // Not at once: what has an end gives its memory back the sooner.
-        meter.priority.lowest();
         let pause = if over < nanoseconds(LONG_PATIENCE) {
             Duration::ZERO
         } else {
+            // Not at once: what has an end, such as a search in a long string, gives its memory back the sooner. At the lowest
+            // priority, on a machine that is busy, it would have it for minutes.
+            meter.priority.lowest();
             self.pauses = self.pauses.saturating_add(1);
             if self.pauses <= PAUSES.1 { PAUSES.0 } else { PAUSES.2 }
         };

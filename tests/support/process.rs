@@ -152,8 +152,17 @@ impl Atoll {
 
     /// Resident memory, MiB.
     pub fn resident_mib(&self) -> u64 {
+        self.mib("VmRSS:")
+    }
+
+    /// The most memory it has ever used, MiB.
+    pub fn most_resident_mib(&self) -> u64 {
+        self.mib("VmHWM:")
+    }
+
+    fn mib(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
     }
 }

@@ -173,6 +173,26 @@ fn memory_hogs_end_at_their_memory_limit() {
     ]);
 }
 
+/// What a string cannot hold is not written to its end: an array that has one text many times over takes no more memory than the
+/// longest string.
+#[test]
+fn json_of_one_text_many_times_over_is_bounded() {
+    let mut up = Up::start();
+    up.deploy_source("calm", CALM);
+    let code = r#"export default { fetch() {
+        const text = "x".repeat(1 << 24);
+        return new Response(JSON.stringify(new Array(250).fill(text)));
+    } };"#;
+    up.deploy_with("json", code, json!({ "limits": { "cpu_ms": 30_000, "memory_mb": 64 } }));
+    up.get("calm", "/").expect(200, "calm");
+    let before = up.process.resident_mib();
+    beside_calm(&up, "json").expect_error(500, "handler-exception");
+    assert!(up.process.alive());
+    let most = up.process.most_resident_mib();
+    assert!(most < before + 1500, "{before} MiB, then {most}");
+    eventually("memory returns", || (up.process.resident_mib() < before + 200).then_some(()));
+}
+
 #[test]
 fn a_string_split_into_characters_does_not_take_the_node_down() {
     run(&[Case {
