@@ -11,7 +11,10 @@ use serde::Deserialize;
 use super::errors::BuildError;
 use super::graph::shown_path;
 use super::link::LISTENS;
-use super::resolve::{CONDITIONS, EXTENSIONS, ResolveProblem, aliases, builtin_advice, builtin_scheme, flag_for};
+use super::resolve::{
+    CONDITIONS, EXTENSIONS, ImportStyle, ModuleResolver, ResolveProblem, Target, aliases, builtin_advice,
+    builtin_scheme, flag_for,
+};
 use super::source_map;
 use crate::project::Project;
 use crate::project::rules::RuleType;
@@ -84,12 +87,17 @@ struct Metafile {
 struct Input {
     #[serde(default)]
     imports: Vec<InputImport>,
+    /// `esm` or `cjs`; old versions do not say.
+    format: Option<String>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Output {
     #[serde(default)]
     exports: Vec<String>,
+    /// The input that the output was made for.
+    entry_point: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +107,19 @@ struct InputImport {
     #[serde(default)]
     external: bool,
 }
+
+/// What is asked of esbuild beside what every project wants. The first run asks as little as possible, and what it says of
+/// its inputs shows whether another is needed.
+#[derive(Clone, PartialEq)]
+struct Wishes {
+    /// What is imported on demand becomes a file of its own.
+    splitting: bool,
+    /// Modules of Node.js, or files of packages that are named like one, and what is imported instead.
+    alias: BTreeMap<String, String>,
+}
+
+/// More runs than that no project needs: a run is followed by another only when files came in that were left out before.
+const MOST_RUNS: usize = 4;
 
 /// Runs `program` and reads what it wrote: the entry's name and all modules.
 pub fn build(
@@ -111,15 +132,55 @@ pub fn build(
         return Err(BuildError::NoEntry(main));
     }
     let unusable = |problem: String| BuildError::EsbuildRun { program: program.display().to_string(), problem };
-    let folder = tempfile::tempdir().map_err(|error| unusable(format!("no temporary folder: {error}")))?;
-    let out = folder.path().join("out");
-    let meta = folder.path().join("meta.json");
+    let compatibility = super::compatibility(project);
+    let mut wishes = Wishes { splitting: true, alias: BTreeMap::new() };
+    let mut runs = 0;
+    let (folder, meta) = loop {
+        let folder = tempfile::tempdir().map_err(|error| unusable(format!("no temporary folder: {error}")))?;
+        let meta = run(program, project, define, &wishes, folder.path())?;
+        runs += 1;
+        let next = wishes.after(&meta, project, compatibility);
+        if next == wishes || runs == MOST_RUNS {
+            break (folder, meta);
+        }
+        wishes = next;
+    };
+    check(&meta, &main, compatibility)?;
+    let out = folder.path().join(OUT);
+    let mut modules = Vec::new();
+    collect(&out, &out, project, &mut modules).map_err(|error| unusable(error.to_string()))?;
+    let exports_nothing =
+        |(path, output): (&String, &Output)| Path::new(path).ends_with(ENTRY) && output.exports.is_empty();
+    let entry = modules.iter().find(|module| module.name == ENTRY);
+    let listens = entry.is_some_and(|module| String::from_utf8_lossy(&module.content).contains(LISTENS));
+    if meta.outputs.iter().any(exports_nothing) && !listens {
+        return Err(BuildError::NoDefaultExport(main));
+    }
+    if requires_builtins(&meta) {
+        modules.iter_mut().filter(|module| module.kind == ModuleKind::EsModule).for_each(give_require);
+    }
+    Ok((ENTRY.into(), modules))
+}
+
+/// The folder in a run's folder that has what esbuild put together.
+const OUT: &str = "out";
+
+/// One run, which leaves its output in `folder`; what esbuild says of it.
+fn run(
+    program: &Path,
+    project: &Project,
+    define: &BTreeMap<String, String>,
+    wishes: &Wishes,
+    folder: &Path,
+) -> Result<Metafile, BuildError> {
+    let unusable = |problem: String| BuildError::EsbuildRun { program: program.display().to_string(), problem };
+    let meta = folder.join("meta.json");
     let mut command = Command::new(program);
     command
         .current_dir(&project.root)
         .arg(project.root.join(&project.main))
         .args(["--bundle", "--format=esm", "--target=es2022", "--platform=browser", "--log-level=warning"])
-        .args(["--sourcemap=external", "--sources-content=true", "--splitting", "--color=false"])
+        .args(["--sourcemap=external", "--sources-content=true", "--color=false"])
         .args([
             "--external:node:*",
             "--external:cloudflare:*",
@@ -129,11 +190,16 @@ pub fn build(
         ])
         .arg(format!("--resolve-extensions={}", EXTENSIONS.join(",")))
         .arg(format!("--conditions={}", CONDITIONS.join(",")))
-        .arg(format!("--outdir={}", out.display()))
+        .arg(format!("--outdir={}", folder.join(OUT).display()))
         .arg(format!("--metafile={}", meta.display()));
+    if wishes.splitting {
+        command.arg("--splitting");
+    }
     let compatibility = super::compatibility(project);
     for module in atoll_node::known().filter(|name| leaves_out(compatibility, name)) {
-        command.arg(format!("--external:{module}"));
+        if !wishes.alias.contains_key(module) {
+            command.arg(format!("--external:{module}"));
+        }
     }
     for (extension, loader) in loaders(project).unwrap_or_default() {
         command.arg(format!("--loader:{extension}={loader}"));
@@ -141,7 +207,9 @@ pub fn build(
     for (name, value) in define {
         command.arg(format!("--define:{name}={value}"));
     }
-    for (name, target) in aliases(project) {
+    let mut alias = wishes.alias.clone();
+    alias.extend(aliases(project));
+    for (name, target) in alias {
         command.arg(format!("--alias:{name}={target}"));
     }
     if let Some(tsconfig) = &project.tsconfig {
@@ -161,21 +229,44 @@ pub fn build(
         return Err(BuildError::Esbuild(message));
     }
     let meta = std::fs::read(&meta).map_err(|error| unusable(error.to_string()))?;
-    let meta: Metafile = serde_json::from_slice(&meta).map_err(|error| unusable(format!("its metafile: {error}")))?;
-    check(&meta, &main, compatibility)?;
-    let mut modules = Vec::new();
-    collect(&out, &out, project, &mut modules).map_err(|error| unusable(error.to_string()))?;
-    let exports_nothing =
-        |(path, output): (&String, &Output)| Path::new(path).ends_with(ENTRY) && output.exports.is_empty();
-    let entry = modules.iter().find(|module| module.name == ENTRY);
-    let listens = entry.is_some_and(|module| String::from_utf8_lossy(&module.content).contains(LISTENS));
-    if meta.outputs.iter().any(exports_nothing) && !listens {
-        return Err(BuildError::NoDefaultExport(main));
+    serde_json::from_slice(&meta).map_err(|error| unusable(format!("its metafile: {error}")))
+}
+
+impl Wishes {
+    /// What the next run has to ask for, after one that said this.
+    fn after(&self, meta: &Metafile, project: &Project, compatibility: Compatibility) -> Self {
+        let mut next = self.clone();
+        // A file for CommonJS has a default export and no other, so `import()` of it would not see its names.
+        let is_commonjs =
+            |file: &String| meta.inputs.get(file).is_some_and(|input| input.format.as_deref() == Some("cjs"));
+        next.splitting &= !meta.outputs.values().filter_map(|output| output.entry_point.as_ref()).any(is_commonjs);
+
+        // To leave out `process` is for esbuild to leave out `process/browser` as well, a file of the package of that name.
+        let tsconfig = project.tsconfig.as_ref().map(|path| project.root.join(path));
+        let mut resolver = None;
+        for (file, input) in &meta.inputs {
+            for import in input.imports.iter().filter(|import| import.external) {
+                let path = import.path.strip_prefix("node:").unwrap_or(&import.path);
+                let Some((name, rest)) = path.split_once('/') else { continue };
+                if compatibility.module(path).is_some() || next.alias.contains_key(path) {
+                    continue;
+                }
+                let Some(name) = compatibility.module(name) else { continue };
+                // `punycode/` asks for the package rather than for the module, which does the same.
+                if !rest.is_empty() {
+                    let resolver = resolver.get_or_insert_with(|| {
+                        ModuleResolver::new(tsconfig.as_deref(), compatibility, aliases(project))
+                    });
+                    let style = if import.kind == REQUIRE { ImportStyle::Require } else { ImportStyle::Import };
+                    let found = resolver.resolve(&project.root.join(file), path, style);
+                    let Ok(Target::File(found)) = found else { continue };
+                    next.alias.insert(path.to_owned(), found.path.display().to_string());
+                }
+                next.alias.insert(name.to_owned(), format!("node:{name}"));
+            }
+        }
+        next
     }
-    if requires_builtins(&meta) {
-        modules.iter_mut().filter(|module| module.kind == ModuleKind::EsModule).for_each(give_require);
-    }
-    Ok((ENTRY.into(), modules))
 }
 
 /// Whether esbuild leaves the import of this module of Node.js to the runtime.

@@ -69,6 +69,8 @@ pub enum ImportStyle {
 pub struct ModuleResolver {
     import: Resolver,
     require: Resolver,
+    /// For files that an alias names: they are those files.
+    named: Resolver,
     compatibility: Compatibility,
     alias: BTreeMap<String, String>,
 }
@@ -108,7 +110,8 @@ impl ModuleResolver {
         };
         let import = Resolver::new(options("import"));
         let require = import.clone_with_options(options("require"));
-        Self { import, require, compatibility, alias }
+        let named = import.clone_with_options(ResolveOptions { alias_fields: Vec::new(), ..options("import") });
+        Self { import, require, named, compatibility, alias }
     }
 
     /// What is imported when `specifier` is asked for. An alias of a package holds for its modules, too.
@@ -133,7 +136,11 @@ impl ModuleResolver {
             return Err(problem);
         }
         let folder = from.parent().unwrap_or(from);
-        let resolver = if style == ImportStyle::Import { &self.import } else { &self.require };
+        let resolver = match style {
+            _ if Path::new(specifier).is_absolute() => &self.named,
+            ImportStyle::Import => &self.import,
+            ImportStyle::Require => &self.require,
+        };
         match resolver.resolve(folder, specifier) {
             Ok(resolution) => Ok(Target::File(ResolvedFile {
                 commonjs: match resolution.module_type() {
@@ -152,13 +159,24 @@ impl ModuleResolver {
     }
 }
 
-/// The project's aliases: for each module or package what is imported instead, files by their whole paths.
+/// The project's aliases: for each module or package what is imported instead, files by their whole paths. A file of a
+/// package is that file, whatever the package has browsers load in its place.
 pub fn aliases(project: &Project) -> BTreeMap<String, String> {
     let place = |target: &String| {
         let is_file = target.starts_with("./") || target.starts_with("../");
-        if is_file { project.root.join(target).display().to_string() } else { target.clone() }
+        let of_package = || file_of_package(&project.root, target).map(|path| path.display().to_string());
+        if is_file { project.root.join(target).display().to_string() } else { of_package().unwrap_or(target.clone()) }
     };
     project.alias.iter().map(|(name, target)| (name.clone(), place(target))).collect()
+}
+
+/// The file that `PACKAGE/PATH.EXTENSION` names in a `node_modules` from the folder upwards.
+fn file_of_package(folder: &Path, target: &str) -> Option<PathBuf> {
+    let path = Path::new(target);
+    let is_named = path.extension().is_some() && is_code(path) && path.components().count() > 1;
+    let place =
+        |folder: &Path| folder.join("node_modules").join(path).canonicalize().ok().filter(|file| file.is_file());
+    if is_named { folder.ancestors().find_map(place) } else { None }
 }
 
 /// The problem with `specifier` when its scheme names a platform's built-in modules.

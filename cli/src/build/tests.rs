@@ -407,19 +407,28 @@ fn an_alias_is_imported_instead() {
     let folder = Folder::new(&[
         (
             "src/index.js",
-            "import { a } from 'lib';\nimport b from 'lib/part.js';\nimport fs from 'node:fs';\nimport rest from 'library';\nexport default { fetch() { return new Response(a + b + fs + rest) } };\n",
+            "import { a } from 'lib';\nimport b from 'lib/part.js';\nimport fs from 'node:fs';\nimport rest from 'library';\nimport asked from 'asked';\nexport default { fetch() { return new Response(a + b + fs + rest + asked) } };\n",
         ),
         ("src/own/index.js", "export const a = 'own';\n"),
         ("src/own/part.js", "export default 'part';\n"),
         ("src/files.js", "export default 'files';\n"),
         ("node_modules/library/index.js", "export default 'library';\n"),
+        // An alias may name the file that browsers do not get.
+        (
+            "node_modules/asked/package.json",
+            r#"{ "browser": { "./lib/node.js": "./lib/client.js" }, "main": "lib/node.js" }"#,
+        ),
+        ("node_modules/asked/lib/node.js", "module.exports = 'node';\n"),
+        ("node_modules/asked/lib/client.js", "module.exports = 'client';\n"),
     ]);
     let mut project = folder.project("src/index.js");
-    let alias = [("lib", "./src/own"), ("node:fs", "./src/files.js")];
+    let alias = [("lib", "./src/own"), ("node:fs", "./src/files.js"), ("asked", "asked/lib/node.js")];
     project.alias = alias.map(|(name, target)| (name.to_owned(), target.to_owned())).into();
     let bundle = Builder::new(Mode::Production).build(&project).unwrap();
     let names: Vec<_> = bundle.modules.iter().map(|module| module.name.as_str()).collect();
-    for wanted in ["src/own/index.js", "src/own/part.js", "src/files.js", "node_modules/library/index.js"] {
+    let own = ["src/own/index.js", "src/own/part.js", "src/files.js"];
+    for wanted in own.into_iter().chain(["node_modules/library/index.js", "node_modules/asked/lib/node.js"]) {
         assert!(names.contains(&wanted), "{wanted} in {names:?}");
     }
+    assert!(!names.contains(&"node_modules/asked/lib/client.js"), "{names:?}");
 }

@@ -138,16 +138,17 @@ function fromObject(value) {
   return undefined;
 }
 
+// Functions and no methods where packages call one with `new`, as a `Uint8Array` of another make.
 const statics = {
-  alloc(size, fill, encoding) {
+  alloc: function alloc(size, fill, encoding) {
     checkSize(size);
     if (fill !== undefined && fill !== 0 && size > 0) return fillWith(new FastBuffer(size), fill, encoding);
     return new FastBuffer(size);
   },
-  allocUnsafe(size) {
+  allocUnsafe: function allocUnsafe(size) {
     return new FastBuffer(checkSize(size));
   },
-  allocUnsafeSlow(size) {
+  allocUnsafeSlow: function allocUnsafeSlow(size) {
     return new FastBuffer(checkSize(size));
   },
   byteLength(value, encoding) {

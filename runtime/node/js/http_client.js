@@ -7,7 +7,7 @@
 const { Buffer } = require("buffer");
 const { EventEmitter } = require("events");
 const { urlToHttpOptions } = require("url");
-const { nodeError } = require("internal/errors");
+const { AbortError, nodeError } = require("internal/errors");
 const {
   Connection, IncomingMessage, OF_CONNECTION, OutgoingMessage, define, fault, fill, headersOf, inherit, validateHeaderName,
 } = require("internal/http_messages");
@@ -110,7 +110,7 @@ function ClientRequest(input, given, after) {
   if (auth && !this.hasHeader("authorization")) this.setHeader("Authorization", `Basic ${Buffer.from(auth).toString("base64")}`);
   if (callback) this.once("response", callback);
   if (signal) {
-    const abort = () => this.destroy(signal.reason);
+    const abort = () => this.destroy(new AbortError(undefined, { cause: signal.reason }));
     if (signal.aborted) process.nextTick(abort);
     else signal.addEventListener("abort", abort, { once: true });
   }

@@ -106,6 +106,7 @@ const INTERNAL = {
   "internal/http_messages": own("http_messages.js"),
   "internal/http_server": own("http_server.js"),
   "internal/mime": own("mime.js"),
+  "internal/net_addresses": own("net_addresses.js"),
   "internal/parse_args": own("parse_args.js"),
   "internal/parse_env": own("parse_env.js"),
   "internal/stub_names": own("stub_names.js"),

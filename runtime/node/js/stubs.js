@@ -1,12 +1,13 @@
 // Modules of Node.js for which there is nothing here: files, sockets, processes, threads. Packages import them for what
 // they do elsewhere; a call says that it is not implemented. What has an answer without any of it gives it: no file exists,
-// this is the main thread, and addresses can be told apart.
+// this is the main thread, standard output is the log, and addresses can be told apart.
 
 (function (require) {
 "use strict";
 
 const { EventEmitter } = require("events");
 const { Duplex, Readable, Stream, Writable } = require("stream");
+const { BlockList, SocketAddress, isIP, isIPv4, isIPv6 } = require("internal/net_addresses");
 const { DNS, FS, FUNCTIONS } = require("internal/stub_names");
 
 function notImplemented(name) {
@@ -45,17 +46,31 @@ const classes = (module, names, Base) =>
 
 const constants = (names) => Object.fromEntries(names.split(" ").map((name) => [name, `E${name}`]));
 
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.|$)){4}$/;
-const IPV6 = /^[\da-fA-F:.]+$/;
+// What is written to the descriptors of standard output and standard error is logged; there are no others.
+const STREAMS = { __proto__: null, 1: "stdout", 2: "stderr" };
 
-const isIPv4 = (input) => IPV4.test(`${input}`) && !`${input}`.endsWith(".");
-
-function isIPv6(input) {
-  const address = `${input}`.replace(/%[\w.:-]+$/, "");
-  return IPV6.test(address) && URL.canParse(`http://[${address}]/`);
+function writeTo(name, descriptor, chunk, rest) {
+  const stream = STREAMS[descriptor];
+  if (stream === undefined) throw notImplemented(name);
+  const { Buffer } = require("buffer");
+  const [offset, length] = rest.filter((arg) => typeof arg !== "function");
+  const isText = typeof chunk === "string";
+  const bytes = isText ? Buffer.from(chunk, typeof length === "string" ? length : "utf8") : chunk;
+  const from = isText ? 0 : offset ?? 0;
+  const end = isText || typeof length !== "number" ? bytes.length : from + length;
+  require("process")[stream].write(Buffer.from(bytes.buffer, bytes.byteOffset + from, end - from));
+  return end - from;
 }
 
-const isIP = (input) => isIPv4(input) ? 4 : isIPv6(input) ? 6 : 0;
+function fsync(descriptor, callback) {
+  if (STREAMS[descriptor] === undefined) throw notImplemented("fs.fsync");
+  queueMicrotask(() => callback(null));
+}
+
+function write(descriptor, chunk, ...rest) {
+  const written = writeTo("fs.write", descriptor, chunk, rest);
+  queueMicrotask(() => rest.at(-1)(null, written, chunk));
+}
 
 const MAKERS = {
   __proto__: null,
@@ -82,7 +97,10 @@ const MAKERS = {
     constants: FS,
     exists: (path, callback) => queueMicrotask(() => callback(false)),
     existsSync: () => false,
+    fsync,
     promises: modules["fs/promises"],
+    write,
+    writeSync: (descriptor, chunk, ...rest) => writeTo("fs.writeSync", descriptor, chunk, rest),
   }),
   "fs/promises": () => ({ ...functions("fs/promises", true), constants: FS }),
   http2: () => ({
@@ -91,8 +109,8 @@ const MAKERS = {
   inspector: () => ({ ...functions("inspector"), ...classes("inspector", "Session", EventEmitter), console, url: () => undefined }),
   "inspector/promises": () => ({ ...modules.inspector }),
   net: () => ({
-    ...functions("net"), ...classes("net", "BlockList SocketAddress"), ...classes("net", "Server", EventEmitter),
-    ...classes("net", "Socket Stream", Duplex), isIP, isIPv4, isIPv6,
+    ...functions("net"), ...classes("net", "Server", EventEmitter), ...classes("net", "Socket Stream", Duplex),
+    BlockList, SocketAddress, isIP, isIPv4, isIPv6,
   }),
   readline: () => ({
     ...functions("readline"), ...classes("readline", "Interface", EventEmitter), promises: modules["readline/promises"],

@@ -115,6 +115,7 @@ deno_core::extension!(
         "https.js",
         "mime.js",
         "module.js",
+        "net_addresses.js",
         "os.js",
         "parse_args.js",
         "parse_env.js",

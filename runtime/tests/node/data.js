@@ -25,6 +25,8 @@ export const cases = {
     ({ Buffer }) => Buffer.from("_-8", "base64url"),
     ({ Buffer }) => Buffer.from("+/8=", "base64url"),
     ({ Buffer }) => Buffer.from("\ud800x"),
+    // Packages call them so: any of them stands for a class of byte arrays.
+    ({ Buffer }) => [new Buffer.alloc(3), new Buffer.allocUnsafe(2).length, new Buffer.allocUnsafeSlow(4).byteLength],
     ({ Buffer }) => Buffer.from("x", "nope"),
     ({ Buffer }) => Buffer.from(5),
     ({ Buffer }) => Buffer.from(null),

@@ -147,6 +147,37 @@ async fn node_process_has_the_variables_and_logs_what_is_written() {
 }
 
 #[tokio::test]
+async fn what_is_written_to_the_descriptors_of_standard_output_is_logged() {
+    let code = r#"
+        import fs from "node:fs";
+        const says = (call) => { try { return call() } catch (error) { return `${error.code}: ${error.message}` } };
+        export default { async fetch() {
+            const bytes = new TextEncoder().encode("..four\n..");
+            const callback = (...args) => new Promise((resolve) => fs.write(...args, (error, written) => resolve([error, written])));
+            return Response.json([
+                fs.writeSync(1, "öne\n"), fs.writeSync(2, "two\n", null, "utf8"), await callback(1, "three\n"),
+                await callback(1, bytes, 2, 5, null), await new Promise((resolve) => fs.fsync(1, resolve)),
+                says(() => fs.writeSync(3, "x")), says(() => fs.write(0, "x", () => {})), says(() => fs.fsync(9, () => {})),
+            ]);
+        } }"#;
+    let (isolate, host) = start_flagged(&["nodejs_compat"], code, &[]);
+    let missing = |name: &str| format!("ERR_METHOD_NOT_IMPLEMENTED: {name} is not implemented on Atoll");
+    let expected = serde_json::json!([
+        5,
+        4,
+        [null, 6],
+        [null, 5],
+        null,
+        missing("fs.writeSync"),
+        missing("fs.write"),
+        missing("fs.fsync")
+    ]);
+    let got: serde_json::Value = serde_json::from_str(&ask(&isolate, "/").await).expect("JSON");
+    assert_eq!(got, expected);
+    assert_eq!(host.text(), "log: öne\nerror: two\nlog: three\nlog: four\n");
+}
+
+#[tokio::test]
 async fn node_modules_survive_changed_prototypes() {
     // Loaded after the code has changed what scripts are evaluated with, and nothing of the platform shows.
     let body = "const seen = []; const note = (value) => { for (const key of ['ops', 'core', 'primordials'])

@@ -278,6 +278,53 @@ export const cases = {
       .map((options) => new Agent().getName(options)),
     ({ Agent }) => [new Agent().maxSockets, new Agent().scheduling, new Agent({ keepAliveMsecs: 5 }).keepAliveMsecs, new Agent().totalSocketCount],
   ],
+  net: [
+    ({ isIP }) => ["1.2.3.4", "::1", "1.2.3", "fe80::1%eth0", "", "1.2.3.4."].map(isIP),
+    ({ BlockList }) => {
+      const list = new BlockList();
+      list.addAddress("123.123.123.123");
+      list.addRange("10.0.0.1", "10.0.0.10");
+      list.addSubnet("8592:757c:efae:4e45::1", 64, "ipv6");
+      list.addSubnet("192.168.7.9", 16);
+      const asked = [
+        ["123.123.123.123"], ["10.0.0.3"], ["10.0.0.11"], ["222.111.111.222"], ["192.168.255.255"], ["192.169.0.0"],
+        ["::ffff:7b7b:7b7b", "ipv6"], ["::ffff:123.123.123.123", "ipv6"], ["8592:757c:efae:4e45:ffff::", "ipv6"],
+        ["8592:757c:efae:4e46::", "ipv6"], ["nothing"], ["::1"],
+      ];
+      return [asked.map((args) => list.check(...args)), list.rules];
+    },
+    ({ BlockList, SocketAddress }) => {
+      const list = new BlockList();
+      list.addAddress(new SocketAddress({ address: "1.2.3.4" }));
+      return [list.check(new SocketAddress({ address: "1.2.3.4", port: 5 })), list.check("1.2.3.5"), list.rules];
+    },
+    ({ BlockList }) => new BlockList().addAddress("1.2.3"),
+    ({ BlockList }) => new BlockList().addAddress(1),
+    ({ BlockList }) => new BlockList().addAddress("1.2.3.4", "ipv5"),
+    ({ BlockList }) => new BlockList().addRange("1.2.3.4", "1.2.3.3"),
+    ({ BlockList }) => new BlockList().addSubnet("1.2.3.4", 33),
+    ({ BlockList }) => new BlockList().addSubnet("1.2.3.4", "8"),
+    ({ BlockList }) => new BlockList().check(5),
+    ({ BlockList }) => {
+      const list = new BlockList();
+      list.addSubnet("0.0.0.0", 0);
+      return [list.check("255.255.255.255"), list.check("::1", "ipv6"), list.check("::ffff:1.1.1.1", "ipv6")];
+    },
+    ({ SocketAddress }) => [
+      { address: "1.2.3.4", port: 80 }, { family: "ipv6" }, {}, { address: "2001:DB8:0:0:0:0:0:1", family: "IPv6", flowlabel: 7 },
+      { address: "::ffff:1.2.3.4", family: "ipv6", port: 443 },
+    ].map((options) => {
+      const { address, family, flowlabel, port } = new SocketAddress(options);
+      return [address, family, flowlabel, port];
+    }),
+    ({ SocketAddress }) => SocketAddress.isSocketAddress(new SocketAddress()) && !SocketAddress.isSocketAddress({}),
+    ({ SocketAddress }) => new SocketAddress({ address: "::1" }),
+    ({ SocketAddress }) => new SocketAddress({ address: 1 }),
+    ({ SocketAddress }) => new SocketAddress({ family: "ipv5" }),
+    ({ SocketAddress }) => new SocketAddress({ port: 65536 }),
+    ({ SocketAddress }) => new SocketAddress({ flowlabel: -1 }),
+    ({ SocketAddress }) => new SocketAddress(5),
+  ],
   module: [
     ({ wrap }) => wrap("x"),
     ({ _nodeModulePaths }) => ["/a/b", "/a/node_modules/b", "/", "/node_modules"].map((from) => _nodeModulePaths(from)),

@@ -73,7 +73,8 @@ class Navigator {
 
   get userAgent() {
     this.#branded;
-    return "Atoll";
+    // As on Workers: Hono, std-env, Clerk's SDK and others tell by it how an app finds its variables.
+    return "Cloudflare-Workers";
   }
 
   // Of browsers' machines; as on Workers it says nothing.

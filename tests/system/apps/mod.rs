@@ -7,6 +7,7 @@ mod frameworks;
 mod hono;
 mod identity;
 mod nodejs;
+mod packages;
 mod rendering;
 mod services;
 mod tools;

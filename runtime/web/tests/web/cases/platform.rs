@@ -46,7 +46,7 @@ async fn globals(source: Source) {
                 typeof performance.now(), Math.abs(performance.timeOrigin - Date.now()) < 3600e3];
         }}"
     );
-    assert_eq!(eval(source, &expression).await, json!([[], [], "Atoll", true, false, "number", true]));
+    assert_eq!(eval(source, &expression).await, json!([[], [], "Cloudflare-Workers", true, false, "number", true]));
 }
 
 async fn nothing_leaks(source: Source) {
