@@ -40,10 +40,6 @@ const FIRST: Duration = Duration::from_millis(5);
 /// How long the first answer of a batch waits for the others at most, while further events are dispatched.
 const HOLD: Duration = Duration::from_micros(200);
 
-/// Answers wait for each other only in an isolate whose events take no longer, in nanoseconds of CPU time on average: the next
-/// one may be one that takes long.
-const CHEAP: u64 = 50_000;
-
 /// A worker's claim on an isolate.
 pub(crate) struct Claim {
     pub(crate) worker: Worker,
@@ -254,6 +250,7 @@ impl Hosted {
         let mut dispatched = false;
         let mut waits = false;
         let began = Instant::now();
+        self.shared.note_processor();
         for _ in 0..BATCH {
             let Self { receiver, batched, .. } = self;
             match batched.poll(cx, |cx| receiver.poll_recv(cx)) {
@@ -278,7 +275,8 @@ impl Hosted {
             if self.shared.death().is_some() {
                 return Poll::Ready(());
             }
-            if began.elapsed() > HOLD || self.shared.cost.load(Ordering::Relaxed) > CHEAP {
+            // The next event of one that is not quick may take long.
+            if began.elapsed() > HOLD || !self.shared.is_quick() {
                 self.send_answers();
             }
         }

@@ -1,7 +1,7 @@
 //! The handle by which the rest of the node speaks to an isolate, and the state the two sides share.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -17,6 +17,9 @@ use crate::batch::Hub;
 use crate::inline::{self, elsewhere};
 use crate::park::Parking;
 use crate::turn::Meter;
+
+/// An isolate is quick when its events take no longer than this, in nanoseconds of CPU time on average.
+const QUICK: u64 = 50_000;
 
 /// Where an isolate is in its life: `Starting => Ready => Ended`, or `Starting => Failed => Ended`.
 #[derive(Clone, Debug)]
@@ -78,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) queued: AtomicUsize,
     /// Nanoseconds of CPU time that an event took of late, a moving average.
     pub(crate) cost: AtomicU64,
+    /// The processor that its thread was on when it last had something to do.
+    processor: AtomicI32,
     /// Milliseconds after `born` at which `in_flight` became zero.
     idle_since: AtomicU64,
     pub(crate) memory: AtomicUsize,
@@ -108,6 +113,7 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             cost: AtomicU64::new(0),
+            processor: AtomicI32::new(-1),
             idle_since: AtomicU64::new(0),
             memory: AtomicUsize::new(0),
             allocated: AtomicI64::new(0),
@@ -127,6 +133,21 @@ impl Shared {
 
     fn now(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes note of the processor that the calling thread, which is the isolate's, is on.
+    pub(crate) fn note_processor(&self) {
+        self.processor.store(processor(), Ordering::Relaxed);
+    }
+
+    /// Whether its events have been quick of late.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.cost.load(Ordering::Relaxed) <= QUICK
+    }
+
+    /// Whether it is quick, and its thread was on the calling thread's processor when it last had something to do.
+    pub(crate) fn is_near(&self) -> bool {
+        self.is_quick() && self.processor.load(Ordering::Relaxed) == processor()
     }
 
     pub(crate) fn attach(&self, handle: v8::IsolateHandle, meter: Arc<Meter>) {
@@ -190,6 +211,12 @@ impl Shared {
         }
         self.phase.send_replace(phase);
     }
+}
+
+/// The number of the processor that the calling thread is on.
+fn processor() -> i32 {
+    // SAFETY: it takes no arguments and has no conditions.
+    unsafe { libc::sched_getcpu() }
 }
 
 /// What an isolate is doing, for eviction. Reading it is a few atomic loads.

@@ -32,6 +32,8 @@ pub(crate) struct Waits {
 #[derive(Debug, Default)]
 struct List {
     waits: Slab<Wait>,
+    /// How many have come of late whose isolates are near.
+    near: usize,
     /// Somebody looks at it from time to time.
     looked_at: bool,
 }
@@ -55,8 +57,10 @@ impl Waits {
     /// most.
     pub(crate) fn add(&self, until: Option<Instant>, shared: &Arc<Shared>, waker: &Waker) -> Place<'_> {
         let wait = Wait { until, shared: shared.clone(), waker: waker.clone() };
+        let near = usize::from(shared.is_near());
         let (key, first) = {
             let mut list = self.lock();
+            list.near += near;
             let key = list.waits.insert(wait);
             if self.most.load(Ordering::Relaxed) < list.waits.len() {
                 self.most.store(list.waits.len(), Ordering::Relaxed);
@@ -78,6 +82,11 @@ impl Waits {
     pub(crate) fn look_back(&self) -> bool {
         let list = self.lock();
         self.most.swap(list.waits.len(), Ordering::Relaxed) <= 1
+    }
+
+    /// How many have come since this was asked last whose isolates are quick and on the processor that they came on.
+    pub(crate) fn take_near(&self) -> usize {
+        std::mem::take(&mut self.lock().near)
     }
 
     /// Looks at the list for as long as the tokio runtime lives.
