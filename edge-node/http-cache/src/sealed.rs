@@ -5,21 +5,24 @@
 //! socket asks [`find`] for the file behind them and gives that to `sendfile`, which spares the copy of all bytes. How
 //! many there are is bounded, for each takes a file descriptor and a mapping; what cannot be had, for want of those or of
 //! memory, stays ordinary bytes.
+//!
+//! The kernel counts, looks up and gives back page by page what it sends, so contents lie on large pages: large ones on their
+//! own, and those medium ones that are asked for often share some, one behind the other (`Shelf`).
 
 mod map;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use bytes::Bytes;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Resource, getrlimit};
 
-use self::map::Map;
+use self::map::{Map, Shelf};
 
 /// Contents from this size on are sealed, bytes: those that have a large page. Of most smaller ones the copy costs less than
 /// sending them from a file.
@@ -32,6 +35,9 @@ pub const MEDIUM: RangeInclusive<u64> = 64 << 10..=128 << 10;
 const MOST: usize = 2048;
 /// The share of the process's file descriptors that they may take: one in so many.
 const SHARE: u64 = 8;
+/// The most large pages that medium contents share. Each is held as long as one of its contents is, so this bounds what
+/// those that are gone take: 16 MiB beside what the cache counts.
+const SHELVES: usize = 8;
 /// Bytes copied at once where a content comes from elsewhere than memory.
 const PIECE: u64 = 1 << 20;
 
@@ -52,7 +58,8 @@ pub fn keep_often(content: Bytes) -> Bytes {
     if !MEDIUM.contains(&(content.len() as u64)) || ALL.find(&content).is_some() {
         return keep(content);
     }
-    ALL.seal(most() / 2, |file| file.write_all(&content)).unwrap_or(content)
+    let most = most() / 2;
+    ALL.shelve(most, &content).or_else(|| ALL.seal(most, |file| file.write_all(&content))).unwrap_or(content)
 }
 
 /// The pieces of a content of `length` bytes as one, sealed; `None` when it is not large or that cannot be had. Blocks, as
@@ -113,7 +120,18 @@ impl AsFd for SealedFile {
 }
 
 /// Which addresses are those of sealed contents.
-struct Registry(RwLock<BTreeMap<usize, Place>>);
+struct Registry {
+    places: RwLock<BTreeMap<usize, Place>>,
+    shelves: Mutex<Shelves>,
+}
+
+/// The large pages that contents share.
+struct Shelves {
+    /// Those that may still be there.
+    all: Vec<Weak<Shelved>>,
+    /// There was no large page when one was wanted last. Another is asked for when one of those there are is gone.
+    none_left: bool,
+}
 
 /// A mapping's length and its file, by its first address.
 struct Place {
@@ -123,7 +141,8 @@ struct Place {
 
 impl Registry {
     const fn new() -> Self {
-        Self(RwLock::new(BTreeMap::new()))
+        let shelves = Shelves { all: Vec::new(), none_left: false };
+        Self { places: RwLock::new(BTreeMap::new()), shelves: Mutex::new(shelves) }
     }
 
     /// What `write` writes, sealed; `None` when that fails or there are as many as there may be.
@@ -132,28 +151,64 @@ impl Registry {
             return None;
         }
         let sealed = || -> io::Result<Sealed> {
-            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-            let mut file = File::from(memfd_create("atoll-cache", flags)?);
+            let mut file = in_memory()?;
             write(&mut file)?;
             let map = Map::seal(&file)?;
             Ok(Sealed { registry: self, map, file: SealedFile(Arc::new(file)) })
         };
-        sealed().ok().filter(|sealed| self.add(sealed, most)).map(Bytes::from_owner)
+        let added = |sealed: &Sealed| self.add(sealed.map.as_ptr().addr(), sealed.map.len(), &sealed.file, most);
+        sealed().ok().filter(added).map(Bytes::from_owner)
     }
 
-    fn add(&self, sealed: &Sealed, most: usize) -> bool {
-        let mut places = self.0.write().unwrap_or_else(PoisonError::into_inner);
+    /// The same content on a large page with others; `None` when there is no room or as many as there may be.
+    fn shelve(&'static self, most: usize, content: &[u8]) -> Option<Bytes> {
+        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = shelves.all.len();
+        shelves.all.retain(|shelf| shelf.strong_count() > 0);
+        shelves.none_left &= shelves.all.len() == before;
+        let there = shelves.all.iter().rev().filter_map(Weak::upgrade);
+        let placed = |shelf: Arc<Shelved>| Some((shelf.shelf.put(content)?, shelf));
+        let (place, shelf) = match there.filter_map(placed).next() {
+            Some(placed) => placed,
+            None if shelves.none_left || shelves.all.len() >= SHELVES => return None,
+            None => {
+                let Some(shelf) = self.new_shelf(most) else {
+                    shelves.none_left = true;
+                    return None;
+                };
+                shelves.all.push(Arc::downgrade(&shelf));
+                placed(shelf)?
+            }
+        };
+        Some(Bytes::from_owner(OnShelf { shelf, place }))
+    }
+
+    fn new_shelf(&'static self, most: usize) -> Option<Arc<Shelved>> {
+        if self.len() >= most {
+            return None;
+        }
+        let file = in_memory().ok()?;
+        let shelved = Shelved { registry: self, shelf: Shelf::new(&file)? };
+        let file = SealedFile(Arc::new(file));
+        self.add(shelved.shelf.address(), map::HUGE, &file, most).then(|| Arc::new(shelved))
+    }
+
+    fn add(&self, address: usize, length: usize, file: &SealedFile, most: usize) -> bool {
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
         if places.len() >= most {
             return false;
         }
-        let place = Place { length: sealed.map.len(), file: sealed.file.clone() };
-        places.insert(sealed.map.as_ptr().addr(), place);
+        places.insert(address, Place { length, file: file.clone() });
         true
+    }
+
+    fn remove(&self, address: usize) {
+        self.places.write().unwrap_or_else(PoisonError::into_inner).remove(&address);
     }
 
     fn find(&self, bytes: &[u8]) -> Option<(SealedFile, u64)> {
         let address = bytes.as_ptr().addr();
-        let places = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
         let (start, place) = places.range(..=address).next_back()?;
         let offset = address - start;
         let within = offset.checked_add(bytes.len()).is_some_and(|end| end <= place.length);
@@ -161,7 +216,7 @@ impl Registry {
     }
 
     fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.places.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
@@ -182,8 +237,38 @@ impl Drop for Sealed {
     fn drop(&mut self) {
         // Before the mapping ends, so that nobody takes for it what comes to lie at its addresses. One that was not added
         // is alone at its address too.
-        self.registry.0.write().unwrap_or_else(PoisonError::into_inner).remove(&self.map.as_ptr().addr());
+        self.registry.remove(self.map.as_ptr().addr());
     }
+}
+
+/// A large page that contents share.
+struct Shelved {
+    registry: &'static Registry,
+    shelf: Shelf,
+}
+
+impl Drop for Shelved {
+    fn drop(&mut self) {
+        // As above.
+        self.registry.remove(self.shelf.address());
+    }
+}
+
+/// A content on one.
+struct OnShelf {
+    shelf: Arc<Shelved>,
+    place: Range<usize>,
+}
+
+impl AsRef<[u8]> for OnShelf {
+    fn as_ref(&self) -> &[u8] {
+        self.shelf.shelf.get(&self.place)
+    }
+}
+
+/// An empty file that is in memory only.
+fn in_memory() -> io::Result<File> {
+    Ok(File::from(memfd_create("atoll-cache", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?))
 }
 
 #[cfg(test)]

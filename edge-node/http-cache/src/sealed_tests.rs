@@ -45,9 +45,9 @@ fn a_slice_beyond_the_end_is_not_of_the_file() {
     let file = SealedFile(Arc::new(File::open("/dev/null").unwrap()));
     let start = memory.as_ptr().addr();
     for at in [0, 4096] {
-        registry.0.write().unwrap().insert(start + at, Place { length: 4096, file: file.clone() });
+        registry.places.write().unwrap().insert(start + at, Place { length: 4096, file: file.clone() });
     }
-    let offset = |part: std::ops::Range<usize>| registry.find(&memory[part]).map(|(_, offset)| offset);
+    let offset = |part: Range<usize>| registry.find(&memory[part]).map(|(_, offset)| offset);
     assert_eq!((offset(0..4096), offset(4096..8192), offset(8191..8192)), (Some(0), Some(0), Some(4095)));
     assert_eq!((offset(0..4097), offset(4095..4097), offset(4096..8193), offset(8192..8193)), (None, None, None, None));
 }
@@ -81,6 +81,69 @@ fn nobody_can_change_what_is_sealed() {
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
     assert!(File::options().write(true).truncate(true).open(path).is_err());
     assert_eq!(one, content(100_000));
+}
+
+/// Whether this machine gives large pages to files in memory.
+fn has_large_pages() -> bool {
+    Shelf::new(&in_memory().unwrap()).is_some()
+}
+
+#[test]
+fn contents_on_a_shelf_are_found_stay_and_go_with_the_last() {
+    if !has_large_pages() {
+        return;
+    }
+    let registry = registry();
+    let contents: Vec<_> = (0..45).map(|at| content(100_000 + at)).collect();
+    let mut kept: Vec<_> = contents.iter().map(|content| registry.shelve(9, content).expect("there is room")).collect();
+    // 20 of them have room on one.
+    assert_eq!(registry.len(), 3);
+    for (content, kept) in contents.iter().zip(&kept) {
+        assert!(kept == content && in_file(registry, kept).as_ref() == Some(content));
+        assert_eq!(in_file(registry, &kept[1..]).as_deref(), Some(&content[1..]));
+    }
+    let (file, _) = registry.find(&kept[0]).unwrap();
+    let last = kept.swap_remove(19);
+    kept.truncate(1);
+    assert_eq!((registry.len(), &last[..]), (1, &contents[19][..]));
+    // The room of those that are gone is not used again.
+    let more = registry.shelve(9, &contents[0]).unwrap();
+    assert_eq!(registry.len(), 2);
+    assert!(last == contents[19] && kept[0] == contents[0] && more == contents[0]);
+    drop((kept, last, more));
+    assert_eq!((registry.len(), Arc::strong_count(&file.0)), (0, 1));
+}
+
+#[test]
+fn nobody_else_can_change_what_is_on_a_shelf() {
+    if !has_large_pages() {
+        return;
+    }
+    let registry = registry();
+    let one = registry.shelve(9, &content(100_000)).unwrap();
+    let (file, _) = registry.find(&one).unwrap();
+    let mut file = file.0.try_clone().unwrap();
+    assert!(file.write_all(b"x").is_err() && file.write_all_at(b"x", 0).is_err());
+    assert!(file.set_len(0).is_err() && file.set_len(8 << 20).is_err());
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    assert!(File::options().write(true).truncate(true).open(&path).is_err());
+    let other = File::options().write(true).open(path);
+    assert!(other.is_err() || other.is_ok_and(|other| other.write_all_at(b"x", 0).is_err()));
+    assert_eq!(one, content(100_000));
+}
+
+#[test]
+fn shelves_are_bounded() {
+    if !has_large_pages() {
+        return;
+    }
+    let registry = registry();
+    let content = content(128 << 10);
+    let kept: Vec<_> = (0..).map_while(|_| registry.shelve(99, &content)).collect();
+    assert_eq!((kept.len(), registry.len()), (SHELVES * map::HUGE / content.len(), SHELVES));
+    let few = self::registry();
+    let kept: Vec<_> = (0..).map_while(|_| few.shelve(1, &content)).collect();
+    assert_eq!((kept.len(), few.len()), (16, 1));
 }
 
 #[test]
