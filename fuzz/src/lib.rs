@@ -29,11 +29,11 @@ pub mod routing;
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/saved.rs"]
 pub mod saved;
-#[path = "../../edge-node/src/source.rs"]
-pub mod source;
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/sharded.rs"]
 pub mod sharded;
+#[path = "../../edge-node/src/source.rs"]
+pub mod source;
 
 /// Header fields: a line for each, the first byte chooses one of `names`. What no header can have is left out.
 pub fn headers(bytes: &[u8], names: &[&'static str]) -> HeaderMap {

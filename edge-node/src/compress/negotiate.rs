@@ -3,7 +3,7 @@
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 
-use crate::headers::has;
+use atoll_http_cache::fields::has;
 
 /// A content coding that this node makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
