@@ -92,7 +92,7 @@ const TESTS: &[Test] = tests! {
         serves_http3, finishes_http3_requests_when_draining, starts_isolates_at_the_client_hello;
     expectation: over_http2_is_met_when_the_body_is_wanted, over_http3_is_met_when_the_body_is_wanted;
     slow: readers_get_all, those_who_take_next_to_nothing_are_given_up;
-    windows: grow_while_uploads_are_read;
+    windows: grow_while_uploads_are_read, are_given_back_with_requests;
     http3: ends_floods_of_resets, refuses_what_is_malformed, gives_slow_clients_up, waits_for_clients_that_go_on;
     hints: of_an_origin_go_to_navigations, of_an_origin_that_speaks_http2_go_on, of_an_origin_go_out_over_http2, of_an_origin_go_out_over_http3, tell_what_a_page_needed_before;
     certificates: serves_what_the_control_plane_sends, keeps_the_certificate_before_one_it_cannot_serve,

@@ -161,3 +161,19 @@ pub async fn grow_while_uploads_are_read(engine: Engine) {
     };
     timeout(LONG, uploads).await.expect("the windows grow");
 }
+
+/// What was sent of requests that their client has given up, and that their app has not read, does not count any more, however
+/// long the app goes on.
+pub async fn are_given_back_with_requests(engine: Engine) {
+    let mut config = config();
+    config.limits.wall_ms = 600_000;
+    let node = node(config, &engine, &[("a", APP)]).await;
+    let mut sender = connect(node.local_addr()).await;
+    let uploads = async {
+        for _ in 0..8 {
+            // Each is half of what the connection has room for.
+            assert_eq!(window(&mut sender).await, WINDOWS.0);
+        }
+    };
+    timeout(LONG, uploads).await.expect("there is room for more");
+}

@@ -1,10 +1,11 @@
 //! The body of a request over HTTP/2.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::RecvStream;
+use h2::{Reason, RecvStream};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -13,9 +14,27 @@ use super::windows::BytesRead;
 use crate::listeners::expectation::Expectation;
 use crate::listeners::frames::MARK;
 
+/// The rest of a stream, which goes to the app and can be taken back from it. As long as it is there, what of it was not read
+/// counts to the window of the connection, whether the client has given it up or not.
+#[derive(Clone)]
+pub struct Rest(Arc<Mutex<Option<RecvStream>>>);
+
+impl Rest {
+    fn lock(&self) -> MutexGuard<'_, Option<RecvStream>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client has reset the stream. h2 has woken whoever reads.
+    pub fn give_up(&self) {
+        let stream = self.lock().take();
+        // Not while it is locked.
+        drop(stream);
+    }
+}
+
 /// What a client sends after a request's head. h2 has checked that it is as long as `Content-Length` says.
 pub struct RequestBody {
-    stream: Option<RecvStream>,
+    stream: Option<Rest>,
     length: Option<u64>,
     has_data: bool,
     /// The client sends it when it is told to.
@@ -28,7 +47,13 @@ impl RequestBody {
     /// The rest of a stream that began with these fields.
     pub fn new(stream: RecvStream, headers: &HeaderMap, expects: Option<Expectation>, read: Option<BytesRead>) -> Self {
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Self { stream: Some(stream), length, has_data: true, expects, read }
+        let stream = (!stream.is_end_stream()).then(|| Rest(Arc::new(Mutex::new(Some(stream)))));
+        Self { stream, length, has_data: true, expects, read }
+    }
+
+    /// By which it can be taken back; none when there is nothing of it.
+    pub fn rest(&self) -> Option<Rest> {
+        self.stream.clone()
     }
 
     /// None.
@@ -43,7 +68,9 @@ impl HttpBody for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         let this = &mut *self;
-        let Some(stream) = &mut this.stream else { return Poll::Ready(None) };
+        let Some(rest) = &this.stream else { return Poll::Ready(None) };
+        let mut stream = rest.lock();
+        let Some(stream) = &mut *stream else { return Poll::Ready(Some(Err(Reason::CANCEL.into()))) };
         if this.has_data {
             let data = stream.poll_data(cx);
             // A client that sends already need not be told.
@@ -76,7 +103,7 @@ impl HttpBody for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.as_ref().is_none_or(RecvStream::is_end_stream)
+        self.stream.as_ref().is_none_or(|rest| rest.lock().as_ref().is_some_and(RecvStream::is_end_stream))
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -71,6 +71,12 @@ pub async fn answer(
     } else {
         (RequestBody::new(stream, &parts.headers, expects.clone(), read), None)
     };
+    let rest = body.rest();
+    let give_up = || {
+        if let Some(rest) = &rest {
+            rest.give_up();
+        }
+    };
     let response = {
         let mut answer = pin!(service.answer(Request::from_parts(parts, body), &client, refusal));
         poll_fn(|cx| {
@@ -92,7 +98,7 @@ pub async fn answer(
         })
         .await
     };
-    let Some(response) = response else { return };
+    let Some(response) = response else { return give_up() };
     let (mut parts, body) = response.into_parts();
     // RFC 9113 §8.2.2.
     remove_hop_by_hop(&mut parts.headers);
@@ -117,7 +123,8 @@ pub async fn answer(
         return;
     }
     match send(&mut to, body, taking, &client).await {
-        Ok(()) | Err(Broken::Gone) => {}
+        Ok(()) => {}
+        Err(Broken::Gone) => give_up(),
         Err(Broken::Answer) => to.send_reset(Reason::INTERNAL_ERROR),
         Err(Broken::Stalled) => {
             tracing::info!(client = %client.address, rule = "stream-stalled", "stream given up");
