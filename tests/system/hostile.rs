@@ -181,15 +181,18 @@ fn json_of_one_text_many_times_over_is_bounded() {
     up.deploy_source("calm", CALM);
     let code = r#"export default { fetch() {
         const text = "x".repeat(1 << 24);
-        return new Response(JSON.stringify(new Array(250).fill(text)));
+        return new Response(JSON.stringify(new Array(128).fill(text)));
     } };"#;
     up.deploy_with("json", code, json!({ "limits": { "cpu_ms": 30_000, "memory_mb": 64 } }));
     up.get("calm", "/").expect(200, "calm");
     let before = up.process.resident_mib();
-    beside_calm(&up, "json").expect_error(500, "handler-exception");
+    let response = beside_calm(&up, "json");
+    // An exception, or on a machine that is busy the end of its time.
+    assert!(matches!(response.error(), "handler-exception" | "wall-clock-limit"), "{response:?}");
     assert!(up.process.alive());
+    // 2 GiB in the place of a string's 512 MiB, which are copied once.
     let most = up.process.most_resident_mib();
-    assert!(most < before + 1500, "{before} MiB, then {most}");
+    assert!(most < before + 1200, "{before} MiB, then {most}");
     eventually("memory returns", || (up.process.resident_mib() < before + 200).then_some(()));
 }
 
