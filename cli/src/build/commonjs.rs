@@ -12,13 +12,22 @@ const RUN: &str = "__atoll_require";
 pub enum Required {
     /// Another wrapped module, at this specifier.
     CommonJs(String),
-    /// An ES module: its namespace.
+    /// An ES module: its namespace, which says so (`__esModule`) when it has a default export, as in Node.js.
     EsModule(String),
     /// A JSON, text, data, WebAssembly or built-in module: its default export.
     Asset(String),
     /// Nothing: `require` throws this message.
     Missing(String),
 }
+
+/// What a `require` of an ES module gives. It looks at no binding, which may not have its value yet.
+const OF_ES_MODULE: &str = "var __atoll_spaces;function __atoll_es(space){\
+    if(\"module.exports\"in space)return space[\"module.exports\"];\
+    if(!(\"default\"in space)||\"__esModule\"in space)return space;\
+    var made=(__atoll_spaces??=new Map()).get(space);if(made)return made;\
+    __atoll_spaces.set(space,made=Object.defineProperty({},\"__esModule\",{value:true}));\
+    for(const name of Reflect.ownKeys(space))if(typeof name===\"string\")\
+    Object.defineProperty(made,name,{enumerable:true,get:()=>space[name]});return made}";
 
 /// Wraps `code`, whose bundle name is `name` and whose literal `require`s lead to `requires`. What comes before the code
 /// stands on its first line, so that line numbers stay as they are.
@@ -34,7 +43,7 @@ pub fn wrap(name: &str, code: &str, requires: &[(String, Required)], node_env: &
             }
             Required::EsModule(target) => {
                 let _ = write!(imports, "import*as __atoll_{index} from{};", js_string(target));
-                write!(table, "{key}:()=>__atoll_{index},")
+                write!(table, "{key}:()=>__atoll_es(__atoll_{index}),")
             }
             Required::Asset(target) => {
                 let _ = write!(imports, "import __atoll_{index} from{};", js_string(target));
@@ -43,6 +52,8 @@ pub fn wrap(name: &str, code: &str, requires: &[(String, Required)], node_env: &
             Required::Missing(message) => write!(table, "{key}:()=>{{throw new Error({})}},", js_string(message)),
         };
     }
+    let has_es_module = requires.iter().any(|(_, required)| matches!(required, Required::EsModule(_)));
+    let of_es_module = if has_es_module { OF_ES_MODULE } else { "" };
     let code = match code.strip_prefix("#!") {
         Some(rest) => &rest[rest.find('\n').unwrap_or(rest.len())..],
         None => code,
@@ -51,7 +62,7 @@ pub fn wrap(name: &str, code: &str, requires: &[(String, Required)], node_env: &
     let (file, folder) = (js_string(&format!("/{name}")), js_string(&format!("/{folder}")));
     let node_env = js_string(node_env);
     format!(
-        "{imports}var __atoll_table,__atoll_module;\
+        "{imports}var __atoll_table,__atoll_module;{of_es_module}\
          function __atoll_find(specifier){{var found=(__atoll_table??={{__proto__:null,{table}}})[specifier];\
          if(!found)throw new Error(\"Cannot find module '\"+specifier+\"'\");return found()}}\
          export function {RUN}(){{if(__atoll_module)return __atoll_module.exports;\

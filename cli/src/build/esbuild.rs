@@ -6,11 +6,13 @@ use std::process::Command;
 
 use atoll_bundle::{Module, ModuleKind};
 use atoll_node::Compatibility;
+use deno_ast::TranspileOptions;
 use serde::Deserialize;
 
 use super::errors::BuildError;
 use super::graph::shown_path;
 use super::link::LISTENS;
+use super::module::{CodeModule, CompileOptions};
 use super::resolve::{
     CONDITIONS, EXTENSIONS, ImportStyle, ModuleResolver, ResolveProblem, Target, aliases, builtin_advice,
     builtin_scheme, flag_for,
@@ -145,7 +147,7 @@ pub fn build(
         }
         wishes = next;
     };
-    check(&meta, &main, compatibility)?;
+    check(&meta, &main, project)?;
     let out = folder.path().join(OUT);
     let mut modules = Vec::new();
     collect(&out, &out, project, &mut modules).map_err(|error| unusable(error.to_string()))?;
@@ -276,7 +278,8 @@ fn leaves_out(compatibility: Compatibility, module: &str) -> bool {
 }
 
 /// The entry must have a default export, and no module may import what is not built in here.
-fn check(meta: &Metafile, main: &str, compatibility: Compatibility) -> Result<(), BuildError> {
+fn check(meta: &Metafile, main: &str, project: &Project) -> Result<(), BuildError> {
+    let compatibility = super::compatibility(project);
     for (file, input) in &meta.inputs {
         for import in input.imports.iter().filter(|import| import.external && import.kind != REQUIRE) {
             let missing = match builtin_scheme(&import.path) {
@@ -284,6 +287,9 @@ fn check(meta: &Metafile, main: &str, compatibility: Compatibility) -> Result<()
                 _ => atoll_node::is_known(&import.path).then(|| flag_for(&import.path)),
             };
             if let (None, Some(flag)) = (compatibility.module(&import.path), missing) {
+                if import.kind == IMPORT_CALL && is_minded(project, file, &import.path) {
+                    continue;
+                }
                 return Err(BuildError::Esbuild(format!(
                     "{file} imports {:?}: that built-in module is not available; {}",
                     import.path,
@@ -304,6 +310,25 @@ fn check(meta: &Metafile, main: &str, compatibility: Compatibility) -> Result<()
 
 /// How esbuild calls an import by `require`.
 const REQUIRE: &str = "require-call";
+
+/// How esbuild calls an `import()`.
+const IMPORT_CALL: &str = "dynamic-import";
+
+/// Whether the file, whose path is as esbuild gives it, minds the failing of each `import()` of `specifier`.
+fn is_minded(project: &Project, file: &str, specifier: &str) -> bool {
+    let path = project.root.join(file);
+    let options = CompileOptions {
+        transpile: TranspileOptions::default(),
+        base: super::folder_url(&project.root),
+        define: BTreeMap::new(),
+    };
+    let source = std::fs::read_to_string(&path).ok();
+    let code = source.and_then(|source| CodeModule::compile(&path, file, source, None, &options).ok());
+    code.is_some_and(|code| {
+        let mut asked = code.imports.iter().filter(|import| import.specifier == specifier).peekable();
+        asked.peek().is_some() && asked.all(|import| import.minded)
+    })
+}
 
 fn requires_builtins(meta: &Metafile) -> bool {
     meta.inputs.values().flat_map(|input| &input.imports).any(|import| import.external && import.kind == REQUIRE)

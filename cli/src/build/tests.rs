@@ -255,6 +255,21 @@ fn an_import_whose_failing_is_minded_fails_when_it_runs() {
 }
 
 #[test]
+fn a_required_es_module_says_what_it_is() {
+    let folder = Folder::new(&[
+        ("index.js", &format!("import 'old';\n{HANDLER}")),
+        ("node_modules/old/package.json", r#"{"main":"./index.js"}"#),
+        ("node_modules/old/index.js", "const made = require('new');\nexports.made = made.default;\n"),
+        ("node_modules/new/package.json", r#"{"type":"module","main":"./index.js"}"#),
+        ("node_modules/new/index.js", "export default class {}\n"),
+    ]);
+    let bundle = folder.build("index.js").unwrap();
+    let body = text(&bundle, "node_modules/old/index.js");
+    assert!(body.contains("\"new\":()=>__atoll_es(__atoll_0)"), "{body}");
+    assert!(body.contains("\"__esModule\",{value:true}"), "{body}");
+}
+
+#[test]
 fn built_in_modules_are_named() {
     for specifier in ["node:fs", "fs", "cloudflare:sockets", "atoll:nothing"] {
         let folder = Folder::new(&[("index.js", &format!("import x from '{specifier}';\n{HANDLER}"))]);

@@ -50,6 +50,7 @@ fn packages_that_look_closer_run_unmodified() {
         app.get("/named").expect(200, r#"["AB","xn--bcher-kva.example","browser"]"#);
         app.get("/late").expect(200, "[1,true,false]");
         app.get("/form").expect(200, r#"["ada","a.txt","content"]"#);
+        app.get("/mixed").expect(200, r#"[true,"no sockets"]"#);
         app.get("/log").expect(200, "logged");
     }
 }

@@ -65,6 +65,12 @@ app.get("/log", (c) => {
   return c.text("logged");
 });
 
+// CommonJS that takes the default export of an ES module, and a driver that looks for sockets where it would connect.
+app.get("/mixed", async (c) => {
+  const { connect, Made } = await import("./mixed.cjs");
+  return c.json([new Made() instanceof Date, await connect()]);
+});
+
 app.get("/form", async (c) => {
   const form = new FormData();
   form.append("name", "ada");
