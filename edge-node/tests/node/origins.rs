@@ -324,6 +324,16 @@ pub async fn says_what_is_wrong_with_an_origin(engine: Engine) {
     let silent = raw_origin(|mut stream, _| async move { while read_head(&mut stream).await {} }).await;
     let quick = ProxySettings { answer_timeout_ms: Some(50), ..settings(silent) };
     expect("silent", quick, 504, "origin-timeout").await;
+    // Interim answers without end are no answer, whatever they are of.
+    for interim in ["102 Processing\r\n\r\n", "103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"] {
+        let endless = raw_origin(move |mut stream, _| async move {
+            read_head(&mut stream).await;
+            while stream.write_all(format!("HTTP/1.1 {interim}").repeat(100).as_bytes()).await.is_ok() {}
+        })
+        .await;
+        let quick = ProxySettings { answer_timeout_ms: Some(500), ..settings(endless) };
+        expect("endless", quick, 504, "origin-timeout").await;
+    }
     let closing = raw_origin(|mut stream, _| async move { assert!(read_head(&mut stream).await) }).await;
     expect("closing", settings(closing), 502, "origin-unreachable").await;
     let nonsense = raw_origin(|mut stream, _| async move {
