@@ -167,7 +167,7 @@ async fn serve(hub: CloseOnDrop) {
             // Comes back when the thread has run everything else and has looked for I/O, as the first of what that has woken.
             tokio::task::yield_now().await;
             if began.elapsed() < SHORT {
-                to_the_end().await;
+                tokio::task::yield_now().await;
             }
         }
         let wakes = std::mem::take(&mut hub.lock().wakes);
@@ -176,19 +176,6 @@ async fn serve(hub: CloseOnDrop) {
             thread::yield_now();
         }
     }
-}
-
-/// Lets what is ready now go first. A task that wakes itself while it runs comes last, other than with `yield_now`.
-async fn to_the_end() {
-    let mut is_last = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut is_last, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Lets everything cross that waits when the task ends.
