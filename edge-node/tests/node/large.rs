@@ -27,17 +27,20 @@ const APP: &str = "export default { fetch(request) {
 const CASES: [(usize, u64); 2] = [(3 << 20, 0), (10 << 20, 64)];
 /// The size of a content that is not large, but asked for often.
 const MEDIUM: usize = 100_003;
+/// The size of the file that contents of that size share, where there are large pages.
+const SHARED: usize = 2 << 20;
 
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 31 + (at >> 8)) as u8).collect()
 }
 
-/// Contents of this size that this process has in files in memory.
+/// Files in memory that this process has for contents of this size.
 fn sealed(size: usize) -> usize {
+    let sizes = [size, if size == MEDIUM { SHARED } else { size }].map(|size| size as u64);
     let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|file| file.path());
     let is_ours = |to: PathBuf| to.to_string_lossy().starts_with("/memfd:atoll-cache");
     let named = open.filter(|file| std::fs::read_link(file).is_ok_and(is_ours));
-    named.filter(|file| std::fs::metadata(file).is_ok_and(|file| file.len() == size as u64)).count()
+    named.filter(|file| std::fs::metadata(file).is_ok_and(|file| sizes.contains(&file.len()))).count()
 }
 
 async fn started(engine: &Engine, plane: &Plane, directory: &Path, disk: u64) -> EdgeNode {
