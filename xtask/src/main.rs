@@ -31,7 +31,7 @@ Usage: cargo xtask CHORE [ARGUMENTS]
                      build in release mode, fetch what people would use instead, and measure both in turns: writes
                      bench/RESULTS.md, bench/results.json and bench/plots; --help lists the scenarios
   dist               build the program that runs fastest: optimised as a whole and by a profile of the benchmark; takes
-                     twice as long as a build in release mode
+                     several times as long as a build in release mode
   ci                 what continuous integration runs: test, fmt --check, tidy, deny, lint
 ";
 
