@@ -37,10 +37,6 @@ const FLAGS: &[&str] = &[
     // Rearranging the byte code of regular expressions takes longer than all else of their compilation, and matching is not seen
     // to gain by it. Applications with Unicode classes compile for milliseconds when they start.
     "--no-regexp-peephole-optimization",
-    // The faster of the two ways in which V8 writes JSON looks at the length of what it has written, and for an interrupt, only
-    // when it has gone through thousands of elements: an array that has one long string a thousand times over takes all
-    // memory of the machine. The other way stops at the length that a string may have.
-    "--no-json-stringify-fast-path",
     // V8 aborts by `abort()` and not by an illegal instruction, so that `crate::abort` can contain it.
     "--no-hard-abort",
 ];

@@ -1,8 +1,9 @@
 //! The memory an isolate may use: V8's heap, and what lies outside it.
 //!
-//! Array buffers come from an allocator that counts and refuses. The V8 heap has a limit with a callback that stops the
-//! isolate. WebAssembly memories and resizable buffers bypass the allocator, but V8 counts them as external memory: they
-//! are checked after every garbage collection, which growing external memory provokes.
+//! Array buffers come from an allocator that counts and refuses; so does what `JSON.stringify` has written until it makes
+//! the string (third_party/v8/patches/0010): where that is refused, V8 throws a `RangeError`. The V8 heap has a limit with a
+//! callback that stops the isolate. WebAssembly memories and resizable buffers bypass the allocator, but V8 counts them as
+//! external memory: they are checked after every garbage collection, which growing external memory provokes.
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::ffi::c_void;

@@ -6,6 +6,8 @@ mod appearance;
 mod constructors;
 #[path = "isolate/jobs.rs"]
 mod jobs;
+#[path = "isolate/json.rs"]
+mod json;
 mod node;
 #[path = "isolate/poisoned.rs"]
 mod poisoned;
