@@ -13,7 +13,6 @@ use http::header::{
     UPGRADE,
 };
 use http::request::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
@@ -119,8 +118,7 @@ pub fn challenge(method: &Method, answer: String) -> Response<Outgoing> {
 }
 
 /// The same URL at `https:` and this port. 308 keeps method and body (RFC 9110 §15.4.9).
-pub fn to_https(parts: &Parts, authority: &Authority, port: u16) -> Response<Outgoing> {
-    let host = authority.host();
+pub fn to_https(parts: &Parts, host: &str, port: u16) -> Response<Outgoing> {
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let target = if target.starts_with('/') { target } else { "/" };
     let url = if port == 443 { format!("https://{host}{target}") } else { format!("https://{host}:{port}{target}") };

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use atoll_runtime::Fields;
-use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Version};
 
+use crate::authority::Host;
 use crate::hints::CurrentHints;
 use crate::listeners::Rule;
 use crate::load::Load;
@@ -33,8 +33,8 @@ pub struct Client {
     first_cf: OnceLock<(Version, Arc<str>)>,
     /// What is added to its requests.
     forwarding: OnceLock<Fields>,
-    /// The last `Host` field with what it says.
-    last_host: Mutex<Option<(HeaderValue, Authority)>>,
+    /// The last request's host.
+    last_host: Mutex<Option<Arc<Host>>>,
     load: Arc<Load>,
     /// Requests under way.
     active: AtomicUsize,
@@ -177,18 +177,17 @@ impl Client {
             })
     }
 
-    /// What `read` makes of a `Host` field, which it is not asked again as long as the next requests have the same.
-    pub fn authority(&self, host: &HeaderValue, read: impl FnOnce() -> Option<Authority>) -> Option<Authority> {
+    /// What `read` makes of a host with its port, which it is not asked again as long as the next requests are for the same.
+    pub fn host(&self, text: &[u8], read: impl FnOnce() -> Option<Host>) -> Option<Arc<Host>> {
         let mut last = self.last_host.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((value, authority)) = last.as_ref()
-            && value == host
+        if let Some(host) = last.as_ref()
+            && host.as_str().as_bytes() == text
         {
-            return Some(authority.clone());
+            return Some(host.clone());
         }
-        let authority = read()?;
-        // A copy: the field itself would keep the buffer that it was read into.
-        *last = HeaderValue::from_bytes(host.as_bytes()).ok().map(|host| (host, authority.clone()));
-        Some(authority)
+        let host = Arc::new(read()?);
+        *last = Some(host.clone());
+        Some(host)
     }
 
     /// Begins a request, unless the node has as many as it may.

@@ -8,6 +8,7 @@ mod access_log;
 mod answer;
 mod app;
 mod assets;
+mod authority;
 mod body;
 mod bundles;
 mod cache;

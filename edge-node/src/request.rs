@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use atoll_runtime::Fields;
+use atoll_runtime::{Fields, RequestId};
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderName};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Version};
-use url::Host;
 
+use crate::authority::Host;
 use crate::client::Client;
 use crate::errors::EdgeError;
 use crate::listeners::Rule;
@@ -69,39 +69,36 @@ fn repeats(headers: &HeaderMap, name: HeaderName) -> bool {
 /// The host a request is for: the target's authority if it has one, else the one `Host` field (RFC 9112 §3.2). Over HTTP/1
 /// the target comes first where they differ, and what `Host` says counts for nothing (§3.2.2); over HTTP/2 they may not
 /// differ (RFC 9113 §8.3.1). Over HTTP/1.1 there has to be a `Host`.
-pub fn authority(parts: &Parts, client: &Client) -> Result<Authority, EdgeError> {
+pub fn host(parts: &Parts, client: &Client) -> Result<Arc<Host>, EdgeError> {
     let mut hosts = parts.headers.get_all(HOST).iter();
-    let authority = match (parts.uri.authority(), hosts.next(), hosts.next()) {
+    let named = |authority: &Authority| client.host(authority.as_str().as_bytes(), || Host::new(authority.clone()));
+    let of_field = |field: &HeaderValue| Authority::try_from(field.as_bytes()).ok().and_then(Host::new);
+    let host = match (parts.uri.authority(), hosts.next(), hosts.next()) {
         (_, _, Some(_)) => None,
-        (Some(authority), Some(host), None) => Some(authority.clone()).filter(|authority| {
+        (Some(authority), Some(field), None) => {
             let agree = if parts.version < Version::HTTP_2 {
-                Authority::try_from(host.as_bytes()).is_ok_and(|host| is_plain(&host))
+                of_field(field).is_some()
             } else {
-                host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+                field.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
             };
-            agree && is_plain(authority)
-        }),
-        (Some(authority), None, None) => {
-            Some(authority.clone()).filter(|authority| parts.version != Version::HTTP_11 && is_plain(authority))
+            agree.then(|| named(authority)).flatten()
         }
-        (None, Some(host), None) => client.authority(host, || {
-            let authority = Authority::try_from(host.as_bytes()).ok();
-            authority.filter(is_plain)
-        }),
+        (Some(authority), None, None) => (parts.version != Version::HTTP_11).then(|| named(authority)).flatten(),
+        (None, Some(field), None) => client.host(field.as_bytes(), || of_field(field)),
         (None, None, None) => None,
     };
-    authority.ok_or(EdgeError::HostInvalid)
+    host.ok_or(EdgeError::HostInvalid)
 }
 
 /// Makes `Host` say what the target says, where that names the host (RFC 9112 §3.2.2): what apps and origins are told, and
 /// what the cache goes by, is one. And makes one field of the cookies, of which clients over HTTP/2 and HTTP/3 send several
 /// (RFC 9113 §8.2.3, RFC 9114 §4.2.1).
-pub fn settle(parts: &mut Parts, authority: &Authority) {
+pub fn settle(parts: &mut Parts, host: &Host) {
     if parts.version < Version::HTTP_2
         && parts.uri.authority().is_some()
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        && let Ok(field) = HeaderValue::from_str(host.as_str())
     {
-        parts.headers.insert(HOST, host);
+        parts.headers.insert(HOST, field);
     }
     if repeats(&parts.headers, COOKIE) {
         let pairs: Vec<&[u8]> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
@@ -110,29 +107,6 @@ pub fn settle(parts: &mut Parts, authority: &Authority) {
             parts.headers.insert(COOKIE, joined);
         }
     }
-}
-
-/// It is a host as URLs have it, maybe with a port, and nothing of a user.
-fn is_plain(authority: &Authority) -> bool {
-    let host = authority.host();
-    let port_is_good = authority.as_str().strip_prefix(host).is_some_and(|rest| match rest.strip_prefix(':') {
-        None => rest.is_empty(),
-        Some(port) => {
-            port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
-        }
-    });
-    port_is_good && is_host(host)
-}
-
-/// Whether URLs can have it as their host: most names need no more than a look at their characters.
-fn is_host(host: &str) -> bool {
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let last = name.rsplit('.').next().unwrap_or_default();
-    // A last label that begins with a digit may be meant for an address; two hyphens may begin an encoded label.
-    let is_simple = last.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-        && !name.contains("--");
-    is_simple || Host::parse(host).is_ok()
 }
 
 /// The path without the query; of `OPTIONS *` the root.
@@ -144,14 +118,14 @@ pub fn path(parts: &Parts) -> &str {
 }
 
 /// The URL as the client addressed it.
-pub fn url(parts: &Parts, authority: &Authority, scheme: &str) -> String {
+pub fn url(parts: &Parts, host: &Host, scheme: &str) -> String {
     let path = path(parts);
     let query = parts.uri.query();
-    let length = scheme.len() + 3 + authority.as_str().len() + path.len() + query.map_or(0, |query| query.len() + 1);
+    let length = scheme.len() + 3 + host.as_str().len() + path.len() + query.map_or(0, |query| query.len() + 1);
     let mut url = String::with_capacity(length);
     url.push_str(scheme);
     url.push_str("://");
-    url.push_str(authority.as_str());
+    url.push_str(host.as_str());
     url.push_str(path);
     if let Some(query) = query {
         url.push('?');
@@ -163,15 +137,15 @@ pub fn url(parts: &Parts, authority: &Authority, scheme: &str) -> String {
 /// Adds `Host`, when only the target names it, and the fields that say where the request came from. Those that say who
 /// the client is replace what the client sent; `X-Forwarded-For` is added to. When the client sent none of them, what is to
 /// be added besides is returned: it is the same for all requests of a connection.
-pub fn add_forwarding(headers: &mut HeaderMap, authority: &Authority, client: &Client) -> Option<Fields> {
+pub fn add_forwarding(headers: &mut HeaderMap, host: &Host, client: &Client) -> Option<Fields> {
     let (mut names_host, mut forwards) = (false, false);
     // Going through the few fields there are costs less than looking for each that there could be.
     for name in headers.keys() {
         names_host |= *name == HOST;
         forwards |= says_who(name);
     }
-    if !names_host && let Ok(host) = HeaderValue::from_str(authority.as_str()) {
-        headers.insert(HOST, host);
+    if !names_host && let Ok(field) = HeaderValue::from_str(host.as_str()) {
+        headers.insert(HOST, field);
     }
     if !forwards {
         return Some(client.forwarding(|| forwarding(client)));
@@ -224,15 +198,12 @@ impl RequestIds {
         Self(AtomicU64::new(u64::from_le_bytes(seed)))
     }
 
-    /// The next id, 16 hexadecimal digits: a permutation of a counter, so it never comes twice.
-    pub fn next(&self) -> Arc<str> {
+    /// The next id: a permutation of a counter, so it never comes twice.
+    pub fn next(&self) -> RequestId {
         let mut mixed = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digits: [u8; 16] = std::array::from_fn(|at| DIGITS[(mixed >> (60 - 4 * at) & 15) as usize]);
-        std::str::from_utf8(&digits).unwrap_or_default().into()
+        RequestId::Number(mixed ^ (mixed >> 31))
     }
 }
 
@@ -264,21 +235,21 @@ mod tests {
     fn the_target_names_the_host_before_the_header_does() {
         let client = client();
         let request = parts("http://a.com:81/x?y", &["b.com"]);
-        let named = authority(&request, &client).unwrap();
+        let named = host(&request, &client).unwrap();
         assert_eq!(url(&request, &named, "https"), "https://a.com:81/x?y");
         let request = parts("/x", &["b.com:8080"]);
-        assert_eq!(url(&request, &authority(&request, &client).unwrap(), "http"), "http://b.com:8080/x");
+        assert_eq!(url(&request, &host(&request, &client).unwrap(), "http"), "http://b.com:8080/x");
         let request = parts("*", &["b.com"]);
-        assert_eq!(url(&request, &authority(&request, &client).unwrap(), "http"), "http://b.com/");
+        assert_eq!(url(&request, &host(&request, &client).unwrap(), "http"), "http://b.com/");
     }
 
     #[test]
     fn a_host_that_is_missing_double_or_nonsense_is_refused() {
         for hosts in [&[][..], &["a.com", "a.com"]] {
-            assert_eq!(authority(&parts("/", hosts), &client()), Err(EdgeError::HostInvalid), "{hosts:?}");
-            assert_eq!(authority(&parts("http://a.com", hosts), &client()), Err(EdgeError::HostInvalid), "{hosts:?}");
+            assert_eq!(host(&parts("/", hosts), &client()), Err(EdgeError::HostInvalid), "{hosts:?}");
+            assert_eq!(host(&parts("http://a.com", hosts), &client()), Err(EdgeError::HostInvalid), "{hosts:?}");
         }
-        for host in [
+        for text in [
             "",
             "a b",
             "user@a.com",
@@ -301,11 +272,11 @@ mod tests {
             "a%20b",
             "a|b",
         ] {
-            assert_eq!(authority(&parts("/", &[host]), &client()), Err(EdgeError::HostInvalid), "{host}");
-            let absolute = parts("http://a.com/", &[host]);
-            assert_eq!(authority(&absolute, &client()), Err(EdgeError::HostInvalid), "{host}");
+            assert_eq!(host(&parts("/", &[text]), &client()), Err(EdgeError::HostInvalid), "{text}");
+            let absolute = parts("http://a.com/", &[text]);
+            assert_eq!(host(&absolute, &client()), Err(EdgeError::HostInvalid), "{text}");
         }
-        for host in [
+        for text in [
             "a",
             "a.com.",
             "A_b.com:",
@@ -317,7 +288,7 @@ mod tests {
             "a--b",
             "a.b1",
         ] {
-            assert_eq!(authority(&parts("/", &[host]), &client()).as_ref().map(Authority::as_str), Ok(host));
+            assert_eq!(host(&parts("/", &[text]), &client()).as_ref().map(|host| host.as_str()), Ok(text));
         }
     }
 
@@ -325,34 +296,34 @@ mod tests {
     fn target_and_host_are_made_one_or_refused() {
         let client = client();
         let mut request = parts("http://a.com:81/x", &["b.com"]);
-        let named = authority(&request, &client).unwrap();
+        let named = host(&request, &client).unwrap();
         settle(&mut request, &named);
         assert_eq!(request.headers[HOST], "a.com:81");
-        for (host, good) in [("b.com", false), ("A.com:81", true), ("a.com", false)] {
-            let mut request = parts("http://a.com:81/x", &[host]);
+        for (text, good) in [("b.com", false), ("A.com:81", true), ("a.com", false)] {
+            let mut request = parts("http://a.com:81/x", &[text]);
             request.version = Version::HTTP_2;
-            assert_eq!(authority(&request, &client).is_ok(), good, "{host}");
+            assert_eq!(host(&request, &client).is_ok(), good, "{text}");
         }
         // These may leave `Host` out.
         for version in [Version::HTTP_10, Version::HTTP_2, Version::HTTP_3] {
             let mut request = parts("http://a.com/x", &[]);
             request.version = version;
-            assert_eq!(authority(&request, &client).unwrap(), "a.com");
+            assert_eq!(host(&request, &client).unwrap().as_str(), "a.com");
         }
     }
 
     #[test]
     fn requests_of_one_connection_may_be_for_different_hosts() {
         let client = client();
-        for (host, expected) in [
+        for (text, expected) in [
             ("a.com", Ok("a.com")),
             ("a.com", Ok("a.com")),
             ("a b", Err(EdgeError::HostInvalid)),
             ("A.com:80", Ok("A.com:80")),
             ("a.com", Ok("a.com")),
         ] {
-            let named = authority(&parts("/", &[host]), &client);
-            assert_eq!(named.as_ref().map(Authority::as_str), expected.as_ref().copied(), "{host}");
+            let named = host(&parts("/", &[text]), &client);
+            assert_eq!(named.as_ref().map(|host| host.as_str()), expected.as_ref().copied(), "{text}");
         }
     }
 
@@ -364,7 +335,7 @@ mod tests {
         headers.insert(CF_CONNECTING_IP, HeaderValue::from_static("1.1.1.1"));
         headers.insert(CLIENT_CERT, HeaderValue::from_static(":AA==:"));
         let client = client();
-        assert!(add_forwarding(&mut headers, &"a.com".parse().unwrap(), &client).is_none());
+        assert!(add_forwarding(&mut headers, &Host::new("a.com".parse().unwrap()).unwrap(), &client).is_none());
         assert_eq!(headers[X_FORWARDED_FOR], "1.1.1.1, 9.9.9.9");
         assert_eq!(headers[X_FORWARDED_PROTO], "http");
         assert_eq!(headers[X_REAL_IP], "9.9.9.9");
@@ -378,7 +349,7 @@ mod tests {
         let client = client();
         let mut fields = [HeaderMap::new(), HeaderMap::new()].map(|mut headers| {
             headers.insert(HOST, HeaderValue::from_static("b.com"));
-            let added = add_forwarding(&mut headers, &"a.com".parse().unwrap(), &client).unwrap();
+            let added = add_forwarding(&mut headers, &Host::new("a.com".parse().unwrap()).unwrap(), &client).unwrap();
             let mut head = FetchHead { headers, added: Some(added), ..FetchHead::default() };
             let listed = head.fields().count();
             let headers = std::mem::take(head.all_headers());
@@ -397,7 +368,7 @@ mod tests {
     #[test]
     fn ids_do_not_repeat() {
         let ids = RequestIds::new();
-        let seen: HashSet<Arc<str>> = (0..10_000).map(|_| ids.next()).collect();
+        let seen: HashSet<String> = (0..10_000).map(|_| ids.next().to_string()).collect();
         assert_eq!(seen.len(), 10_000);
         assert!(seen.iter().all(|id| id.len() == 16));
     }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use atoll_runtime::{Body, FetchEvent, FetchHead, FetchResponse, HandlerError, OutboundRequest};
+use atoll_runtime::{Body, FetchEvent, FetchHead, FetchResponse, HandlerError, OutboundRequest, RequestId};
 use bytes::Bytes;
 use http::header::{ALT_SVC, UPGRADE};
 use http::request::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use url::Url;
@@ -15,6 +14,7 @@ use url::Url;
 use crate::access_log::{AccessLog, Record};
 use crate::answer::{self, Answer, Ticket};
 use crate::assets;
+use crate::authority::Host;
 use crate::body::{Outgoing, limited};
 use crate::cache::{self, Asked, Asking, Begin, Concluded, FrontCache, Hold, Step};
 use crate::certificates::ControlledCertificates;
@@ -28,7 +28,6 @@ use crate::hints::Hints;
 use crate::listeners::Rule;
 use crate::logs::{Logs, now};
 use crate::request::{self, RequestIds};
-use crate::routing::normalize_host;
 use crate::scheduled::Trigger;
 use crate::spare::Spare;
 use crate::state::{AppEntry, Serving, VersionEntry};
@@ -81,16 +80,16 @@ pub struct Service {
 struct Way<'a> {
     app: &'a AppEntry,
     version: &'a Arc<VersionEntry>,
-    authority: &'a Authority,
+    host: &'a Host,
     client: &'a Client,
-    id: &'a Arc<str>,
+    id: &'a RequestId,
     http: Version,
 }
 
 impl Way<'_> {
     /// What the app is given, with the fields that say where it comes from.
     fn event(&self, method: Method, url: String, mut headers: HeaderMap, body: Body) -> FetchEvent {
-        let added = request::add_forwarding(&mut headers, self.authority, self.client);
+        let added = request::add_forwarding(&mut headers, self.host, self.client);
         let cf = Some(self.client.cf(self.http));
         FetchEvent::new(FetchHead { method, url, headers, added, request_id: self.id.clone(), cf }, body)
     }
@@ -99,7 +98,7 @@ impl Way<'_> {
 /// What is learnt of a request on its way, for headers and logs.
 #[derive(Default)]
 struct Trace {
-    host: String,
+    host: Option<Arc<Host>>,
     version: Option<Arc<VersionEntry>>,
     start: Option<Start>,
     cache: Option<&'static str>,
@@ -111,6 +110,13 @@ struct Trace {
     begun: Option<Arc<Instance>>,
     /// Where its client can be told of links before the answer.
     hints: Option<Hints>,
+}
+
+impl Trace {
+    /// With the port, as it was asked for.
+    fn host(&self) -> &str {
+        self.host.as_ref().map_or("", |host| host.as_str())
+    }
 }
 
 impl Service {
@@ -147,7 +153,7 @@ impl Service {
             Err(error) => {
                 trace.error = Some(error.code());
                 let mut response = answer::from_error(&method, &error, self.options.expose_stacks);
-                set(&mut response, "atoll-request-id", &id);
+                set(&mut response, "atoll-request-id", &id.to_string());
                 // Whatever is left of the request is not worth reading.
                 if version < Version::HTTP_2 && matches!(&error, DispatchError::Edge(error) if error.ends_connection())
                 {
@@ -170,16 +176,16 @@ impl Service {
             let took = started.elapsed().as_secs_f64() * 1e3;
             let error = trace.error.map(|code| format!(" {code}")).unwrap_or_default();
             let line =
-                format!("{method} {}://{}{} {status}{error} {took:.2} ms", client.scheme(), trace.host, uri.path());
-            self.logs.write(&version.app, version.number, "request", line, Some((*id).to_owned()));
+                format!("{method} {}://{}{} {status}{error} {took:.2} ms", client.scheme(), trace.host(), uri.path());
+            self.logs.write(&version.app, version.number, "request", line, Some(id.to_string()));
         }
         if let Some(log) = &self.access_log {
             let record = Record {
                 ts: now(),
-                id: (*id).to_owned(),
+                id: id.to_string(),
                 client: client.address,
                 method: method.to_string(),
-                host: std::mem::take(&mut trace.host),
+                host: trace.host().to_owned(),
                 path: uri.path().to_owned(),
                 status,
                 bytes: 0,
@@ -204,7 +210,7 @@ impl Service {
         mut parts: Parts,
         body: B,
         client: &Client,
-        id: &Arc<str>,
+        id: &RequestId,
         trace: &mut Trace,
     ) -> Result<Response<Outgoing>, DispatchError>
     where
@@ -216,16 +222,15 @@ impl Service {
             Upgrade::take(&mut parts.extensions)
         });
         request::check(&parts)?;
-        let authority = request::authority(&parts, client)?;
-        request::settle(&mut parts, &authority);
-        authority.as_str().clone_into(&mut trace.host);
-        // Without the port; to find its end takes a look at every byte.
-        let name = authority.host();
+        let host = request::host(&parts, client)?;
+        request::settle(&mut parts, &host);
+        trace.host = Some(host.clone());
+        let name = host.name();
         if let Some(answer) = self.certificates.answer(name, request::path(&parts)) {
             return Ok(answer::challenge(&parts.method, answer));
         }
         if let Some(port) = client.transport.redirect_https {
-            return Ok(answer::to_https(&parts, &authority, port));
+            return Ok(answer::to_https(&parts, name, port));
         }
         if !client.may_ask_for(name) {
             return Err(EdgeError::Misdirected(name.to_owned()).into());
@@ -235,12 +240,11 @@ impl Service {
             return Err(EdgeError::LoopDetected { depth }.into());
         }
         let path = request::path(&parts);
-        let host = normalize_host(name);
         let (app, version) = {
             let snapshot = self.serving.current();
             let app = snapshot
                 .routes
-                .find(&host, path)
+                .find(host.normal(), path)
                 .ok_or_else(|| EdgeError::RouteNotFound { host: name.to_owned(), path: path.to_owned() })?;
             let not_deployed = || EdgeError::NotDeployed(app.name.to_string());
             let version = match first(&parts.headers, &VERSION_KEY) {
@@ -260,13 +264,13 @@ impl Service {
             let limit = version.limits.concurrency;
             let overloaded = || EdgeError::AppOverloaded { app: app.name.to_string(), limit };
             trace.ticket.permit = Some(app.admit(limit).ok_or_else(overloaded)?);
-            return Box::pin(self.schedule(&version, &trigger, id, trace)).await;
+            return Box::pin(self.schedule(&version, &trigger, &id.to_string(), trace)).await;
         }
         let upgrades = handshake.is_some() || has(&parts.headers, &UPGRADE);
         if let Some(assets) = version.assets.as_ref().filter(|_| !upgrades || version.is_without_worker()) {
             let asked = assets::Request {
                 method: &parts.method,
-                host: &host,
+                host: host.normal(),
                 path: request::path(&parts),
                 query: parts.uri.query(),
                 headers: &parts.headers,
@@ -282,9 +286,9 @@ impl Service {
             // Nothing that the cache could answer with: what is left of the way and the start of the code go side by side.
             trace.begun = self.dispatcher.begin(&version);
         }
-        let url = request::url(&parts, &authority, client.scheme());
+        let url = request::url(&parts, &host, client.scheme());
         remove_hop_by_hop(&mut parts.headers);
-        let way = Way { app: &app, version: &version, authority: &authority, client, id, http: parts.version };
+        let way = Way { app: &app, version: &version, host: &host, client, id, http: parts.version };
         let asked = cache::Request {
             method: &parts.method,
             url: &url,
@@ -426,13 +430,13 @@ impl Service {
             DispatchError::Handler(HandlerError::Exception { pass_through: true, .. }) => true,
             DispatchError::Handler(HandlerError::Unanswered) => false,
             _ => {
-                self.logs.failure(version, &error, way.id);
+                self.logs.failure(version, &error, &way.id.to_string());
                 return Err(error);
             }
         };
         let back = spare.and_then(|(spare, origin)| Some((spare.back()?, origin)));
         if failed || back.is_none() {
-            self.logs.failure(version, &error, way.id);
+            self.logs.failure(version, &error, &way.id.to_string());
         }
         let Some((event, origin)) = back else { return Err(error) };
         if failed {
@@ -504,11 +508,11 @@ async fn ask(
     }
 }
 
-fn add_debug_headers(response: &mut Response<Outgoing>, trace: &Trace, id: &str, started: Instant) {
+fn add_debug_headers(response: &mut Response<Outgoing>, trace: &Trace, id: &RequestId, started: Instant) {
     let duration = started.elapsed().as_secs_f64() * 1e3;
     let start = trace.start.map_or("none", Start::as_str);
     set(response, "server-timing", &format!("isolate;desc=\"{start}\";dur={duration:.3}"));
-    set(response, "atoll-request-id", id);
+    set(response, "atoll-request-id", &id.to_string());
     if let Some(version) = &trace.version {
         set(response, "atoll-app", &version.app);
         set(response, "atoll-version", &version.number.to_string());

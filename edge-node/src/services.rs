@@ -64,7 +64,7 @@ impl Services {
             code: "service-not-found",
             message: format!("there is no app {service:?} on this node; deploy it"),
         })?;
-        let request_id = event.request_id().to_owned();
+        let request_id = event.request_id();
         // Whatever the request leads to, it meets one version of each app; a worker that calls itself meets itself.
         let chosen = match own {
             Some(number) => app.version(number),

@@ -19,6 +19,7 @@ use deno_core::{
     FastString, JsRuntime, ModuleId, ModuleSpecifier, OpState, PollEventLoopOptions, RuntimeOptions, SourceMapper,
 };
 use futures::FutureExt;
+use http::Method;
 use tokio::sync::oneshot;
 
 use crate::builtins::Builtins;
@@ -33,7 +34,7 @@ use crate::platform_modules::{self, PlatformModules};
 use crate::rests::Rests;
 use crate::snapshot;
 use crate::source_map;
-use crate::turn::{Bracket, Meter};
+use crate::turn::{Bracket, Held, Meter};
 use crate::watchdog::{Watchdog, Watched};
 use crate::{Limits, Worker};
 
@@ -42,6 +43,8 @@ const MEASURE_EVERY: Duration = Duration::from_millis(100);
 
 /// The JavaScript functions that drive an isolate.
 struct Functions {
+    /// The context they belong to.
+    context: v8::Global<v8::Context>,
     prepare: v8::Global<v8::Function>,
     start: v8::Global<v8::Function>,
     dispatch: v8::Global<v8::Function>,
@@ -64,6 +67,8 @@ pub(crate) struct Core {
     shared: Option<Arc<Shared>>,
     verdict: Arc<Mutex<HandlerError>>,
     measured: Instant,
+    /// The last event's method, as JavaScript has it.
+    method: Option<(Method, v8::Global<v8::String>)>,
 }
 
 impl Core {
@@ -123,6 +128,7 @@ impl Core {
             shared: None,
             verdict: Arc::new(Mutex::new(HandlerError::Hung)),
             measured: Instant::now(),
+            method: None,
         };
         if rehearses()
             && let Err(error) = core.rehearse(&reset)
@@ -327,13 +333,22 @@ impl Core {
         let begun = requests::begin(&mut self.state.borrow_mut(), event, responder);
         let Some(begun) = begun else { return (None, Duration::ZERO) };
         let slot = begun.slot;
+        let mut last = self.method.take();
         let used = self.call(
             budget,
             |functions| &functions.dispatch,
             |scope| {
                 let slot = v8::Integer::new_from_unsigned(scope, slot).into();
-                let method = begun.method().as_str().as_bytes();
-                let method = v8::String::new_from_one_byte(scope, method, v8::NewStringType::Internalized)?;
+                let method = match &last {
+                    Some((method, string)) if method == begun.method() => v8::Local::new(scope, string),
+                    _ => {
+                        let method = begun.method();
+                        let bytes = method.as_str().as_bytes();
+                        let string = v8::String::new_from_one_byte(scope, bytes, v8::NewStringType::Internalized)?;
+                        last = Some((method.clone(), v8::Global::new(scope, string)));
+                        string
+                    }
+                };
                 let url = begun.url();
                 let url = url.as_bytes();
                 let url = match url.is_ascii() {
@@ -344,7 +359,13 @@ impl Core {
                 Some([slot, method.into(), url.into(), kind])
             },
         );
+        self.method = last;
         (Some(slot), used)
+    }
+
+    /// Keeps the isolate entered until the guard is dropped, for several turns that follow each other.
+    pub(crate) fn hold(&self) -> Held {
+        self.bracket.hold()
     }
 
     /// Tells the handler that a request's client has gone. Returns the CPU time used.
@@ -365,7 +386,10 @@ impl Core {
     ) -> Duration {
         let Self { runtime, bracket, functions, .. } = self;
         let ((), used) = bracket.turn(budget, || {
-            deno_core::scope!(scope, runtime);
+            let isolate = &mut **runtime.v8_isolate();
+            v8::scope!(let scope, isolate);
+            let context = v8::Local::new(scope, &functions.context);
+            let scope = &mut v8::ContextScope::new(scope, context);
             v8::tc_scope!(let scope, scope);
             let function = v8::Local::new(scope, function(functions));
             let this = v8::undefined(scope).into();
@@ -440,7 +464,9 @@ fn take_functions(
     let finish = v8::Local::new(scope, finish);
     let this = v8::undefined(scope).into();
     finish.call(scope, this, &[]).expect("what a snapshot cannot hold is added to the global");
+    let context = scope.get_current_context();
     let functions = Functions {
+        context: v8::Global::new(scope, context),
         prepare: function(scope, "prepare"),
         start: function(scope, "start"),
         dispatch: function(scope, "dispatch"),

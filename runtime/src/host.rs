@@ -104,6 +104,8 @@ struct Hosted {
     unused: Duration,
     /// What a request has of it, as it is named.
     from_start: Duration,
+    /// A request under way may have taken of it.
+    taken: bool,
     /// Requests finished.
     finished: u32,
     /// What they called need not be added to the compiled code any more.
@@ -182,6 +184,7 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
         cache,
         unused,
         from_start: unused,
+        taken: false,
         finished: 0,
         seasoned: false,
         released: false,
@@ -247,20 +250,21 @@ fn refuse(shared: &Shared, message: Message, error: &HandlerError) {
 
 impl Hosted {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut dispatched = false;
         let mut waits = false;
-        let began = Instant::now();
+        // Entered once for all turns of this call.
+        let mut held = None;
+        let mut spent = Duration::ZERO;
         self.shared.note_processor();
         for _ in 0..BATCH {
             let Self { receiver, batched, .. } = self;
             match batched.poll(cx, |cx| receiver.poll_recv(cx)) {
                 Poll::Ready(Some(Message::Fetch(fetch))) => {
-                    self.dispatch(*fetch);
-                    dispatched = true;
+                    held.get_or_insert_with(|| self.core.hold());
+                    spent += self.dispatch(*fetch);
                 }
                 Poll::Ready(Some(Message::Abort(key))) => {
-                    self.abort(key);
-                    dispatched = true;
+                    held.get_or_insert_with(|| self.core.hold());
+                    spent += self.abort(key);
                 }
                 Poll::Ready(Some(Message::Wake)) => {}
                 Poll::Ready(None) => {
@@ -276,7 +280,7 @@ impl Hosted {
                 return Poll::Ready(());
             }
             // The next event of one that is not quick may take long.
-            if began.elapsed() > HOLD || !self.shared.is_quick() {
+            if spent > HOLD || !self.shared.is_quick() {
                 self.send_answers();
             }
         }
@@ -287,7 +291,7 @@ impl Hosted {
         self.woken.task.register(cx.waker());
         // What was answered at once need not wait for what was not.
         self.send_answers();
-        if !self.active.is_empty() && (self.woken.woken.swap(false, Ordering::AcqRel) || dispatched) {
+        if !self.active.is_empty() && (self.woken.woken.swap(false, Ordering::AcqRel) || held.is_some()) {
             self.drive();
         }
         if self.shared.death().is_some() {
@@ -306,16 +310,17 @@ impl Hosted {
         Poll::Pending
     }
 
-    fn dispatch(&mut self, fetch: Fetch) {
+    /// Returns the CPU time used.
+    fn dispatch(&mut self, fetch: Fetch) -> Duration {
         self.shared.queued.fetch_sub(1, Ordering::Relaxed);
         if fetch.responder.is_closed() {
-            return;
+            return Duration::ZERO;
         }
         let Fetch { key, event, responder, hub, inline, ticket } = fetch;
         self.name_limits();
         let (slot, cpu) = self.core.dispatch(event, responder, self.worker.limits.cpu + self.unused);
         self.note_cost(cpu);
-        let Some(slot) = slot else { return };
+        let Some(slot) = slot else { return cpu };
         match self.shared.death().cloned() {
             // This request's own turn was terminated; the others in flight are told that it was not them.
             Some(death) => {
@@ -325,18 +330,25 @@ impl Hosted {
             None => {
                 let over = cpu.saturating_sub(self.worker.limits.cpu).min(self.unused);
                 self.unused -= over;
+                self.taken |= !over.is_zero();
                 self.active.insert(
                     slot,
                     Active { key, hub, inline, cpu: cpu - over, late: over, responded: None, _ticket: ticket },
                 );
             }
         }
+        cpu
     }
 
     /// What ends the isolate when a request takes more than its CPU time and what it has of the start's: what it took of that
     /// and what is left. The watchdog says the same.
     fn name_limits(&mut self) -> HandlerError {
-        let left = self.active.values().map(|active| active.late).max().unwrap_or_default() + self.unused;
+        let mut left = self.unused;
+        if self.taken {
+            let most = self.active.values().map(|active| active.late).max().unwrap_or_default();
+            self.taken = !most.is_zero();
+            left += most;
+        }
         let error = HandlerError::CpuLimit { limit_ms: millis(self.worker.limits.cpu), start_ms: millis(left) };
         if std::mem::replace(&mut self.from_start, left) != left {
             self.core.set_verdict(error.clone());
@@ -353,6 +365,7 @@ impl Hosted {
             self.unused -= taken;
             active.cpu -= taken;
             active.late += taken;
+            self.taken = true;
             short |= active.cpu > limit;
         }
         short
@@ -383,13 +396,17 @@ impl Hosted {
         self.shared.cost.store(old - old / 8 + new / 8, Ordering::Relaxed);
     }
 
-    fn abort(&mut self, key: u64) {
-        let Some((slot, active)) = self.active.iter().find(|(_, active)| active.key == key) else { return };
+    /// Returns the CPU time used.
+    fn abort(&mut self, key: u64) -> Duration {
+        let Some((slot, active)) = self.active.iter().find(|(_, active)| active.key == key) else {
+            return Duration::ZERO;
+        };
         let (slot, budget) = (*slot, (self.worker.limits.cpu + self.unused).saturating_sub(active.cpu));
         let used = self.core.abort(slot, budget);
         if let Some(active) = self.active.get_mut(&slot) {
             active.cpu += used;
         }
+        used
     }
 
     /// Drives the event loop for a turn, charged to all requests in flight in equal parts.
@@ -466,13 +483,10 @@ impl Hosted {
             return;
         }
         let mut state = self.core.state().borrow_mut();
-        self.active.retain(|slot, _| {
-            let answered = requests::responded(&state, *slot);
-            if !answered {
-                requests::fail(&mut state, *slot, HandlerError::Hung);
-            }
-            answered
-        });
+        for slot in requests::unanswered(&state, self.active.keys().copied()) {
+            requests::fail(&mut state, slot, HandlerError::Hung);
+            self.active.remove(&slot);
+        }
     }
 
     /// Forgets finished requests and notes which have answered.

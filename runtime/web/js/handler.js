@@ -9,7 +9,9 @@ const {
   op_atoll_respond_empty,
   op_atoll_respond_exception,
   op_atoll_respond_invalid,
+  op_atoll_remember_type,
   op_atoll_respond_pipe,
+  op_atoll_respond_same,
   op_atoll_respond_scheduled,
   op_atoll_respond_socket,
   op_atoll_respond_text,
@@ -58,6 +60,7 @@ function start(namespace) {
 function reset() {
   entry = null;
   env = null;
+  lastType = null;
   resetEntrypoint();
 }
 
@@ -174,7 +177,7 @@ function send(scope, response) {
   if (typeof direct === "string") {
     payload.markUsed();
     MapPrototypeDelete(scopes, slot);
-    return op_atoll_respond_text(slot, status, plainHeaders(list, isEncoded), direct);
+    return respondText(slot, status, list, isEncoded, direct);
   }
   if (isUint8Array(direct)) {
     payload.markUsed();
@@ -194,6 +197,28 @@ function send(scope, response) {
   const pipe = pump(stream);
   op_atoll_respond_pipe(slot, status, plainHeaders(list, isEncoded || isCoded(stream)), pipe.handle);
   watch(scope, pipe);
+}
+
+// The type of the last answers of text that had no other field, and whether the platform has been told to remember it. Most
+// handlers give all their answers the same, and a string that need not cross is neither joined nor read.
+let lastType = null;
+let isRemembered = false;
+const LONGEST_REMEMBERED = 256;
+
+function respondText(slot, status, list, isEncoded, text) {
+  if (list.length === 2 && list[0] === "content-type") {
+    const type = list[1];
+    if (type === lastType) {
+      if (!isRemembered) {
+        op_atoll_remember_type(type);
+        isRemembered = true;
+      }
+      return op_atoll_respond_same(slot, status, text);
+    }
+    lastType = type.length <= LONGEST_REMEMBERED ? type : null;
+    isRemembered = false;
+  }
+  return op_atoll_respond_text(slot, status, plainHeaders(list, isEncoded), text);
 }
 
 // Follows a streamed response until whoever takes it is done with it.

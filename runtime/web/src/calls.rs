@@ -49,10 +49,10 @@ pub struct ServiceEvent {
 
 impl ServiceEvent {
     /// Identifies in logs the request that led to it.
-    pub fn request_id(&self) -> &str {
+    pub fn request_id(&self) -> String {
         match &self.work {
-            Work::Fetch(event) => &event.head.request_id,
-            Work::Call(call) => &call.request_id,
+            Work::Fetch(event) => event.head.request_id.to_string(),
+            Work::Call(call) => call.request_id.clone(),
         }
     }
 }

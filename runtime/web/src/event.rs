@@ -103,9 +103,45 @@ pub struct FetchHead {
     /// More of them, the same for many requests. None of their names is among `headers`.
     pub added: Option<Fields>,
     /// Identifies the request in logs (`Atoll-Request-Id`, access log, `tail`).
-    pub request_id: Arc<str>,
+    pub request_id: RequestId,
     /// `request.cf`: what the node knows of the client, as a JSON object in text form; `None` leaves it undefined.
     pub cf: Option<Arc<str>>,
+}
+
+/// Identifies a request in logs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RequestId {
+    /// Written with 16 hexadecimal digits.
+    Number(u64),
+    /// As it is.
+    Text(Box<str>),
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self::Number(0)
+    }
+}
+
+impl From<&str> for RequestId {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for RequestId {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number:016x}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Header fields that several requests share.

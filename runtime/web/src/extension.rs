@@ -65,6 +65,8 @@ deno_core::extension!(
         request::op_atoll_respond_invalid,
         request::op_atoll_respond_pipe,
         request::op_atoll_respond_scheduled,
+        request::op_atoll_remember_type,
+        request::op_atoll_respond_same,
         request::op_atoll_respond_text,
         request::op_atoll_respond_unanswered,
         request::op_atoll_response_gone,

@@ -65,9 +65,15 @@ pub(crate) fn from_list(list: &[u8]) -> Result<HeaderMap, HeaderError> {
         if headers.len() == MOST {
             return Err(HeaderError::Many);
         }
-        headers.append(key, HeaderValue::from_bytes(value).map_err(|_| HeaderError::Value(lossy()))?);
+        let value = self::value(value, &key)?;
+        headers.append(key, value);
     }
     Ok(headers)
+}
+
+/// Reads the value of a field from one-byte characters.
+pub(crate) fn value(value: &[u8], of: &HeaderName) -> Result<HeaderValue, HeaderError> {
+    HeaderValue::from_bytes(value).map_err(|_| HeaderError::Value(of.to_string()))
 }
 
 /// Longer lists are not remembered, bytes.
@@ -130,17 +136,75 @@ fn is_normal(url: &str) -> bool {
         (_, Some(rest)) => (443, rest),
         _ => return false,
     };
-    let Some(slash) = rest.find('/') else { return false };
-    let (host, path) = rest.split_at(slash);
-    let (name, port) = host.rsplit_once(':').unwrap_or((host, "1"));
-    let plain_host = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
-        && name.bytes().last().is_some_and(|b| b.is_ascii_lowercase());
-    let plain_port = port.bytes().all(|b| b.is_ascii_digit()) && !port.starts_with('0');
-    let needed_port = port.parse::<u16>().is_ok_and(|port| port != default_port);
-    // Dots may be `.` and `..` segments; `%2e` counts as a dot.
-    let plain_path = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_~?&=,:;@!$*()+".contains(&b));
-    plain_host && plain_port && needed_port && plain_path
+    let mut bytes = rest.bytes();
+    // What ends the name, and the byte before.
+    let (mut end, mut last) = (None, 0);
+    for byte in bytes.by_ref() {
+        if CLASSES[byte as usize] & IN_NAME == 0 {
+            end = Some(byte);
+            break;
+        }
+        last = byte;
+    }
+    if !last.is_ascii_lowercase() {
+        return false;
+    }
+    if end == Some(b':') {
+        let mut port = 0_u32;
+        loop {
+            match bytes.next() {
+                Some(b'/') if port != 0 && port != default_port => break,
+                Some(digit @ b'0'..=b'9') if port != 0 || digit != b'0' => port = port * 10 + u32::from(digit - b'0'),
+                _ => return false,
+            }
+            if port > u32::from(u16::MAX) {
+                return false;
+            }
+        }
+    } else if end != Some(b'/') {
+        return false;
+    }
+    bytes.all(|byte| CLASSES[byte as usize] & IN_PATH != 0)
 }
+
+/// May be in the name of a host as it is serialised; and needs no look in a path. Dots may be `.` and `..` segments there, and
+/// `%2e` counts as a dot.
+const IN_NAME: u8 = 1;
+const IN_PATH: u8 = 2;
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.') {
+            classes[at] |= IN_NAME;
+        }
+        let marks = matches!(
+            byte,
+            b'/' | b'-'
+                | b'_'
+                | b'~'
+                | b'?'
+                | b'&'
+                | b'='
+                | b','
+                | b':'
+                | b';'
+                | b'@'
+                | b'!'
+                | b'$'
+                | b'*'
+                | b'('
+                | b')'
+                | b'+'
+        );
+        if byte.is_ascii_alphanumeric() || marks {
+            classes[at] |= IN_PATH;
+        }
+        at += 1;
+    }
+    classes
+};
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deno_core::OpState;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
 
 use crate::bodies::{Bodies, HostBody};
@@ -145,6 +145,8 @@ pub(crate) struct Requests {
     ended_jobs: Vec<u32>,
     /// Reads the fields of answers.
     pub(crate) reader: headers::Reader,
+    /// The type of answers of text that JavaScript gives again and again.
+    pub(crate) text_type: Option<HeaderValue>,
     /// Answers that wait to be taken; `None` sends each at once.
     held: Option<Vec<Answer>>,
 }
@@ -282,9 +284,15 @@ pub fn responded(state: &OpState, slot: u32) -> bool {
     state.borrow::<Requests>().table.get(slot).is_none_or(|request| request.responder.is_none())
 }
 
+/// Those of the slots whose requests were not answered.
+pub fn unanswered(state: &OpState, slots: impl Iterator<Item = u32>) -> Vec<u32> {
+    let table = &state.borrow::<Requests>().table;
+    slots.filter(|slot| table.get(*slot).is_some_and(|request| request.responder.is_some())).collect()
+}
+
 /// The request's id in logs; `None` when the slot is free.
 pub fn request_id(state: &OpState, slot: u32) -> Option<String> {
-    state.borrow::<Requests>().table.get(slot).map(|request| (*request.head.request_id).to_owned())
+    state.borrow::<Requests>().table.get(slot).map(|request| request.head.request_id.to_string())
 }
 
 /// Whether whoever waits for the answer has gone, so that the request's `signal` should abort.

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use deno_core::{OpState, op2};
 use deno_error::JsErrorBox;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 
 use crate::bodies::Bodies;
 use crate::event::{Body, LogLevel, Trailers};
@@ -65,6 +66,28 @@ pub(crate) fn op_atoll_respond_text(
     let headers = requests.reader.read(&list)?;
     requests.respond(slot, status, headers, Some(text.into()));
     Ok(())
+}
+
+/// Has answers by [`op_atoll_respond_same`] say that they are of this type.
+#[op2(fast)]
+pub(crate) fn op_atoll_remember_type(
+    state: &mut OpState,
+    #[string(onebyte)] value: Cow<[u8]>,
+) -> Result<(), HeaderError> {
+    state.borrow_mut::<Requests>().text_type = Some(headers::value(&value, &CONTENT_TYPE)?);
+    Ok(())
+}
+
+/// Answers with a string of the type that was remembered last, and no other field.
+#[op2(fast)]
+pub(crate) fn op_atoll_respond_same(state: &mut OpState, #[smi] slot: u32, #[smi] status: u16, #[string] text: String) {
+    let requests = state.borrow_mut::<Requests>();
+    // With room for what the node adds.
+    let mut headers = HeaderMap::with_capacity(4);
+    if let Some(value) = &requests.text_type {
+        headers.insert(CONTENT_TYPE, value.clone());
+    }
+    requests.respond(slot, status, headers, Some(text.into()));
 }
 
 /// Answers with bytes.
@@ -188,7 +211,7 @@ pub(crate) fn op_atoll_scheduled(state: &mut OpState, #[smi] slot: u32) -> (f64,
 #[op2(fast)]
 pub(crate) fn op_atoll_respond_scheduled(state: &mut OpState, #[smi] slot: u32, no_retry: bool) {
     let status = if no_retry { requests::DONE_NO_RETRY } else { requests::DONE };
-    state.borrow_mut::<Requests>().respond(slot, status.as_u16(), http::HeaderMap::new(), None);
+    state.borrow_mut::<Requests>().respond(slot, status.as_u16(), HeaderMap::new(), None);
 }
 
 /// Answers that what the handler returned is no response.

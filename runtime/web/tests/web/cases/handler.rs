@@ -20,6 +20,7 @@ cases![
     request_fields,
     json_echo,
     many_at_once,
+    types_that_come_again,
     unhandled,
     console,
     stale_slots,
@@ -223,6 +224,31 @@ async fn many_at_once(source: Source) {
         lines.iter().all(|(_, id, message)| id.as_deref() == Some(&format!("id-{message}"))),
         "ids follow the code"
     );
+}
+
+async fn types_that_come_again(source: Source) {
+    let code = "export default { fetch(request) {
+        const { type, more } = Object.fromEntries(new URL(request.url).searchParams);
+        const headers = type === undefined ? {} : { 'content-type': type };
+        if (more !== undefined) headers.more = more;
+        return new Response(`${type} ${more}`, { headers });
+    } };";
+    let mut isolate = Isolate::new(source, code).await;
+    let (long, plain) = ("x".repeat(300), "text/plain;charset=UTF-8");
+    let steps =
+        [(None, None), (Some("a/b"), None), (Some("a/b"), Some("1")), (Some(&*long), None), (Some("c/d"), None)];
+    // Each comes so often that it is remembered, and then again after another.
+    for (asked, more) in steps.iter().flat_map(|step| [step; 4]).chain(&steps).chain(steps.iter().rev()) {
+        let query: Vec<String> = [("type", asked), ("more", more)]
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|value| format!("{name}={value}")))
+            .collect();
+        let answer = isolate.fetch(get(&format!("/?{}", query.join("&")))).await;
+        assert_eq!(answer.header("content-type"), asked.unwrap_or(plain));
+        assert_eq!(answer.header("more"), more.unwrap_or_default());
+        let text = |value: &Option<&str>| value.unwrap_or("undefined").to_owned();
+        assert_eq!(answer.text(), format!("{} {}", text(asked), text(more)));
+    }
 }
 
 async fn unhandled(source: Source) {
