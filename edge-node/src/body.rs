@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use atoll_runtime::{Body, BodyError, Trailers};
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt, stream};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::headers::remove_hop_by_hop;
@@ -29,6 +29,38 @@ pub fn limited<B: HttpBody<Data = Bytes> + Send + Unpin + 'static>(body: B, limi
     let limited =
         Limited { body, left: limit, limit, ended: false, overflow: mark.clone(), trailers: trailers.clone() };
     (Body::Stream { stream: Box::pin(limited), length, trailers }, Overflow(Some(mark)))
+}
+
+/// Bodies of at most so many bytes are taken as a whole when they have arrived with the head: a stream costs an isolate as much as
+/// a small request.
+const SHORT: u64 = 8 << 10;
+
+/// The same as [`limited`], but a body that is short and has arrived is taken at once, which tells whoever sends it that it is
+/// wanted (RFC 9110 §10.1.1).
+pub fn taken<B: HttpBody<Data = Bytes> + Send + Unpin + 'static>(mut body: B, limit: u64) -> (Body, Overflow) {
+    let length = body.size_hint().exact().filter(|length| *length <= SHORT.min(limit) && !body.is_end_stream());
+    let Some(length) = length else { return limited(body, limit) };
+    let first = match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        Poll::Pending | Poll::Ready(None) => return limited(body, limit),
+        Poll::Ready(Some(first)) => first,
+    };
+    let first = match first.map(Frame::into_data) {
+        Ok(Ok(data)) if data.len() as u64 == length && body.is_end_stream() => {
+            return (Body::Full(data), Overflow::default());
+        }
+        Ok(Ok(data)) => Ok(data),
+        // No body of such a length begins with its trailers.
+        Ok(Err(_)) | Err(_) => Err(BodyError::Closed),
+    };
+    let (rest, overflow) = limited(body, limit);
+    let begins = stream::once(std::future::ready(first));
+    let whole: Body = match rest {
+        Body::Stream { stream, trailers, .. } => {
+            Body::Stream { stream: Box::pin(begins.chain(stream)), length: Some(length), trailers }
+        }
+        _ => Body::Stream { stream: Box::pin(begins), length: Some(length), trailers: Trailers::awaited() },
+    };
+    (whole, overflow)
 }
 
 /// Whether a body was larger than its limit.
@@ -201,6 +233,35 @@ mod tests {
         let stream = chunks(&["a", "bc"], None);
         assert_eq!(stream.size_hint().exact(), None);
         assert_eq!(stream.collect().await.unwrap().to_bytes(), "abc");
+    }
+
+    #[tokio::test]
+    async fn a_short_body_that_has_arrived_is_taken_and_any_other_is_a_stream() {
+        let full = |length: u64| http_body_util::Full::new(Bytes::from(vec![b'x'; length as usize]));
+        assert!(matches!(taken(full(0), 100).0, Body::Empty));
+        assert!(matches!(taken(full(100), 100).0, Body::Full(bytes) if bytes.len() == 100));
+        assert!(matches!(taken(full(SHORT), u64::MAX).0, Body::Full(_)));
+        for (body, limit) in [(full(101), 100), (full(SHORT + 1), u64::MAX)] {
+            let (length, (body, overflow)) = (body.size_hint().exact().unwrap(), taken(body, limit));
+            assert!(matches!(body, Body::Stream { .. }));
+            let whole = Outgoing::new(body).collect().await.map(|body| body.to_bytes().len() as u64);
+            assert_eq!(
+                (whole.ok(), overflow.happened()),
+                (Some(length).filter(|length| *length <= limit), limit == 100)
+            );
+        }
+        // What has arrived of one comes before the rest of it.
+        for parts in [&["a", "bc"][..], &["", "abc"], &["abc"]] {
+            let (body, _) = taken(chunks(parts, Some(3)), 100);
+            assert_eq!(Outgoing::new(body).collect().await.unwrap().to_bytes(), "abc");
+        }
+        let slow = stream::once(tokio::task::yield_now()).map(|()| Ok(Bytes::from_static(b"abc")));
+        let slow = Body::Stream { stream: slow.boxed(), length: Some(3), trailers: Trailers::default() };
+        let (body, _) = taken(Outgoing::new(slow), 100);
+        assert_eq!(Outgoing::new(body).collect().await.unwrap().to_bytes(), "abc");
+        // One that breaks off does so as a stream.
+        let (body, _) = taken(chunks(&["a"], Some(3)), 100);
+        assert!(matches!(body, Body::Stream { .. }) && Outgoing::new(body).collect().await.is_err());
     }
 
     #[tokio::test]

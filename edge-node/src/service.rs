@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use atoll_runtime::{Body, FetchEvent, FetchHead, FetchResponse, HandlerError, OutboundRequest, RequestId};
 use bytes::Bytes;
-use http::header::{ALT_SVC, UPGRADE};
+use http::header::{ALT_SVC, EXPECT, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
@@ -15,7 +15,7 @@ use crate::access_log::{AccessLog, Record};
 use crate::answer::{self, Answer, Ticket};
 use crate::assets;
 use crate::authority::Host;
-use crate::body::{Outgoing, limited};
+use crate::body::{Outgoing, limited, taken};
 use crate::cache::{self, Asked, Asking, Begin, Concluded, FrontCache, Hold, Step};
 use crate::certificates::ControlledCertificates;
 use crate::client::Client;
@@ -315,7 +315,8 @@ impl Service {
         if let Some(handshake) = &handshake {
             handshake.show(&mut parts);
         }
-        let (body, overflow) = limited(body, limit);
+        // A client that waits to be told to go on is told so when the app reads.
+        let (body, overflow) = if has(&parts.headers, &EXPECT) { limited(body, limit) } else { taken(body, limit) };
         let event = way.event(parts.method, url, parts.headers, body);
         let mut response = match self.forward(&way, event, (handshake, upgrade), trace).await {
             Err(_) if overflow.happened() => return Err(EdgeError::BodyTooLarge { limit }.into()),

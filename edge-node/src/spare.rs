@@ -1,5 +1,5 @@
 //! A request that can be sent somewhere else after an app had it, together with its body, as long as the app has not begun
-//! to read that.
+//! to read that, or it was short and had arrived.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};

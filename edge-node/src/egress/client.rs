@@ -18,7 +18,7 @@ use super::connector::Connector;
 use super::origin::{Head, OriginSettings, Place, Speaks};
 use super::pool::Pool;
 use super::{roots, websocket};
-use crate::body::{Outgoing, incoming};
+use crate::body::{Outgoing, taken};
 use crate::config::EgressConfig;
 use crate::headers::{add_loop_mark, loop_depth, remove_hop_by_hop};
 use crate::websocket::Terms;
@@ -154,7 +154,7 @@ async fn exchange(
     let answered = origin.send(head, Outgoing::new(body), patience.answer).await;
     let (mut parts, body) = answered.map_err(|failure| failure.told(&host))?.into_parts();
     remove_hop_by_hop(&mut parts.headers);
-    let body = incoming(pool.watched.watch(body, patience.idle));
+    let (body, _) = taken(pool.watched.watch(body, patience.idle), u64::MAX);
     Ok(OutboundResponse { status: parts.status, headers: parts.headers, body })
 }
 

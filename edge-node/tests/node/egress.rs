@@ -52,7 +52,8 @@ pub async fn streams_both_ways(engine: Engine) {
     assert_eq!(answer.body.as_bytes(), body);
 }
 
-/// After `passThroughOnException` the origin answers in the app's stead, and gets the body, unless the app has read of it.
+/// After `passThroughOnException` the origin answers in the app's stead, and gets the body, unless the app has read of one that
+/// was too long to be kept.
 pub async fn passes_through_to_the_origin(engine: Engine) {
     let origin_code = "export default { async fetch(request) { return new Response('origin ' + new URL(request.url).pathname + await request.text()); } };";
     let mut open = config();
@@ -71,7 +72,9 @@ pub async fn passes_through_to_the_origin(engine: Engine) {
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "origin /the/path"));
     let post = |path: &str| request(&node, "a", path).method("POST").body(Full::from("x")).unwrap();
     assert_eq!(send(&http1(), post("/")).await.body, "origin /x");
-    assert_eq!(send(&http1(), post("/read")).await.error(), "handler-exception");
+    assert_eq!(send(&http1(), post("/read")).await.body, "origin /readx");
+    let long = request(&node, "a", "/read").method("POST").body(Full::from(vec![b'x'; 9 << 10])).unwrap();
+    assert_eq!(send(&http1(), long).await.error(), "handler-exception");
 }
 
 /// An app that fetches itself is cut off after so many rounds.

@@ -66,14 +66,14 @@ class HostBody {
     this.here = here;
     // The signal that may break it off. A signal that depends on others is held by them weakly only.
     this.signal = null;
-    if (handle !== 0) dropped.register(this, handle, this);
+    if (handle !== 0 && !here) dropped.register(this, handle, this);
   }
 
   get handle() {
     if (this.#open !== null) {
       this.#handle = this.#open();
       this.#open = null;
-      dropped.register(this, this.#handle, this);
+      if (!this.here) dropped.register(this, this.#handle, this);
     }
     return this.#handle;
   }
@@ -81,7 +81,7 @@ class HostBody {
   // The handle, for an op that frees it.
   take() {
     const handle = this.handle;
-    dropped.unregister(this);
+    if (!this.here) dropped.unregister(this);
     return handle;
   }
 
@@ -91,7 +91,8 @@ class HostBody {
   }
 }
 
-// Bodies that nobody can reach any more release what they hold outside.
+// Bodies that nobody can reach any more release what they hold outside. Those that are here are short and end with their
+// request, and to register each would take more than to read it.
 const dropped = new SafeFinalizationRegistry((handle) => op_atoll_body_drop(handle));
 
 // What a stream was made of that gives out nothing else: a string, bytes or a host body. As long as nobody has read from

@@ -67,10 +67,10 @@ class Cache {
     const { list, method, url } = keyOf(request, prefix);
     if (!ignoresMethod(options, prefix) && method !== "GET") return undefined;
     const reply = await op_atoll_cache_match(currentSlot(), name, url, list);
-    if (reply.status === 0) return undefined;
-    const payload = reply.body === 0 ? null : new Payload(new HostBody(reply.body, null, reply.here));
-    const answer = headerLists.parseList(reply.headers);
-    return responses.createResponse(reply.status, reply.statusText, answer, payload, url, false);
+    const { 0: status, 1: answer, 2: body, 3: here } = reply;
+    if (status === 0) return undefined;
+    const payload = body === 0 ? null : new Payload(new HostBody(body, null, here));
+    return responses.createResponse(status, answer, payload, url, false);
   }
 
   async put(request, response) {

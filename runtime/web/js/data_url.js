@@ -78,7 +78,7 @@ function fetchLocal(url, method) {
   if (StringPrototypeStartsWith(url, "data:")) {
     const data = parseDataUrl(url);
     if (data === null) throw new TypeError("fetch: the data: URL is not well formed");
-    return createResponse(200, "OK", ["content-type", data.type], new Payload(data.bytes), url, false);
+    return createResponse(200, ["content-type", data.type], new Payload(data.bytes), url, false);
   }
   const blob = method === "GET" ? blobFromObjectUrl(url) : null;
   if (blob === null) {
@@ -88,7 +88,7 @@ function fetchLocal(url, method) {
   }
   const list = ["content-length", String(blob.size)];
   if (blob.type !== "") primordials.ArrayPrototypePush(list, "content-type", blob.type);
-  return createResponse(200, "OK", list, new Payload(blob), url, false);
+  return createResponse(200, list, new Payload(blob), url, false);
 }
 
 return { fetchLocal };

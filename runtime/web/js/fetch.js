@@ -153,19 +153,21 @@ async function send(hop, cancel) {
 async function follow(hop, mode, cancel, signal, abort) {
   for (let count = 0;; count++) {
     const reply = await send(hop, cancel);
-    const list = headerLists.parseList(reply.headers);
-    const location = isRedirect(reply.status) && mode !== "manual" ? headerLists.listGet(list, "location") : null;
+    const { 0: status, 1: fields, 2: body } = reply;
+    const location = isRedirect(status) && mode !== "manual"
+      ? headerLists.listGet(headerLists.parseList(fields), "location")
+      : null;
     if (location === null) {
-      return respond(hop, reply, list, count > 0, signal, abort);
+      return respond(hop, reply, count > 0, signal, abort);
     }
-    if (reply.body !== 0) new HostBody(reply.body, null, false).drop();
+    if (body !== 0) new HostBody(body, null, false).drop();
     if (mode === "error") {
       throw new TypeError(`fetch: ${hop.url} redirects to ${location}, and the request's redirect mode is "error"`);
     }
     if (count === MOST_REDIRECTS) {
       throw new TypeError(`fetch: more than ${MOST_REDIRECTS} redirects, the last from ${hop.url}`);
     }
-    redirect(hop, reply.status, location);
+    redirect(hop, status, location);
   }
 }
 
@@ -203,15 +205,16 @@ function redirect(hop, status, location) {
   hop.url = next.href;
 }
 
-function respond(hop, reply, list, redirected, signal, abort) {
+function respond(hop, reply, redirected, signal, abort) {
+  const { 0: status, 1: fields, 2: handle, 3: here, 4: socket } = reply;
   let payload = null;
-  if (reply.body !== 0) {
-    const body = new HostBody(reply.body, null, reply.here);
+  if (handle !== 0) {
+    const body = new HostBody(handle, null, here);
     payload = new Payload(body);
     if (signal !== null) {
       // From now on an abort breaks off the response's body.
       signal[abortSignals.remove](abort);
-      if (!reply.here) {
+      if (!here) {
         body.signal = signal;
         signal[abortSignals.add](() => payload.abort(signal.reason));
       }
@@ -220,7 +223,7 @@ function respond(hop, reply, list, redirected, signal, abort) {
     payload = new Payload("");
   }
   const url = withoutFragment(hop.url);
-  return createResponse(reply.status, reply.statusText, list, payload, url, redirected, reply.socket);
+  return createResponse(status, fields, payload, url, redirected, socket);
 }
 
 return { ASSETS, fetch, placeOf, run };

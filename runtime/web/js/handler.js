@@ -20,12 +20,9 @@ const {
   op_atoll_scheduled,
 } = core.ops;
 const {
-  MapPrototypeDelete,
-  MapPrototypeGet,
-  MapPrototypeSet,
+  ArrayPrototypePush,
   PromisePrototypeThen,
   PromiseResolve,
-  SafeMap,
 } = primordials;
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { signalAbort } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
@@ -48,8 +45,24 @@ const NAMED = 8;
 let entry = null;
 let env = null;
 
-// Requests that are waited for or whose response is being streamed.
-const scopes = new SafeMap();
+// The scopes of requests that are waited for or whose response is being streamed, at the places that the low bits of their slots
+// name (`Handles` in Rust): faster than a map, which shrinks and grows all the time.
+const scopes = [];
+const PLACE = 2 ** 18 - 1;
+function keepScope(scope) {
+  const place = scope.slot & PLACE;
+  while (scopes.length <= place) ArrayPrototypePush(scopes, null);
+  scopes[place] = scope;
+}
+function dropScope(slot) {
+  const place = slot & PLACE;
+  if (place < scopes.length && scopes[place]?.slot === slot) scopes[place] = null;
+}
+function scopeOf(slot) {
+  const place = slot & PLACE;
+  const scope = place < scopes.length ? scopes[place] : null;
+  return scope?.slot === slot ? scope : null;
+}
 
 function start(namespace) {
   env = environment();
@@ -83,7 +96,7 @@ function dispatch(slot, method, url, bodyKind) {
     if (responses.isResponse(result)) {
       respond(scope, result);
     } else {
-      MapPrototypeSet(scopes, slot, scope);
+      keepScope(scope);
       PromisePrototypeThen(
         PromiseResolve(result),
         (response) => respond(scope, response),
@@ -101,11 +114,11 @@ function schedule(scope) {
   const { slot } = scope;
   const { 0: time, 1: cron } = op_atoll_scheduled(slot);
   const controller = createController(time, cron);
-  MapPrototypeSet(scopes, slot, scope);
+  keepScope(scope);
   PromisePrototypeThen(
     PromiseResolve(entry.scheduled(controller, env, createContext(slot))),
     () => {
-      MapPrototypeDelete(scopes, slot);
+      dropScope(slot);
       op_atoll_respond_scheduled(slot, saysNoRetry(controller));
     },
     (error) => fail(scope, error),
@@ -115,21 +128,21 @@ function schedule(scope) {
 // Another worker calls a method.
 function call(scope, target) {
   const { slot } = scope;
-  MapPrototypeSet(scopes, slot, scope);
+  keepScope(scope);
   PromisePrototypeThen(
     core.loadExtScript("ext:atoll_web/service.js").answer(slot, target, env, createContext(slot)),
-    () => MapPrototypeDelete(scopes, slot),
+    () => dropScope(slot),
     (error) => fail(scope, error),
   );
 }
 
 function fail(scope, error) {
-  MapPrototypeDelete(scopes, scope.slot);
+  dropScope(scope.slot);
   op_atoll_respond_exception(scope.slot, describe(error), stackOf(error));
 }
 
 function invalid(scope, problem) {
-  MapPrototypeDelete(scopes, scope.slot);
+  dropScope(scope.slot);
   op_atoll_respond_invalid(scope.slot, problem);
 }
 
@@ -138,7 +151,7 @@ function respond(scope, response) {
     if (responses.isResponse(response)) {
       send(scope, response);
     } else if (response === UNANSWERED) {
-      MapPrototypeDelete(scopes, scope.slot);
+      dropScope(scope.slot);
       op_atoll_respond_unanswered(scope.slot);
     } else {
       invalid(scope, `it returned ${typeName(response)} instead of a Response`);
@@ -156,19 +169,20 @@ function typeName(value) {
 
 function send(scope, response) {
   const { slot } = scope;
-  const { status, list, payload, isEncoded, webSocket } = responses.partsOf(response);
+  const { status, list, text, payload, isEncoded, webSocket } = responses.partsToSend(response);
+  const fields = () => text ?? headerLists.serialiseList(list);
   if (status === 0) {
     return invalid(scope, "it returned Response.error()");
   }
   if (webSocket !== null) {
     const { handOver } = core.loadExtScript("ext:atoll_web/websocket.js");
     const handed = handOver(webSocket, (handle) =>
-      op_atoll_respond_socket(slot, headerLists.serialiseList(list), handle));
+      op_atoll_respond_socket(slot, fields(), handle));
     return handed ? watch(scope, null) : invalid(scope, "its webSocket is in use already, or closed");
   }
   if (payload === null) {
-    MapPrototypeDelete(scopes, slot);
-    return op_atoll_respond_empty(slot, status, headerLists.serialiseList(list));
+    dropScope(slot);
+    return op_atoll_respond_empty(slot, status, fields());
   }
   if (payload.isUnusable) {
     return invalid(scope, "the body of the returned Response was used already");
@@ -176,26 +190,26 @@ function send(scope, response) {
   const { direct } = payload;
   if (typeof direct === "string") {
     payload.markUsed();
-    MapPrototypeDelete(scopes, slot);
-    return respondText(slot, status, list, isEncoded, direct);
+    dropScope(slot);
+    return respondText(slot, status, list ?? headerLists.parseList(text), isEncoded, direct);
   }
   if (isUint8Array(direct)) {
     payload.markUsed();
-    MapPrototypeDelete(scopes, slot);
-    return op_atoll_respond_bytes(slot, status, plainHeaders(list, isEncoded), direct);
+    dropScope(slot);
+    return op_atoll_respond_bytes(slot, status, plainHeaders(list ?? headerLists.parseList(text), isEncoded), direct);
   }
   if (isHostBody(direct)) {
     payload.markUsed();
-    if (op_atoll_respond_body(slot, status, headerLists.serialiseList(list), direct.take())) {
+    if (op_atoll_respond_body(slot, status, fields(), direct.take())) {
       watch(scope, null);
     } else {
-      MapPrototypeDelete(scopes, slot);
+      dropScope(slot);
     }
     return;
   }
   const { stream } = payload;
   const pipe = pump(stream);
-  op_atoll_respond_pipe(slot, status, plainHeaders(list, isEncoded || isCoded(stream)), pipe.handle);
+  op_atoll_respond_pipe(slot, status, plainHeaders(list ?? headerLists.parseList(text), isEncoded || isCoded(stream)), pipe.handle);
   watch(scope, pipe);
 }
 
@@ -224,14 +238,14 @@ function respondText(slot, status, list, isEncoded, text) {
 // Follows a streamed response until whoever takes it is done with it.
 function watch(scope, pipe) {
   const gone = () => {
-    MapPrototypeDelete(scopes, scope.slot);
+    dropScope(scope.slot);
     // A write may have come upon it before.
     if (pipe !== null && (pipe.left || !pipe.ended)) {
       abortScope(scope);
       pipe.cancel(scope.abortReason);
     }
   };
-  MapPrototypeSet(scopes, scope.slot, scope);
+  keepScope(scope);
   scope.onAbort = (reason) => pipe?.cancel(reason);
   PromisePrototypeThen(op_atoll_response_gone(scope.slot), gone, gone);
 }
@@ -257,8 +271,8 @@ function abortScope(scope) {
 }
 
 function abort(slot) {
-  const scope = MapPrototypeGet(scopes, slot);
-  if (scope === undefined) return;
+  const scope = scopeOf(slot);
+  if (scope === null) return;
   const previous = getAsyncContext();
   setAsyncContext(scope);
   try {

@@ -107,6 +107,21 @@ function readHints(init, prefix) {
   return hints;
 }
 
+// The URL that was asked for last, and its serialisation: many handlers fetch one again and again.
+let lastUrl = null;
+let lastHref = null;
+const LONGEST_REMEMBERED = 512;
+
+function hrefOf(url) {
+  if (url === lastUrl) return lastHref;
+  const { href } = new URL(url);
+  if (url.length <= LONGEST_REMEMBERED) {
+    lastUrl = url;
+    lastHref = href;
+  }
+  return href;
+}
+
 class Request {
   #method = "GET";
   #url = "";
@@ -139,7 +154,7 @@ class Request {
     } else {
       const url = webidl.converters.USVString(input, prefix, "the URL");
       try {
-        this.#url = new URL(url).href;
+        this.#url = hrefOf(url);
       } catch (error) {
         throw new TypeError(
           `${prefix}: ${primordials.JSONStringify(url)} is not an absolute URL`,

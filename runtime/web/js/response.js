@@ -2,6 +2,7 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
+const { op_atoll_status_text } = core.ops;
 const {
   ArrayPrototypePush,
   JSONStringify,
@@ -27,16 +28,19 @@ const INTERNAL = Symbol("internal");
 const REASON_PHRASE = new SafeRegExp(/^[\t\x20-\x7e\x80-\xff]*$/);
 
 // Access to what a Response keeps private; set by the class.
-let createResponse, isResponse, partsOf;
+let createResponse, isResponse, partsOf, partsToSend;
 
 const isNullBodyStatus = (status) => status === 101 || status === 204 || status === 205 || status === 304;
 
 class Response {
   #status = 200;
+  // Null stands for what the status is called.
   #statusText = "";
-  // The header list, and the object the code sees, once it has asked for it.
-  #list;
+  // The header list; null as long as it is a text that nobody has read. And the object the code sees, once it has asked for it.
+  #list = null;
+  #text = null;
   #headers = null;
+  #isImmutable = false;
   #payload = null;
   #url = "";
   #redirected = false;
@@ -106,7 +110,7 @@ class Response {
   static error() {
     const response = new Response(INTERNAL);
     response.#list = [];
-    response.#headers = headerLists.fromList(response.#list, true);
+    response.#isImmutable = true;
     response.#status = 0;
     response.#type = "error";
     return response;
@@ -147,7 +151,7 @@ class Response {
     const response = new Response(INTERNAL);
     response.#status = status;
     response.#list = ["location", location];
-    response.#headers = headerLists.fromList(response.#list, true);
+    response.#isImmutable = true;
     return response;
   }
 
@@ -172,7 +176,7 @@ class Response {
   }
 
   get statusText() {
-    return this.#statusText;
+    return this.#statusText ??= op_atoll_status_text(this.#status);
   }
 
   // The WebSocket that an upgrade has led to.
@@ -186,7 +190,15 @@ class Response {
   }
 
   get headers() {
-    return this.#headers ??= headerLists.fromList(this.#list);
+    return this.#headers ??= headerLists.fromList(this.#fields(), this.#isImmutable);
+  }
+
+  #fields() {
+    if (this.#list === null) {
+      this.#list = headerLists.parseList(this.#text);
+      this.#text = null;
+    }
+    return this.#list;
   }
 
   clone() {
@@ -199,7 +211,8 @@ class Response {
     const copy = new Response(INTERNAL);
     copy.#status = this.#status;
     copy.#statusText = this.#statusText;
-    copy.#list = headerLists.copyList(this.#list);
+    copy.#list = headerLists.copyList(this.#fields());
+    copy.#isImmutable = this.#isImmutable;
     if (this.#headers !== null) {
       copy.#headers = headerLists.copyHeaders(this.#headers);
       copy.#list = headerLists.listOf(copy.#headers);
@@ -229,25 +242,36 @@ class Response {
 
     partsOf = (response) => ({
       status: response.#status,
-      list: response.#list,
+      list: response.#fields(),
       headers: () => response.headers,
       payload: response.#payload,
       isEncoded: response.#isEncoded,
       webSocket: response.#webSocket,
     });
 
-    // The answer to an outbound request.
-    createResponse = (status, statusText, list, payload, url, redirected, socket = 0) => {
+    // The same for sending it: the fields are a text instead of a list when nobody has asked for them.
+    partsToSend = (response) => ({
+      status: response.#status,
+      list: response.#list,
+      text: response.#text,
+      payload: response.#payload,
+      isEncoded: response.#isEncoded,
+      webSocket: response.#webSocket,
+    });
+
+    // The answer to an outbound request, with its fields as a list or as a text.
+    createResponse = (status, fields, payload, url, redirected, socket = 0, statusText = null) => {
       const response = new Response(INTERNAL);
       response.#status = status;
       response.#statusText = statusText;
-      response.#list = list;
-      response.#headers = headerLists.fromList(list, true);
+      if (typeof fields === "string") response.#text = fields;
+      else response.#list = fields;
+      response.#isImmutable = true;
       response.#payload = isNullBodyStatus(status) ? null : payload;
       response.#url = url;
       response.#redirected = redirected;
       response.#type = "basic";
-      if (socket !== 0) response.#webSocket = sockets().createOutbound(socket, list);
+      if (socket !== 0) response.#webSocket = sockets().createOutbound(socket, response.#fields());
       return response;
     };
   }
@@ -256,5 +280,5 @@ class Response {
 mixinBody(Response, "Response", partsOf);
 webidl.configureInterface(Response);
 
-return { createResponse, isResponse, partsOf, Response };
+return { createResponse, isResponse, partsOf, partsToSend, Response };
 })();

@@ -285,7 +285,7 @@ class Session {
       case "socket": {
         const handle = op_atoll_socket_take(this.#handle, thing[1], currentSlot());
         if (handle === 0) throw new Error("Too many stubs and WebSockets are open");
-        return responses.createResponse(101, thing[2], thing[3], null, "", false, handle);
+        return responses.createResponse(101, thing[3], null, "", false, handle, thing[2]);
       }
       case "readable":
         return readable(this.#import(thing[1]));

@@ -242,17 +242,18 @@ class WebSocket extends events.EventTarget {
       const target = `http${StringPrototypeSlice(url, 2)}`;
       const text = headerLists.serialiseList(list);
       const reply = await op_atoll_fetch(currentSlot(), "GET", target, text, null, 0, 0, this.#cancel);
-      if (reply.socket !== 0 && this.#state === CONNECTING) {
-        this.#handle = reply.socket;
-        op_atoll_socket_keep(reply.socket);
-        this.#protocol = headerLists.listGet(headerLists.parseList(reply.headers), "sec-websocket-protocol") ?? "";
+      const { 0: status, 1: fields, 2: body, 4: socket } = reply;
+      if (socket !== 0 && this.#state === CONNECTING) {
+        this.#handle = socket;
+        op_atoll_socket_keep(socket);
+        this.#protocol = headerLists.listGet(headerLists.parseList(fields), "sec-websocket-protocol") ?? "";
         this.#state = OPEN;
-      } else if (reply.socket !== 0) {
-        op_atoll_socket_done(reply.socket);
+      } else if (socket !== 0) {
+        op_atoll_socket_done(socket);
         problem = "the WebSocket was closed before the connection was open";
       } else {
-        if (reply.body !== 0) new HostBody(reply.body, null, false).drop();
-        problem = `the server answered with the status ${reply.status} instead of 101`;
+        if (body !== 0) new HostBody(body, null, false).drop();
+        problem = `the server answered with the status ${status} instead of 101`;
       }
     } catch (error) {
       problem = this.#state === CLOSING ? "the WebSocket was closed before the connection was open" : describe(error);

@@ -39,6 +39,8 @@ pub(crate) struct HostBody {
     coding: Option<Coding>,
     decoder: Option<Decoder>,
     permit: Option<Permit>,
+    /// Its bytes, where it is here as a whole and came from another host.
+    counted: Option<Counted>,
     slot: u32,
 }
 
@@ -58,7 +60,7 @@ impl HostBody {
             }
             Body::Stream { stream, length, trailers } => (Source::Stream(stream), length, trailers),
         };
-        Some(Self { source, length, trailers, coding: None, decoder: None, permit: None, slot })
+        Some(Self { source, length, trailers, coding: None, decoder: None, permit: None, counted: None, slot })
     }
 
     /// Says how the bytes are coded and what is held until they are consumed.
@@ -66,6 +68,15 @@ impl HostBody {
         self.coding = coding;
         // A body that is here already keeps no connection busy.
         self.permit = permit.filter(|_| matches!(self.source, Source::Stream(_)));
+        self
+    }
+
+    /// Has its bytes counted as long as they are held here.
+    pub(crate) fn counted(mut self, mut counted: Counted) -> Self {
+        if let Source::Full(bytes) = &self.source {
+            counted.add(bytes.len());
+            self.counted = Some(counted);
+        }
         self
     }
 

@@ -65,6 +65,7 @@ deno_core::extension!(
         request::op_atoll_respond_invalid,
         request::op_atoll_respond_pipe,
         request::op_atoll_respond_scheduled,
+        fetch::op_atoll_status_text,
         request::op_atoll_remember_type,
         request::op_atoll_respond_same,
         request::op_atoll_respond_text,
@@ -179,6 +180,7 @@ deno_core::extension!(
         state.put(Sockets::default());
         state.put(Digests::default());
         state.put(service::Aim::default());
+        state.put(fetch::LastUrl::default());
     },
 );
 
