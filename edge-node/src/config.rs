@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use atoll_protocol::signing::PublicKey;
 use atoll_runtime::LONGEST_MESSAGE;
@@ -117,7 +118,7 @@ pub struct IsolateConfig {
     pub warm: usize,
     /// Live isolates of all apps; the longest idle one makes room for another. Default 1,024.
     pub max_live: usize,
-    /// Isolates of one app version. Default 4.
+    /// Isolates of one app version. Default: as many as the node may use processors, 2 at least and 4 at most.
     pub max_per_version: usize,
     /// Seconds without a request after which an isolate ends. Default 60.
     pub idle_seconds: u64,
@@ -138,13 +139,20 @@ impl Default for IsolateConfig {
         Self {
             warm: 8,
             max_live: 1024,
-            max_per_version: 4,
+            max_per_version: isolates_per_version(available_parallelism().map_or(1, usize::from)),
             idle_seconds: 60,
             memory_mb: 2048,
             ceiling_mb: HIGHEST_CEILING,
             rss_mb: None,
         }
     }
+}
+
+/// How many isolates one version has at most, where the operator says nothing. Another is started when all others are computing,
+/// which is of no use once every processor has one; and where several wait for one processor, the kernel lets the one it has
+/// chosen go on for milliseconds whatever another app's thread wakes. With two, one long request does not keep all others waiting.
+fn isolates_per_version(processors: usize) -> usize {
+    processors.clamp(2, 4)
 }
 
 /// Outbound `fetch`.
@@ -489,6 +497,13 @@ mod tests {
         assert!(message.contains("line 2") && message.contains("lissten"), "{message}");
         let message = Config::from_toml("[isolates]\nwarm = 'many'\n").unwrap_err().to_string();
         assert!(message.contains("line 2") && message.contains("usize"), "{message}");
+    }
+
+    #[test]
+    fn a_version_has_no_more_isolates_than_compute_at_once() {
+        assert_eq!([1, 2, 3, 4, 64].map(isolates_per_version), [2, 2, 3, 4, 4]);
+        let config = Config::from_toml("[isolates]\nmax_per_version = 9").unwrap();
+        assert_eq!(config.isolates.max_per_version, 9, "the operator decides");
     }
 
     #[test]
