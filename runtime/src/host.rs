@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use atoll_web::event::{HandlerError, LogLevel, LogRecord};
@@ -21,6 +21,7 @@ use crate::compile;
 use crate::core::{Core, millis};
 use crate::inline;
 use crate::isolate::{Fetch, Message, Phase, Shared, Ticket};
+use crate::loop_waker::LoopWaker;
 use crate::pool::Refill;
 use crate::rests::{Rest, Rests, Work};
 
@@ -581,29 +582,5 @@ fn describe(error: &HandlerError) -> String {
     match error {
         HandlerError::Startup { stack, .. } if !stack.is_empty() => format!("{error}\n{stack}"),
         _ => error.to_string(),
-    }
-}
-
-/// The event loop's own waker: remembers that the loop, and not a message, woke the thread.
-#[derive(Default)]
-struct LoopWaker {
-    woken: AtomicBool,
-    task: futures::task::AtomicWaker,
-}
-
-impl LoopWaker {
-    fn wake_by_ref(&self) {
-        self.woken.store(true, Ordering::Release);
-        self.task.wake();
-    }
-}
-
-impl Wake for LoopWaker {
-    fn wake(self: Arc<Self>) {
-        self.as_ref().wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.as_ref().wake_by_ref();
     }
 }

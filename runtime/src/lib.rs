@@ -23,6 +23,7 @@ mod isolate;
 mod jobs;
 mod limits;
 mod loader;
+mod loop_waker;
 mod memory;
 mod park;
 mod platform_modules;
