@@ -71,20 +71,23 @@ fn repeats(headers: &HeaderMap, name: HeaderName) -> bool {
 /// differ (RFC 9113 §8.3.1). Over HTTP/1.1 there has to be a `Host`.
 pub fn host(parts: &Parts, client: &Client) -> Result<Arc<Host>, EdgeError> {
     let mut hosts = parts.headers.get_all(HOST).iter();
-    let named = |authority: &Authority| client.host(authority.as_str().as_bytes(), || Host::new(authority.clone()));
-    let of_field = |field: &HeaderValue| Authority::try_from(field.as_bytes()).ok().and_then(Host::new);
+    // A copy: what is kept of a request would keep the buffer that it was read into.
+    let read = |text: &[u8]| Authority::try_from(text).ok().and_then(Host::new);
+    let named = |text: &[u8]| client.host(text, || read(text));
     let host = match (parts.uri.authority(), hosts.next(), hosts.next()) {
         (_, _, Some(_)) => None,
         (Some(authority), Some(field), None) => {
             let agree = if parts.version < Version::HTTP_2 {
-                of_field(field).is_some()
+                read(field.as_bytes()).is_some()
             } else {
                 field.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
             };
-            agree.then(|| named(authority)).flatten()
+            agree.then(|| named(authority.as_str().as_bytes())).flatten()
         }
-        (Some(authority), None, None) => (parts.version != Version::HTTP_11).then(|| named(authority)).flatten(),
-        (None, Some(field), None) => client.host(field.as_bytes(), || of_field(field)),
+        (Some(authority), None, None) => {
+            (parts.version != Version::HTTP_11).then(|| named(authority.as_str().as_bytes())).flatten()
+        }
+        (None, Some(field), None) => named(field.as_bytes()),
         (None, None, None) => None,
     };
     host.ok_or(EdgeError::HostInvalid)
