@@ -58,22 +58,25 @@ const loadFormData = () => formData ??= core.loadExtScript("ext:atoll_web/form_d
 class HostBody {
   #handle;
   #open;
+  // Nobody looks whether it can still be reached.
+  #isUnwatched;
 
-  constructor(handle, open, here) {
+  constructor(handle, open, here, isShort = false) {
     this.#handle = handle;
     this.#open = open;
+    this.#isUnwatched = here && isShort;
     // The bytes can be taken at once.
     this.here = here;
     // The signal that may break it off. A signal that depends on others is held by them weakly only.
     this.signal = null;
-    if (handle !== 0 && !here) dropped.register(this, handle, this);
+    if (handle !== 0 && !this.#isUnwatched) dropped.register(this, handle, this);
   }
 
   get handle() {
     if (this.#open !== null) {
       this.#handle = this.#open();
       this.#open = null;
-      if (!this.here) dropped.register(this, this.#handle, this);
+      if (!this.#isUnwatched) dropped.register(this, this.#handle, this);
     }
     return this.#handle;
   }
@@ -81,7 +84,7 @@ class HostBody {
   // The handle, for an op that frees it.
   take() {
     const handle = this.handle;
-    if (!this.here) dropped.unregister(this);
+    if (!this.#isUnwatched) dropped.unregister(this);
     return handle;
   }
 
@@ -91,8 +94,8 @@ class HostBody {
   }
 }
 
-// Bodies that nobody can reach any more release what they hold outside. Those that are here are short and end with their
-// request, and to register each would take more than to read it.
+// Bodies that nobody can reach any more release what they hold outside. Short ones that are here wait for the end of their
+// request: to register each would take more than to read it.
 const dropped = new SafeFinalizationRegistry((handle) => op_atoll_body_drop(handle));
 
 // What a stream was made of that gives out nothing else: a string, bytes or a host body. As long as nobody has read from

@@ -69,7 +69,7 @@ class Cache {
     const reply = await op_atoll_cache_match(currentSlot(), name, url, list);
     const { 0: status, 1: answer, 2: body, 3: here } = reply;
     if (status === 0) return undefined;
-    const payload = body === 0 ? null : new Payload(new HostBody(body, null, here));
+    const payload = body === 0 ? null : new Payload(new HostBody(body, null, here !== 0, here === 2));
     return responses.createResponse(status, answer, payload, url, false);
   }
 

@@ -209,12 +209,12 @@ function respond(hop, reply, redirected, signal, abort) {
   const { 0: status, 1: fields, 2: handle, 3: here, 4: socket } = reply;
   let payload = null;
   if (handle !== 0) {
-    const body = new HostBody(handle, null, here);
+    const body = new HostBody(handle, null, here !== 0, here === 2);
     payload = new Payload(body);
     if (signal !== null) {
       // From now on an abort breaks off the response's body.
       signal[abortSignals.remove](abort);
-      if (!here) {
+      if (here === 0) {
         body.signal = signal;
         signal[abortSignals.add](() => payload.abort(signal.reason));
       }

@@ -17,6 +17,9 @@ use crate::event::{Body, BodyError, BodyStream, Trailers};
 use crate::handles::Handles;
 use crate::memory::Counted;
 
+/// A body of so many bytes that is here and that nobody reads may wait for its request's end, bytes.
+const SHORT: u64 = 8 << 10;
+
 /// The bodies of an isolate that are not consumed yet.
 #[derive(Default)]
 pub(crate) struct Bodies {
@@ -89,6 +92,11 @@ impl HostBody {
     /// Whether it can be read at once.
     pub(crate) fn is_here(&self) -> bool {
         matches!(self.source, Source::Full(_)) && self.coding.is_none()
+    }
+
+    /// Whether it has no more than [`SHORT`] bytes, by what is known of its length.
+    pub(crate) fn is_short(&self) -> bool {
+        self.length.is_some_and(|length| length <= SHORT)
     }
 
     /// The coding of the bytes as they came.
@@ -275,5 +283,27 @@ impl Bodies {
     /// Takes the permit of a body that nobody is reading at the moment; dropping it lets another request begin.
     pub(crate) fn lend_permit(&mut self) -> Option<Permit> {
         self.table.iter_mut().find_map(|(_, entry)| entry.body.as_mut()?.permit.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Meter;
+
+    #[test]
+    fn a_body_that_is_here_is_counted_until_it_is_gone() {
+        let meter = Meter::default();
+        let body = |length: u64| HostBody::new(Body::Full(Bytes::from(vec![0; length as usize])), 1).unwrap();
+        let (short, long) = (body(SHORT).counted(meter.start()), body(SHORT + 1).counted(meter.start()));
+        assert!(short.is_here() && short.is_short() && long.is_here() && !long.is_short());
+        assert_eq!(meter.bytes() as u64, 2 * SHORT + 1);
+        let mut bodies = Bodies::default();
+        let handle = bodies.insert(short).unwrap();
+        bodies.insert(long).unwrap();
+        bodies.remove(handle);
+        assert_eq!(meter.bytes() as u64, SHORT + 1);
+        bodies.drop_of(1);
+        assert_eq!(meter.bytes(), 0);
     }
 }

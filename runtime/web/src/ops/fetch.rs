@@ -94,8 +94,8 @@ pub(crate) struct Reply {
     headers: String,
     /// 0 when there is no body.
     body: u32,
-    /// The body is here as a whole.
-    here: bool,
+    /// Whether the body is here as a whole: 0 when it is not, 2 when it is short as well, else 1.
+    here: u32,
     /// The end of a WebSocket; 0 when the response is none.
     socket: u32,
 }
@@ -103,17 +103,17 @@ pub(crate) struct Reply {
 impl Reply {
     /// A reply without a body.
     pub(crate) fn new(status: StatusCode, headers: &HeaderMap) -> Self {
-        Self { status: status.as_u16(), headers: headers::to_list(headers.iter()), body: 0, here: false, socket: 0 }
+        Self { status: status.as_u16(), headers: headers::to_list(headers.iter()), body: 0, here: 0, socket: 0 }
     }
 
     /// That there is no response.
     pub(crate) fn none() -> Self {
-        Self { status: 0, headers: String::new(), body: 0, here: false, socket: 0 }
+        Self { status: 0, headers: String::new(), body: 0, here: 0, socket: 0 }
     }
 
     /// Adds a body.
     pub(crate) fn hold(&mut self, bodies: &mut Bodies, body: HostBody) -> Result<(), FetchError> {
-        self.here = body.is_here();
+        self.here = u32::from(body.is_here()) << u32::from(body.is_short());
         self.body = bodies.insert(body).ok_or(FetchError::Unavailable)?;
         Ok(())
     }
@@ -127,7 +127,7 @@ impl<'a> ToV8<'a> for Reply {
             v8::Integer::new_from_unsigned(scope, self.status.into()).into(),
             self.headers.to_v8(scope)?,
             v8::Integer::new_from_unsigned(scope, self.body).into(),
-            v8::Boolean::new(scope, self.here).into(),
+            v8::Integer::new_from_unsigned(scope, self.here).into(),
             v8::Integer::new_from_unsigned(scope, self.socket).into(),
         ];
         Ok(v8::Array::new_with_elements(scope, &parts).into())
