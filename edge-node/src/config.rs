@@ -148,9 +148,9 @@ impl Default for IsolateConfig {
     }
 }
 
-/// How many isolates one version has at most, where the operator says nothing. Another is started when all others are computing,
-/// which is of no use once every processor has one; and where several wait for one processor, the kernel lets the one it has
-/// chosen go on for milliseconds whatever another app's thread wakes. With two, one long request does not keep all others waiting.
+/// How many isolates one version has at most, where the operator says nothing. Another is started when all others are computing.
+/// Where several wait for one processor, the kernel lets the one it has chosen go on for milliseconds whatever another app's
+/// thread wakes; the price is that as many long requests keep all others of their app waiting. With two, one does not.
 fn isolates_per_version(processors: usize) -> usize {
     processors.clamp(2, 4)
 }

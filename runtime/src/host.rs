@@ -38,7 +38,7 @@ const SEASONED: u32 = 4;
 /// How long the pool leaves the processor to an isolate that has been started and has answered nothing yet.
 const FIRST: Duration = Duration::from_millis(5);
 
-/// How long the first answer of a batch waits for the others at most, while further events are dispatched.
+/// How much the events of a batch may take, by the time that they are charged, before what was answered is sent at once.
 const HOLD: Duration = Duration::from_micros(200);
 
 /// A worker's claim on an isolate.
