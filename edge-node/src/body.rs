@@ -31,9 +31,9 @@ pub fn limited<B: HttpBody<Data = Bytes> + Send + Unpin + 'static>(body: B, limi
     (Body::Stream { stream: Box::pin(limited), length, trailers }, Overflow(Some(mark)))
 }
 
-/// Bodies of at most so many bytes are taken as a whole when they have arrived with the head: a stream costs an isolate as much as
-/// a small request.
-const SHORT: u64 = 8 << 10;
+/// Bodies of at most so many bytes are short: they are taken as a whole when they have arrived with the head, since a stream costs
+/// an isolate as much as a small request, and kept for a second reader while there may be one. Bytes.
+pub const SHORT: u64 = 8 << 10;
 
 /// The same as [`limited`], but a body that is short and has arrived is taken at once, which tells whoever sends it that it is
 /// wanted (RFC 9110 §10.1.1).

@@ -1,5 +1,5 @@
 //! A request that can be sent somewhere else after an app had it, together with its body, as long as the app has not begun
-//! to read that, or it was short and had arrived.
+//! to read that, or it was announced as a short one.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 
 use atoll_runtime::{Body, BodyError, BodyStream, FetchEvent, Trailers};
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt, stream};
+
+use crate::body::SHORT;
 
 /// A request, kept beside the one that the app has.
 pub struct Spare {
@@ -18,7 +20,15 @@ pub struct Spare {
 enum Kept {
     Empty,
     Full(Bytes),
-    Stream { lent: Arc<Mutex<Option<BodyStream>>>, length: Option<u64>, trailers: Trailers },
+    Stream { shared: Arc<Mutex<Shared>>, length: Option<u64>, trailers: Trailers },
+}
+
+/// A stream that two have an eye on.
+struct Shared {
+    /// `None` once the app has begun to read a body that is not short, and once the request was sent elsewhere.
+    stream: Option<BodyStream>,
+    /// What the app has read of a short one.
+    read: Option<Vec<Bytes>>,
 }
 
 impl Spare {
@@ -28,9 +38,10 @@ impl Spare {
             Body::Empty => (Kept::Empty, Body::Empty),
             Body::Full(bytes) => (Kept::Full(bytes.clone()), Body::Full(bytes)),
             Body::Stream { stream, length, trailers } => {
-                let lent = Arc::new(Mutex::new(Some(stream)));
-                let stream = Box::pin(Lent { shared: lent.clone(), begun: None, ended: false });
-                (Kept::Stream { lent, length, trailers: trailers.clone() }, Body::Stream { stream, length, trailers })
+                let read = length.is_some_and(|length| length <= SHORT).then(Vec::new);
+                let shared = Arc::new(Mutex::new(Shared { stream: Some(stream), read }));
+                let stream = Box::pin(Lent { shared: shared.clone(), begun: None, ended: false });
+                (Kept::Stream { shared, length, trailers: trailers.clone() }, Body::Stream { stream, length, trailers })
             }
             socket @ Body::Socket(_) => {
                 event.body = socket;
@@ -41,13 +52,18 @@ impl Spare {
         Some(Self { event: without_body(event), body })
     }
 
-    /// The request, whose body the app cannot read any more; `None` when it has read some of it.
+    /// The request, whose body the app cannot read any more; `None` when it has read some of one that is not short.
     pub fn back(self) -> Option<FetchEvent> {
         let body = match self.body {
             Kept::Empty => Body::Empty,
             Kept::Full(bytes) => Body::Full(bytes),
-            Kept::Stream { lent, length, trailers } => {
-                let stream = lent.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+            Kept::Stream { shared, length, trailers } => {
+                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                let rest = shared.stream.take()?;
+                let stream: BodyStream = match shared.read.take() {
+                    Some(read) if !read.is_empty() => Box::pin(stream::iter(read.into_iter().map(Ok)).chain(rest)),
+                    _ => rest,
+                };
                 Body::Stream { stream, length, trailers }
             }
         };
@@ -60,9 +76,9 @@ pub fn without_body(event: &FetchEvent) -> FetchEvent {
     FetchEvent { head: event.head.clone(), body: Body::Empty }
 }
 
-/// The body as the app has it: it is the app's own from the first chunk on.
+/// The body as the app has it: one that is not short is the app's own from the first chunk on.
 struct Lent {
-    shared: Arc<Mutex<Option<BodyStream>>>,
+    shared: Arc<Mutex<Shared>>,
     begun: Option<BodyStream>,
     /// It has said that the request was sent elsewhere.
     ended: bool,
@@ -77,14 +93,18 @@ impl Stream for Lent {
             return stream.as_mut().poll_next(cx);
         }
         let mut shared = this.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(stream) = &mut *shared else {
+        let Shared { stream, read } = &mut *shared;
+        let Some(lent) = stream else {
             if std::mem::replace(&mut this.ended, true) {
                 return Poll::Ready(None);
             }
             return Poll::Ready(Some(Err(BodyError::Failed("the request was sent elsewhere".into()))));
         };
-        let item = std::task::ready!(stream.as_mut().poll_next(cx));
-        this.begun = shared.take();
+        let item = std::task::ready!(lent.as_mut().poll_next(cx));
+        match read {
+            Some(read) => read.extend(item.iter().flatten().cloned()),
+            None => this.begun = stream.take(),
+        }
         Poll::Ready(item)
     }
 }
@@ -102,9 +122,9 @@ mod tests {
         FetchEvent::new(head, body)
     }
 
-    fn stream(chunks: &'static [&'static str]) -> Body {
-        let chunks = futures::stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))));
-        Body::Stream { stream: Box::pin(chunks), length: Some(6), trailers: Trailers::default() }
+    fn stream(chunks: &'static [&'static str], length: u64) -> Body {
+        let chunks = stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))));
+        Body::Stream { stream: Box::pin(chunks), length: Some(length), trailers: Trailers::default() }
     }
 
     fn read(body: Body) -> Vec<Result<Bytes, String>> {
@@ -119,19 +139,33 @@ mod tests {
 
     #[test]
     fn a_body_that_was_not_read_comes_back_and_leaves_the_app_none() {
-        let mut sent = event(stream(&["one", "two"]));
-        let back = Spare::keep(&mut sent).unwrap().back().unwrap();
-        assert!(matches!(back.body, Body::Stream { length: Some(6), .. }));
-        assert_eq!(read(back.body), [Ok(Bytes::from("one")), Ok(Bytes::from("two"))]);
-        assert_eq!(read(sent.body), [Err("the request was sent elsewhere".into())]);
+        for length in [6, SHORT + 1] {
+            let mut sent = event(stream(&["one", "two"], length));
+            let back = Spare::keep(&mut sent).unwrap().back().unwrap();
+            assert!(matches!(back.body, Body::Stream { length: Some(kept), .. } if kept == length));
+            assert_eq!(read(back.body), [Ok(Bytes::from("one")), Ok(Bytes::from("two"))]);
+            assert_eq!(read(sent.body), [Err("the request was sent elsewhere".into())]);
+        }
     }
 
     #[test]
-    fn a_body_that_was_begun_is_the_apps() {
-        let mut sent = event(stream(&["one", "two"]));
+    fn a_body_that_was_begun_is_the_apps_unless_it_is_short() {
+        let mut sent = event(stream(&["one", "two"], SHORT + 1));
         let spare = Spare::keep(&mut sent).unwrap();
         assert_eq!(read(sent.body).len(), 2);
         assert!(spare.back().is_none());
+        for taken in 0..=3 {
+            let mut sent = event(stream(&["one", "two"], 6));
+            let spare = Spare::keep(&mut sent).unwrap();
+            let Body::Stream { mut stream, .. } = sent.body else { panic!("a stream") };
+            for _ in 0..taken {
+                stream.next().now_or_never().expect("nothing to wait for");
+            }
+            let back = spare.back().unwrap();
+            assert_eq!(read(back.body), [Ok(Bytes::from("one")), Ok(Bytes::from("two"))], "after {taken}");
+            let after = stream.next().now_or_never().expect("nothing to wait for");
+            assert!(matches!(after, Some(Err(BodyError::Failed(_)))), "after {taken}");
+        }
     }
 
     #[test]

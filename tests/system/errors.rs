@@ -1,5 +1,7 @@
 //! What the owner of an app sees of its errors: codes, positions in the source they wrote, the log.
 
+use std::io::{Read, Write};
+
 use serde_json::{Value, json};
 
 use crate::support::process::{Atoll, atoll};
@@ -181,8 +183,17 @@ fn what_no_listener_answers_goes_to_the_origin() {
     let large = vec![b'x'; 1 << 20];
     let echoed = up.post("leaves-some", "/large", &large).text();
     assert_eq!(echoed.len(), "origin POST /large ".len() + large.len());
-    // What was read is not there any more, unless it was short.
+    // What was read is not there any more, unless it was short, whether it came with the head or later.
     up.post("leaves-some", "/reads", b"body").expect(200, "origin POST /reads body");
+    let head = "POST /reads HTTP/1.1\r\nHost: leaves-some.localhost\r\nContent-Length: 4\r\n";
+    let together = format!("{head}\r\nbody");
+    crate::support::http::raw(up.edge, together.as_bytes()).unwrap().expect(200, "origin POST /reads body");
+    let mut apart = crate::support::http::Connection::open(up.edge).unwrap();
+    apart.stream().write_all(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes()).unwrap();
+    let mut interim = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    apart.stream().read_exact(&mut interim).unwrap();
+    apart.stream().write_all(b"body").unwrap();
+    apart.read_response(false).unwrap().expect(200, "origin POST /reads body");
     up.post("leaves-some", "/reads", &large).expect_error(500, "handler-exception");
     up.deploy_source("leaves-all", code);
     up.get("leaves-all", "/own").expect(200, "own");
