@@ -170,8 +170,7 @@ mod tests {
 
     #[test]
     fn asking_for_what_is_not_there_yet_begins_nothing() {
-        let pending =
-            Body::Stream { stream: Box::pin(stream::pending()), length: None, trailers: Trailers::default() };
+        let pending = Body::Stream { stream: Box::pin(stream::pending()), length: None, trailers: Trailers::default() };
         let mut sent = event(pending);
         let spare = Spare::keep(&mut sent).unwrap();
         let Body::Stream { mut stream, .. } = sent.body else { panic!("a stream") };
