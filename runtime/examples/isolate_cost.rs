@@ -2,6 +2,11 @@
 //! when it is loaded then: size of the snapshot, time to restore (p50 of 100), memory of an isolate (of 100 that live).
 //!
 //! `cargo run --release -p atoll-runtime --example isolate_cost` prints a table in Markdown.
+//!
+//! `… -- app FILE` measures what it would be worth to have an app in the snapshot, evaluated: `FILE` is a script that leaves a
+//! worker's exports in the global `__app`. It prints, for a snapshot without it, with it, and with it after it has answered
+//! once: the size, restoring, evaluating (with compiled code that has what the first answer calls), the first answer and the
+//! second.
 
 #![expect(unsafe_code, reason = "isolates that live on one thread have to be entered and left, and clocks be read")]
 #![expect(clippy::print_stdout, reason = "it is a command")]
@@ -12,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use atoll_runtime::{Engine, EngineOptions};
 use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
-use deno_core::{JsRuntime, RuntimeOptions};
+use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, v8};
 
 /// What the groups are measured against: the engine alone, from a snapshot of its own.
 const BARE: &str = "bare";
@@ -43,6 +48,9 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["build", group, file] => build(group, Path::new(file)),
         ["measure", group, file] => measure(group, Path::new(file)),
+        ["app", app] => app_table(app),
+        ["build-app", state, app, file] => build_app(state, Path::new(app), Path::new(file)),
+        ["measure-app", state, app, file] => measure_app(state, Path::new(app), Path::new(file)),
         _ => table(),
     }
 }
@@ -97,6 +105,20 @@ fn scripts(group: &str) -> &'static [&'static str] {
 fn build(group: &str, file: &Path) {
     let scripts = scripts(group);
     let bare = group == BARE;
+    snapshot(group, file, move |runtime| {
+        if bare {
+            return;
+        }
+        for script in scripts {
+            let code = format!("__bootstrap.core.loadExtScript({script:?})");
+            runtime.execute_script("ext:atoll_web/warm_up", code).expect("the script evaluates");
+        }
+        atoll_web::warm_up(runtime);
+    });
+}
+
+/// Makes a snapshot of what is evaluated in it.
+fn snapshot(group: &str, file: &Path, evaluate: impl Fn(&mut JsRuntime) + 'static) {
     let output = create_snapshot(
         CreateSnapshotOptions {
             cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
@@ -104,16 +126,7 @@ fn build(group: &str, file: &Path) {
             skip_op_registration: false,
             extensions: extensions(group),
             extension_transpiler: None,
-            with_runtime_cb: Some(Box::new(move |runtime| {
-                if bare {
-                    return;
-                }
-                for script in scripts {
-                    let code = format!("__bootstrap.core.loadExtScript({script:?})");
-                    runtime.execute_script("ext:atoll_web/warm_up", code).expect("the script evaluates");
-                }
-                atoll_web::warm_up(runtime);
-            })),
+            with_runtime_cb: Some(Box::new(move |runtime| evaluate(runtime))),
         },
         None,
     )
@@ -128,24 +141,9 @@ fn measure(group: &str, file: &Path) {
     Engine::init(EngineOptions::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let _entered = runtime.enter();
-    let blob: &'static [u8] = Box::leak(std::fs::read(file).expect("the snapshot").into_boxed_slice());
-    let has = std::fs::read_to_string(file.with_extension("has")).expect("what it has");
-    let mut sources: Vec<(&str, &str)> = Vec::new();
-    for (specifier, path) in if group == BARE { Vec::new() } else { residual(&has) } {
-        sources.push((specifier, Box::leak(std::fs::read_to_string(path).expect("a script").into_boxed_str())));
-    }
-    let sources: &'static [(&'static str, &'static str)] = Box::leak(sources.into_boxed_slice());
+    let snapshot = Snapshot::read(group, file);
     let restore = || {
-        let mut runtime = JsRuntime::new(RuntimeOptions {
-            startup_snapshot: Some(blob),
-            residual_lazy_js_sources: sources,
-            skip_op_registration: true,
-            extensions: extensions(group),
-            ..Default::default()
-        });
-        if group != BARE {
-            runtime.execute_script("finish", "__atoll__.finish()").expect("the global is finished");
-        }
+        let mut runtime = snapshot.restore();
         // SAFETY: the isolate was entered when it was made; isolates that live together have to be left.
         unsafe { runtime.v8_isolate().exit() };
         runtime
@@ -184,6 +182,150 @@ fn measure(group: &str, file: &Path) {
         _ => println!("{time:.2} {kib} {:.2}", median(&mut uses)),
     }
     // Disposing of a hundred isolates proves nothing.
+    std::process::exit(0);
+}
+
+/// A snapshot, and the scripts that are not in it.
+struct Snapshot<'a> {
+    group: &'a str,
+    blob: &'static [u8],
+    sources: &'static [(&'static str, &'static str)],
+}
+
+impl<'a> Snapshot<'a> {
+    fn read(group: &'a str, file: &Path) -> Self {
+        let blob: &'static [u8] = Box::leak(std::fs::read(file).expect("the snapshot").into_boxed_slice());
+        let has = std::fs::read_to_string(file.with_extension("has")).expect("what it has");
+        let mut sources: Vec<(&str, &str)> = Vec::new();
+        for (specifier, path) in if group == BARE { Vec::new() } else { residual(&has) } {
+            sources.push((specifier, Box::leak(std::fs::read_to_string(path).expect("a script").into_boxed_str())));
+        }
+        Self { group, blob, sources: Box::leak(sources.into_boxed_slice()) }
+    }
+
+    fn restore(&self) -> JsRuntime {
+        let mut runtime = JsRuntime::new(RuntimeOptions {
+            startup_snapshot: Some(self.blob),
+            residual_lazy_js_sources: self.sources,
+            skip_op_registration: true,
+            extensions: extensions(self.group),
+            ..Default::default()
+        });
+        if self.group != BARE {
+            runtime.execute_script("finish", "__atoll__.finish()").expect("the global is finished");
+        }
+        runtime
+    }
+}
+
+/// What an app's place in the snapshot can be.
+const STATES: [&str; 3] = ["without", "evaluated", "answered"];
+
+/// Asks the app for a page and waits for the whole of it.
+const ASK: &str = "(async () => { const context = { waitUntil() {}, passThroughOnException() {} }; \
+    const answer = await __app.default.fetch(new Request('http://example.com/'), {}, context); \
+    return (await answer.text()).length; })()";
+
+fn app_table(app: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    println!(
+        "| The app in the snapshot | Snapshot, KiB | Restore | Evaluate | First answer | Second | Restore to first answer |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|--:|");
+    // Objects of Rust, `crypto` among them, cannot be in a snapshot: an app that touches one when it is evaluated is left out.
+    for state in STATES {
+        let file = folder.path().join(state);
+        run(&["build-app", state, app, &file.to_string_lossy()]);
+        let size = std::fs::metadata(&file).expect("the snapshot").len() >> 10;
+        println!("| {state} | {size} | {} |", run(&["measure-app", state, app, &file.to_string_lossy()]));
+    }
+}
+
+fn build_app(state: &str, app: &Path, file: &Path) {
+    let (evaluated, answered) = (state != STATES[0], state == STATES[2]);
+    let code = std::fs::read_to_string(app).expect("the app's script");
+    snapshot("0", file, move |runtime| {
+        atoll_web::warm_up(runtime);
+        if evaluated {
+            runtime.execute_script("app", code.clone()).expect("the app evaluates");
+        }
+        if answered {
+            ask(runtime);
+        }
+    });
+}
+
+/// Has the app answer. The length of what it says.
+fn ask(runtime: &mut JsRuntime) -> u32 {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let asked = runtime.execute_script("ask", ASK).expect("the app can be called");
+    let answer = runtime.resolve(asked);
+    let length = tokio.block_on(runtime.with_event_loop_promise(answer, PollEventLoopOptions::default()));
+    let length = length.expect("the app answers");
+    deno_core::scope!(scope, runtime);
+    v8::Local::new(scope, length).uint32_value(scope).expect("a number")
+}
+
+/// Evaluates the app's script, with compiled code when there is some.
+fn evaluate(runtime: &mut JsRuntime, code: &str, compiled: &[u8]) -> v8::Global<v8::UnboundScript> {
+    use v8::script_compiler::{self, CachedData, CompileOptions, NoCacheReason, Source};
+    deno_core::scope!(scope, runtime);
+    let text = v8::String::new(scope, code).expect("it is not too long");
+    let (mut source, options) = if compiled.is_empty() {
+        (Source::new(text, None), CompileOptions::NoCompileOptions)
+    } else {
+        let source = Source::new_with_cached_data(text, None, CachedData::new(compiled));
+        (source, CompileOptions::ConsumeCodeCache)
+    };
+    let script = script_compiler::compile_unbound_script(scope, &mut source, options, NoCacheReason::NoReason);
+    let script = script.expect("the app compiles");
+    assert!(source.get_cached_data().is_none_or(|data| !data.rejected()), "the compiled code is not this script's");
+    script.bind_to_current_context(scope).run(scope).expect("the app evaluates");
+    v8::Global::new(scope, script)
+}
+
+/// Prints the times of 40 isolates, medians in milliseconds.
+fn measure_app(state: &str, app: &Path, file: &Path) {
+    Engine::init(EngineOptions::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let _entered = runtime.enter();
+    let snapshot = Snapshot::read("0", file);
+    let code = std::fs::read_to_string(app).expect("the app's script");
+    let mut compiled = Vec::new();
+    let mut times: [Vec<f64>; 5] = Default::default();
+    for round in 0..42 {
+        let begun = cpu();
+        let mut runtime = snapshot.restore();
+        let restored = cpu();
+        if state == STATES[0] {
+            let script = evaluate(&mut runtime, &code, &compiled);
+            if round < 2 {
+                ask(&mut runtime);
+                deno_core::scope!(scope, &mut runtime);
+                compiled = v8::Local::new(scope, script).create_code_cache().expect("compiled code").to_vec();
+            }
+        }
+        let evaluated = cpu();
+        let length = ask(&mut runtime);
+        let answered = cpu();
+        assert!(ask(&mut runtime) > 0 && length > 0);
+        let again = cpu();
+        if round >= 2 {
+            let all =
+                [restored - begun, evaluated - restored, answered - evaluated, again - answered, answered - begun];
+            for (times, took) in times.iter_mut().zip(all) {
+                times.push(took.as_secs_f64() * 1e3);
+            }
+        }
+    }
+    let cells: Vec<String> = times
+        .iter_mut()
+        .map(|times| {
+            times.sort_unstable_by(f64::total_cmp);
+            format!("{:.2}", times[times.len() / 2])
+        })
+        .collect();
+    println!("{}", cells.join(" | "));
     std::process::exit(0);
 }
 
