@@ -2,20 +2,25 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-/// What the system trusts, or the file that `SSL_CERT_FILE` names.
+/// What the system trusts, or the file that `SSL_CERT_FILE` names; as it was when it was asked for first.
 pub fn of_system() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        tracing::warn!("the system has no trusted certificates; https:// fetches will fail");
-    }
-    roots
+    // It takes some milliseconds, and a node needs it more than once before it serves.
+    static FOUND: LazyLock<RootCertStore> = LazyLock::new(|| {
+        let mut roots = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        let (added, _) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            tracing::warn!("the system has no trusted certificates; https:// fetches will fail");
+        }
+        roots
+    });
+    FOUND.clone()
 }
 
 /// That and, with a file, the certificates in it (PEM).
