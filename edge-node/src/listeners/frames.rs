@@ -25,11 +25,11 @@ const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
-const CONTINUATION: u8 = 9;
+pub(super) const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
-const PRIORITIZED: u8 = 0x20;
+pub(super) const END_HEADERS: u8 = 4;
+pub(super) const PADDED: u8 = 8;
+pub(super) const PRIORITIZED: u8 = 0x20;
 
 /// Stands in front of all trailers that h2 is shown; no field that may be in trailers (RFC 9110 §6.5.1).
 pub const MARK: HeaderName = ACCEPT_CHARSET;

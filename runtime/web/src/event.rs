@@ -109,7 +109,7 @@ pub struct FetchHead {
 }
 
 /// Identifies a request in logs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub enum RequestId {
     /// Written with 16 hexadecimal digits.
     Number(u64),
@@ -275,7 +275,7 @@ pub enum HandlerError {
     /// The worker only adds listeners for events, and none called `event.respondWith(response)`: answer from the origin
     /// when the app has one.
     #[error(
-        "no listener of the fetch event called event.respondWith(response), and no origin can answer: that takes `origin` in the project file, and a request whose body the code has not begun to read"
+        "no listener of the fetch event called event.respondWith(response), and no origin can answer: that takes `origin` in the project file, and a request whose body the code has not begun to read, unless it was announced as at most 8 KiB"
     )]
     Unanswered,
     /// Nothing the handler waits for can happen any more: its promise will never settle.
