@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use atoll_runtime::{Body, BodyError, BodyStream, FetchEvent, Trailers};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 
 use crate::body::SHORT;
@@ -27,8 +27,8 @@ enum Kept {
 struct Shared {
     /// `None` once the app has begun to read a body that is not short, and once the request was sent elsewhere.
     stream: Option<BodyStream>,
-    /// What the app has read of a short one.
-    read: Option<Vec<Bytes>>,
+    /// What the app has read of a short one: its bytes, since chunks may hold more memory than they are long.
+    read: Option<BytesMut>,
 }
 
 impl Spare {
@@ -38,7 +38,7 @@ impl Spare {
             Body::Empty => (Kept::Empty, Body::Empty),
             Body::Full(bytes) => (Kept::Full(bytes.clone()), Body::Full(bytes)),
             Body::Stream { stream, length, trailers } => {
-                let read = length.is_some_and(|length| length <= SHORT).then(Vec::new);
+                let read = length.is_some_and(|length| length <= SHORT).then(BytesMut::new);
                 let shared = Arc::new(Mutex::new(Shared { stream: Some(stream), read }));
                 let stream = Box::pin(Lent { shared: shared.clone(), begun: None, ended: false });
                 (Kept::Stream { shared, length, trailers: trailers.clone() }, Body::Stream { stream, length, trailers })
@@ -61,7 +61,10 @@ impl Spare {
                 let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 let rest = shared.stream.take()?;
                 let stream: BodyStream = match shared.read.take() {
-                    Some(read) if !read.is_empty() => Box::pin(stream::iter(read.into_iter().map(Ok)).chain(rest)),
+                    Some(read) if !read.is_empty() => {
+                        let read = std::future::ready(Ok(read.freeze()));
+                        Box::pin(stream::once(read).chain(rest))
+                    }
                     _ => rest,
                 };
                 Body::Stream { stream, length, trailers }
@@ -102,7 +105,7 @@ impl Stream for Lent {
         };
         let item = std::task::ready!(lent.as_mut().poll_next(cx));
         match read {
-            Some(read) => read.extend(item.iter().flatten().cloned()),
+            Some(read) => item.iter().flatten().for_each(|chunk| read.extend_from_slice(chunk)),
             None => this.begun = stream.take(),
         }
         Poll::Ready(item)
@@ -162,7 +165,8 @@ mod tests {
                 stream.next().now_or_never().expect("nothing to wait for");
             }
             let back = spare.back().unwrap();
-            assert_eq!(read(back.body), [Ok(Bytes::from("one")), Ok(Bytes::from("two"))], "after {taken}");
+            let chunks: Vec<Bytes> = read(back.body).into_iter().map(Result::unwrap).collect();
+            assert_eq!(chunks.concat(), b"onetwo", "after {taken}");
             let after = stream.next().now_or_never().expect("nothing to wait for");
             assert!(matches!(after, Some(Err(BodyError::Failed(_)))), "after {taken}");
         }
