@@ -12,7 +12,7 @@ use std::time::Instant;
 use http::HeaderName;
 use http::header::ACCEPT_CHARSET;
 
-use super::heads::{Heads, TooLarge};
+use super::heads::{CONTINUATION, END_HEADERS, Heads, PADDED, PRIORITIZED, TooLarge};
 use super::rules::Rule;
 
 /// A frame's head (RFC 9113 §4.1).
@@ -25,11 +25,7 @@ const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
-pub(super) const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
-pub(super) const END_HEADERS: u8 = 4;
-pub(super) const PADDED: u8 = 8;
-pub(super) const PRIORITIZED: u8 = 0x20;
 
 /// Stands in front of all trailers that h2 is shown; no field that may be in trailers (RFC 9110 §6.5.1).
 pub const MARK: HeaderName = ACCEPT_CHARSET;

@@ -1,10 +1,15 @@
 //! Reads the field sections of an HTTP/2 connection beside h2, which does not show all there is to say of them: it answers a
 //! head that is too large itself, and cuts a path at a fragment. Pure.
 
-use super::frames::{CONTINUATION, END_HEADERS, PADDED, PRIORITIZED};
 use super::rules::Rule;
 use super::sections::Section;
 use super::sections::hpack::Table;
+
+// A kind of frame, and flags (RFC 9113 §6).
+pub(super) const CONTINUATION: u8 = 9;
+pub(super) const END_HEADERS: u8 = 4;
+pub(super) const PADDED: u8 = 8;
+pub(super) const PRIORITIZED: u8 = 0x20;
 
 /// How many times what is allowed a section may be as large and still be read to its end.
 const MOST: u32 = 4;
