@@ -4,9 +4,10 @@
 //! `cargo run --release -p atoll-runtime --example isolate_cost` prints a table in Markdown.
 //!
 //! `… -- app FILE` measures what it would be worth to have an app in the snapshot, evaluated: `FILE` is a script that leaves a
-//! worker's exports in the global `__app`. It prints, for a snapshot without it, with it, and with it after it has answered
-//! once: the size, restoring, evaluating (with compiled code that has what the first answer calls), the first answer and the
-//! second.
+//! worker's exports in the global `__app`, as esbuild makes one with `--format=iife --global-name=__app`. It prints, for a
+//! snapshot without it, with it, and with it after it has answered once: the size, restoring, evaluating (with compiled code that
+//! has what the first answer calls), the first answer and the second. It fails for an app that needs an object of Rust, such as
+//! `crypto`, when it is evaluated: a snapshot cannot hold one.
 
 #![expect(unsafe_code, reason = "isolates that live on one thread have to be entered and left, and clocks be read")]
 #![expect(clippy::print_stdout, reason = "it is a command")]
@@ -232,7 +233,6 @@ fn app_table(app: &str) {
         "| The app in the snapshot | Snapshot, KiB | Restore | Evaluate | First answer | Second | Restore to first answer |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|");
-    // Objects of Rust, `crypto` among them, cannot be in a snapshot: an app that touches one when it is evaluated is left out.
     for state in STATES {
         let file = folder.path().join(state);
         run(&["build-app", state, app, &file.to_string_lossy()]);
