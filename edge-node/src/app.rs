@@ -13,7 +13,7 @@ use atoll_protocol::sync::{AppState, PurgeScope, VersionState};
 
 use crate::rollout;
 use crate::routing::{Rank, RoutePattern};
-use crate::source::Source;
+use crate::source::{self, Source};
 use crate::version::{Maker, VersionEntry, has_code};
 
 /// Opens the secrets of an app; `None` when they cannot be opened.
@@ -105,8 +105,8 @@ impl AppEntry {
     }
 
     /// Whether this is what it is made of.
-    pub fn is_of(&self, source: &Source) -> bool {
-        self.source == *source
+    pub fn is_of(&self, text: &[u8]) -> bool {
+        self.source.text() == text
     }
 
     /// Where it answers.
@@ -176,7 +176,7 @@ impl AppEntry {
 
     /// The bundles that its versions name. Makes no version.
     pub fn bundles(&self) -> Vec<BundleHash> {
-        self.state().into_iter().flat_map(|state| state.versions.into_values()).map(|version| version.bundle).collect()
+        source::bundles(self.source.text())
     }
 
     /// Whether anything may ever be due. Makes no version.

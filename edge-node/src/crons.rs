@@ -104,11 +104,11 @@ impl Crons {
     fn due(&self, minutes: std::ops::RangeInclusive<u64>) -> Vec<CronClaim> {
         let snapshot = self.serving.current();
         let mut due = Vec::new();
-        let with_crons: Vec<_> = snapshot.with_crons.iter().collect();
+        let with_crons: Vec<_> = snapshot.with_crons().collect();
         for minute in minutes {
-            for (name, app) in &with_crons {
+            for app in &with_crons {
                 for cron in app.due(minute) {
-                    due.push(CronClaim { app: (*name).to_owned(), cron: cron.to_owned(), due: minute * MINUTE_MS });
+                    due.push(CronClaim { app: app.name.to_string(), cron: cron.to_owned(), due: minute * MINUTE_MS });
                 }
             }
         }

@@ -205,6 +205,23 @@ impl DataDir {
         }
     }
 
+    /// Writes the state anew if it would take long to read as it is: after many changes, or when its index is missing. What
+    /// it says stays the same, so nothing is lost when that fails, and the next time it is tried again. Blocks.
+    pub fn tidy(&self) {
+        let kept = &mut *self.kept();
+        if kept.released.is_some() || !kept.journal.is_slow() {
+            return;
+        }
+        let written = match kept.journal.load() {
+            Ok(Some(state)) => self.write(&mut kept.journal, &state).map_err(|error| error.to_string()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = written {
+            tracing::warn!(error, "the state could not be written anew for the node to start quickly");
+        }
+    }
+
     /// Keeps a change to the state that was kept last, with the same guarantee.
     pub fn save_change(&self, change: &Change) -> Result<(), DiskError> {
         let kept = &mut *self.kept();
@@ -217,7 +234,11 @@ impl DataDir {
 
     fn write(&self, journal: &mut Journal, state: &SavedState) -> Result<(), DiskError> {
         let path = journal.base_path();
-        journal.write(state).map_err(|source| DiskError::Io { what: "written", path, source })
+        journal.write(state).map_err(|source| DiskError::Io { what: "written", path, source })?;
+        if journal.is_slow() {
+            tracing::warn!("the index of the state cannot be written; without it the node would start slowly");
+        }
+        Ok(())
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -297,6 +318,47 @@ mod tests {
         assert_eq!(old.load().unwrap().revision, 3, "what could not be kept meanwhile");
         old.save(&at(5)).unwrap();
         assert_eq!(old.load().unwrap().revision, 5);
+    }
+
+    #[test]
+    fn a_state_is_tidied_up_when_it_would_be_read_slowly() {
+        use crate::saved::tests::{app, change};
+        let dir = tempfile::tempdir().unwrap();
+        let text = r#"{"generation":3,"history":"h","revision":3,"apps":{},"pending":{}}"#;
+        fs::create_dir_all(dir.path()).unwrap();
+        fs::write(dir.path().join("state.json"), text).unwrap();
+        let data = DataDir::open(dir.path(), None).unwrap();
+        let is_there = |name: &str| dir.path().join(name).exists();
+        data.tidy();
+        assert!(!is_there("state-4.index"), "nothing was read yet");
+        // A directory of a version before.
+        let mut state = data.load().unwrap();
+        data.tidy();
+        assert!(is_there("state-4.index"));
+        let written = || fs::metadata(dir.path().join("state.json")).unwrap().modified().unwrap();
+        let before = written();
+        data.tidy();
+        assert_eq!(written(), before, "there is nothing to do");
+        for revision in 4..300 {
+            state.take(change(revision, "a", Some(app(&"a".repeat(300), revision)))).unwrap();
+            state.settle("a");
+            data.save_change(&state.change()).unwrap();
+            state.kept();
+        }
+        assert!(is_there("state-4.log"));
+        data.release();
+        data.tidy();
+        assert!(is_there("state-4.log"), "it is another process's");
+        data.reclaim().unwrap();
+        assert_eq!(data.load().unwrap(), state);
+        data.tidy();
+        assert!(is_there("state-5.index") && !is_there("state-4.log") && !is_there("state-4.index"));
+        assert_eq!(data.load().unwrap(), state);
+        // And is gone on from.
+        state.take(change(300, "a", None)).unwrap();
+        data.save_change(&state.change()).unwrap();
+        state.kept();
+        assert_eq!((data.load().unwrap(), is_there("state-5.log")), (state, true));
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn changes_are_kept_and_cost_what_they_are() {
     assert_eq!(fs::metadata(dir.path().join("state.json")).unwrap().len(), base);
     let loaded = loaded(dir.path());
     assert_eq!(loaded, state);
-    assert!(!loaded.apps.contains_key("app-2") && loaded.pending["app-3"].revision() == 13);
+    assert!(!loaded.apps.contains("app-2") && loaded.pending["app-3"].revision() == 13);
 }
 
 #[test]
@@ -131,4 +131,47 @@ fn a_base_of_an_earlier_version_is_read() {
     assert_eq!(state.revision, 3);
     deploy(&mut journal, &mut state, "a", 4);
     assert_eq!(loaded(dir.path()), state);
+}
+
+#[test]
+fn a_base_is_read_by_its_index_and_without_it_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, mut state) = kept(dir.path(), 20);
+    let index = |generation| dir.path().join(format!("state-{generation}.index"));
+    deploy(&mut journal, &mut state, "app-3", 2);
+    deploy(&mut journal, &mut state, "new", 3);
+    state.take(change(4, "app-4", None)).unwrap();
+    journal.append(&state.change()).unwrap();
+    state.kept();
+    let mut again = Journal::new(dir.path());
+    let read = again.load().unwrap().unwrap();
+    assert!(read.apps.base().is_some() && !again.is_slow());
+    assert_eq!(read, state);
+    assert_eq!((read.apps.get("app-3").unwrap().revision(), read.apps.len()), (2, 20));
+    assert!(!read.apps.contains("app-4"));
+    // What was read by its index is written anew, and the old index goes with the old base.
+    again.write(&read).unwrap();
+    assert_eq!((loaded(dir.path()), index(1).exists(), index(2).exists()), (state.clone(), false, true));
+    for damage in [None, Some(&b"half an index"[..])] {
+        match damage {
+            None => fs::remove_file(index(2)).unwrap(),
+            Some(bytes) => fs::write(index(2), bytes).unwrap(),
+        }
+        let mut journal = Journal::new(dir.path());
+        assert_eq!(journal.load().unwrap().unwrap(), state);
+        assert!(journal.is_slow() && !journal.wants_base(), "what is there is not in danger");
+    }
+}
+
+#[test]
+fn a_changed_byte_of_the_base_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    kept(dir.path(), 2);
+    let path = dir.path().join("state.json");
+    let mut text = fs::read(&path).unwrap();
+    let at = text.windows(5).rposition(|window| window == b"app-1").unwrap();
+    text[at + 4] = b'2';
+    fs::write(&path, text).unwrap();
+    let error = Journal::new(dir.path()).load().unwrap_err().to_string();
+    assert!(error.contains("state.json") && error.contains("damaged"), "{error}");
 }

@@ -7,8 +7,10 @@
 mod access_log;
 mod answer;
 mod app;
+mod apps;
 mod assets;
 mod authority;
+mod base;
 mod body;
 mod bundles;
 mod cache;

@@ -53,6 +53,8 @@ const PRIVATE: &str = "private";
 const TIDY: Duration = Duration::from_secs(1);
 /// For all isolates to end when the node does.
 const ISOLATES_END: Duration = Duration::from_secs(2);
+/// How often the state on disk is looked at: whether it could be read faster if it were written anew.
+const TIDY_STATE: Duration = Duration::from_secs(60);
 /// How often unused bundles are looked for.
 const SWEEP: Duration = Duration::from_secs(600);
 /// And how long after the start for the first time: it reads all of the state and the names of all files.
@@ -312,7 +314,12 @@ impl EdgeNode {
                 () = cancelled.cancelled() => {}
             }
         });
-        tasks.spawn(follower.run(saved, cancel.clone()));
+        let (disk, still_used, cancel) = (follower.disk.clone(), tasks.clone(), cancel.clone());
+        tasks.spawn(async move {
+            follower.run(saved, cancel).await;
+            // The next start finds it as it is read fastest.
+            tidy_state(&disk, &still_used).await;
+        });
     }
 
     /// Where the node listens: the first listener with an IP address; port 0 of the unspecified one when there is none.
@@ -350,6 +357,7 @@ impl EdgeNode {
         let sockets = self.sockets.iter().map(copy).collect::<io::Result<Vec<_>>>();
         let mut sockets = sockets.map_err(UpgradeError::HandOver)?;
         if let Some(disk) = &self.disk {
+            tidy_state(disk, &self.tasks).await;
             sockets.push((LOCK.into(), disk.share_lock().map_err(UpgradeError::HandOver)?));
             // Two processes must not write one state.
             disk.release();
@@ -495,7 +503,7 @@ async fn tidy(dispatcher: Arc<Dispatcher>, load: Arc<Load>, cancel: Cancellation
 }
 
 /// Fetches what is missing of the bundles of the last good state, so that first requests need not wait for it; then deletes
-/// unused ones from time to time.
+/// unused ones, and tidies up the state, from time to time.
 async fn warm_up(
     (bundles, assets, dispatcher): (Arc<BundleStore>, Arc<AssetStore>, Arc<Dispatcher>),
     serving: Arc<Serving>,
@@ -512,8 +520,15 @@ async fn warm_up(
         }
     }
     let mut every = interval_at(Instant::now() + FIRST_SWEEP, SWEEP);
+    let mut tidy = interval(TIDY_STATE);
     loop {
-        every.tick().await;
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = tidy.tick() => {
+                tidy_state(&disk, &tasks).await;
+                continue;
+            }
+        }
         let disk = disk.clone();
         if let Ok(Some((needed, manifests))) = tasks.spawn_blocking(move || Some(disk.load()?.named())).await {
             bundles.sweep(needed.clone()).await;
@@ -523,10 +538,17 @@ async fn warm_up(
     }
 }
 
+/// Sees to it that the state on disk can be read fast.
+async fn tidy_state(disk: &Arc<DataDir>, tasks: &TaskTracker) {
+    let disk = disk.clone();
+    // What it cannot do is no reason to stop.
+    let _ = tasks.spawn_blocking(move || disk.tidy()).await;
+}
+
 /// Starts an isolate of the app behind a name that a TLS client has just asked for, so that the request finds it there.
 fn warm(serving: &Serving, dispatcher: &Arc<Dispatcher>, name: &str) {
     let snapshot = serving.current();
-    let Some(version) = snapshot.routes.find(name, "/").and_then(|app| app.version_for(name.as_bytes())) else {
+    let Some(version) = snapshot.find(name, "/").and_then(|app| app.version_for(name.as_bytes())) else {
         return;
     };
     if version.has_code() && version.instances.is_empty() {

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use crate::sharded::Sharded;
@@ -77,12 +78,36 @@ impl RoutePattern {
         Self { host: HostPattern::Exact(normalize_host(host).into_owned()), path: "/".into(), prefix: true }
     }
 
-    fn matches_path(&self, path: &str) -> bool {
-        if self.prefix { path.starts_with(&self.path) } else { path == self.path }
+    /// What the pattern says, for those who keep it in another form.
+    pub fn parts(&self) -> Parts<'_> {
+        let (host, wildcard, apex) = match &self.host {
+            HostPattern::Exact(host) => (host, false, false),
+            HostPattern::Below { domain, apex } => (domain, true, *apex),
+        };
+        Parts { host, wildcard, apex, path: &self.path, prefix: self.prefix }
     }
+}
 
-    fn apex_only(&self) -> bool {
-        matches!(self.host, HostPattern::Below { apex: true, .. })
+/// What a [`RoutePattern`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// The host, or the domain that hosts are below.
+    pub host: &'a str,
+    /// Whether it is a domain.
+    pub wildcard: bool,
+    /// Whether the domain itself is among the hosts.
+    pub apex: bool,
+    /// The path, or how it begins.
+    pub path: &'a str,
+    /// Whether it is the path's beginning.
+    pub prefix: bool,
+}
+
+impl Parts<'_> {
+    /// Whether a path fits; at the domain itself only if that is among the hosts.
+    pub fn fits(&self, path: &str, at_apex: bool) -> bool {
+        let path_fits = if self.prefix { path.starts_with(self.path) } else { path == self.path };
+        path_fits && (!at_apex || self.apex)
     }
 }
 
@@ -120,9 +145,69 @@ struct Rule<T> {
     target: T,
 }
 
+/// Which of the routes of a host goes first: the lesser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Order<'a> {
+    path: Reverse<usize>,
+    prefix: bool,
+    apex: bool,
+    by_default: bool,
+    owner: &'a str,
+    position: usize,
+}
+
+impl<'a> Order<'a> {
+    /// Of a route that is written down, at this place among its owner's.
+    pub fn written(parts: &Parts<'_>, owner: &'a str, position: usize) -> Self {
+        let path = Reverse(parts.path.len());
+        Self { path, prefix: parts.prefix, apex: parts.apex, by_default: false, owner, position }
+    }
+
+    /// Of a [whole host](RoutePattern::whole_host) by which its owner answers by default.
+    pub fn by_default(owner: &'a str) -> Self {
+        Self { path: Reverse(1), prefix: true, apex: false, by_default: true, owner, position: 0 }
+    }
+}
+
 impl<T> Rule<T> {
-    fn order(&self) -> impl Ord + '_ {
-        (Reverse(self.pattern.path.len()), self.pattern.prefix, self.pattern.apex_only(), &self.rank)
+    fn order(&self) -> Order<'_> {
+        let Rank { by_default, owner, position } = &self.rank;
+        Order { by_default: *by_default, ..Order::written(&self.pattern.parts(), owner, *position) }
+    }
+}
+
+/// Routes that are kept in another way than in a [`RouteIndex`], beside which they are looked up. Each leads to a number.
+pub trait Beside<T> {
+    /// What stands for a target until it is wanted.
+    type Number;
+    /// The first route for exactly this host that fits the path.
+    fn exact<'a>(&'a self, host: &str, path: &str) -> Option<(Order<'a>, Self::Number)>;
+    /// The first route for hosts below this domain that fits the path; at the domain itself, one that takes it too.
+    fn below<'a>(&'a self, domain: &str, path: &str, at_apex: bool) -> Option<(Order<'a>, Self::Number)>;
+    /// Whether any route has a wildcard for its host.
+    fn has_wildcards(&self) -> bool;
+    /// What a number stands for.
+    fn target(&self, number: Self::Number) -> Option<&T>;
+}
+
+/// No routes.
+impl<T> Beside<T> for () {
+    type Number = Infallible;
+
+    fn exact<'a>(&'a self, _: &str, _: &str) -> Option<(Order<'a>, Infallible)> {
+        None
+    }
+
+    fn below<'a>(&'a self, _: &str, _: &str, _: bool) -> Option<(Order<'a>, Infallible)> {
+        None
+    }
+
+    fn has_wildcards(&self) -> bool {
+        false
+    }
+
+    fn target(&self, number: Infallible) -> Option<&T> {
+        match number {}
     }
 }
 
@@ -189,26 +274,28 @@ impl<T: Clone> FromIterator<(RoutePattern, T)> for RouteIndex<T> {
 }
 
 impl<T> RouteIndex<T> {
-    /// What answers at `host` ([normalized](normalize_host)) and `path` (without the query).
-    pub fn find(&self, host: &str, path: &str) -> Option<&T> {
-        fn first<'a, T>(rules: &'a [Rule<T>], path: &str, at_apex: bool) -> Option<&'a T> {
-            let fits = |rule: &&Rule<T>| rule.pattern.matches_path(path) && (!at_apex || rule.pattern.apex_only());
-            rules.iter().find(fits).map(|rule| &rule.target)
-        }
-        if let Some(rules) = self.exact.get(host)
-            && let Some(target) = first(rules, path, false)
-        {
+    /// What answers at `host` ([normalized](normalize_host)) and `path` (without the query), where there are other routes
+    /// beside these.
+    pub fn find<'a, B: Beside<T>>(&'a self, others: &'a B, host: &str, path: &str) -> Option<&'a T> {
+        let first = |rules: Option<&'a Vec<Rule<T>>>, at_apex| {
+            rules?.iter().find(|rule| rule.pattern.parts().fits(path, at_apex))
+        };
+        let lesser = |own: Option<&'a Rule<T>>, other: Option<(Order<'a>, B::Number)>| match (own, other) {
+            (Some(rule), Some((order, _))) if rule.order() < order => Some(&rule.target),
+            (_, Some((_, number))) => others.target(number),
+            (rule, None) => rule.map(|rule| &rule.target),
+        };
+        if let Some(target) = lesser(first(self.exact.get(host), false), others.exact(host, path)) {
             return Some(target);
         }
-        if self.wildcards == 0 {
+        if self.wildcards == 0 && !others.has_wildcards() {
             return None;
         }
         let mut domain = host;
         let mut at_apex = true;
         loop {
-            if let Some(rules) = self.below.get(domain)
-                && let Some(target) = first(rules, path, at_apex)
-            {
+            let own = first(self.below.get(domain), at_apex);
+            if let Some(target) = lesser(own, others.below(domain, path, at_apex)) {
                 return Some(target);
             }
             if domain.is_empty() {

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use atoll_bundle::BundleHash;
 use atoll_protocol::certificates::CertificateState;
-use atoll_protocol::sync::{AppState, Frame};
+use atoll_protocol::sync::Frame;
 use serde::{Deserialize, Serialize};
 
+use crate::base::{Kept, States};
 use crate::source::Source;
 
 /// The state as it is kept on disk.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct SavedState {
     /// Identifies the control plane's data; empty before the first snapshot.
     pub history: String,
@@ -22,7 +23,7 @@ pub struct SavedState {
     #[serde(default)]
     pub key: String,
     /// The apps as they are served.
-    pub apps: BTreeMap<String, Source>,
+    pub apps: States,
     /// Newer states of apps whose bundles or secrets are not there yet; their older state is served meanwhile.
     pub pending: BTreeMap<String, Source>,
     /// The certificates as they are served, with the challenges that are answered.
@@ -74,15 +75,14 @@ impl SavedState {
     pub fn take(&mut self, frame: Frame) -> Result<(), OutOfOrder> {
         match frame {
             Frame::Snapshot { history, revision, apps, certificates } => {
-                let named: HashSet<&str> = apps.iter().map(|app| app.name.as_str()).collect();
-                self.apps.retain(|name, _| named.contains(name.as_str()));
+                self.pending = apps.into_iter().map(|app| (app.name.clone(), Source::new(app))).collect();
+                self.apps.retain(|name| self.pending.contains_key(name));
                 // Apps of another history are served until those that take their places can be.
                 if self.history == history {
-                    for app in &apps {
-                        self.end_predecessor(app);
+                    for app in self.pending.values() {
+                        end_predecessor(&mut self.apps, app);
                     }
                 }
-                self.pending = apps.into_iter().map(|app| (app.name.clone(), Source::new(app))).collect();
                 self.arrived = self.certificates.keys().map(|name| (name.clone(), None)).collect();
                 self.arrived.extend(certificates.into_iter().map(|state| (state.name.clone(), Some(state))));
                 self.history = history;
@@ -96,8 +96,9 @@ impl SavedState {
                 self.unkept.apps.insert(app.clone());
                 match state {
                     Some(state) => {
-                        self.end_predecessor(&state);
-                        self.pending.insert(app, Source::new(*state));
+                        let state = Source::new(*state);
+                        end_predecessor(&mut self.apps, &state);
+                        self.pending.insert(app, state);
                     }
                     None => {
                         self.apps.remove(&app);
@@ -118,21 +119,15 @@ impl SavedState {
         Ok(())
     }
 
-    /// An app whose name has become another app's was deleted: it is not served until that one can be.
-    fn end_predecessor(&mut self, app: &AppState) {
-        let other = |old: &Source| !old.incarnation.is_empty() && *old.incarnation != *app.incarnation;
-        if self.apps.get(&app.name).is_some_and(other) {
-            self.apps.remove(&app.name);
-        }
-    }
-
     /// Serves the pending state of `app` from now on. Gives back what it has taken the place of.
     pub fn settle(&mut self, app: &str) -> Settled {
         let Some((name, state)) = self.pending.remove_entry(app) else {
-            return Settled { name: app.to_owned(), previous: self.apps.get(app).cloned() };
+            return Settled { name: app.to_owned(), previous: self.apps.get(app) };
         };
         self.unkept.apps.insert(name.clone());
-        Settled { previous: self.apps.insert(name.clone(), state), name }
+        let previous = self.apps.get(&name);
+        self.apps.insert(name.clone(), state);
+        Settled { previous, name }
     }
 
     /// Takes back a [`settle`](Self::settle): the app's state is pending again.
@@ -148,7 +143,7 @@ impl SavedState {
 
     /// The apps that may be other than they are on disk, as they are to be served; none of those that are gone.
     pub fn changed(&self) -> Vec<(String, Option<Source>)> {
-        self.unkept.apps.iter().map(|name| (name.clone(), self.apps.get(name).cloned())).collect()
+        self.unkept.apps.iter().map(|name| (name.clone(), self.apps.get(name))).collect()
     }
 
     /// Takes the certificates that have arrived. Of one that `check` refuses, the state before stays; given back are the
@@ -206,14 +201,14 @@ impl SavedState {
 
     /// What became of the state on disk.
     pub fn change(&self) -> Change {
-        let of = |apps: &BTreeMap<String, Source>| {
-            self.unkept.apps.iter().map(|name| (name.clone(), apps.get(name).cloned())).collect()
+        let of = |app: &dyn Fn(&str) -> Option<Source>| {
+            self.unkept.apps.iter().map(|name| (name.clone(), app(name))).collect()
         };
         let certificates = self.unkept.certificates.iter();
         Change {
             revision: self.revision,
-            apps: of(&self.apps),
-            pending: of(&self.pending),
+            apps: of(&|name| self.apps.get(name)),
+            pending: of(&|name| self.pending.get(name).cloned()),
             certificates: certificates.map(|name| (name.clone(), self.certificates.get(name).cloned())).collect(),
         }
     }
@@ -226,7 +221,12 @@ impl SavedState {
     /// Becomes what a change says.
     pub fn apply(&mut self, change: Change) {
         self.revision = change.revision;
-        become_of(&mut self.apps, change.apps);
+        for (name, state) in change.apps {
+            match state {
+                Some(state) => self.apps.insert(name, state),
+                None => drop(self.apps.remove(&name)),
+            }
+        }
         become_of(&mut self.pending, change.pending);
         become_of(&mut self.certificates, change.certificates);
     }
@@ -234,12 +234,27 @@ impl SavedState {
     /// The bundles that a served or pending version names, and the manifests of static files.
     pub fn named(&self) -> (HashSet<BundleHash>, HashSet<BundleHash>) {
         let (mut bundles, mut manifests) = (HashSet::new(), HashSet::new());
-        let states = self.apps.values().chain(self.pending.values()).flat_map(Source::state);
+        let served = self.apps.iter().map(|app| app.source());
+        let states = served.chain(self.pending.values().cloned()).flat_map(|app| app.state());
         for version in states.flat_map(|state| state.versions.into_values()) {
             bundles.insert(version.bundle);
             manifests.extend(version.config.assets.map(|assets| assets.manifest));
         }
         (bundles, manifests)
+    }
+}
+
+/// An app whose name has become another app's was deleted: it is not served until that one can be.
+fn end_predecessor(apps: &mut States, app: &Source) {
+    let other = |old: Kept<'_>| {
+        // Only what has changed is looked at more closely.
+        old.text() != app.text() && {
+            let old = old.source();
+            !old.incarnation.is_empty() && old.incarnation != app.incarnation
+        }
+    };
+    if apps.kept(&app.name).is_some_and(other) {
+        apps.remove(&app.name);
     }
 }
 
@@ -272,7 +287,7 @@ fn become_of<T>(of: &mut BTreeMap<String, T>, changes: BTreeMap<String, Option<T
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use atoll_protocol::sync::VersionState;
+    use atoll_protocol::sync::{AppState, VersionState};
 
     use super::*;
 
@@ -314,9 +329,9 @@ pub(crate) mod tests {
         state.settle("a");
         state.settle("b");
         state.take(change(6, "a", Some(app("a", 6)))).unwrap();
-        assert_eq!((state.apps["a"].revision(), state.pending["a"].revision(), state.revision), (4, 6, 6));
+        assert_eq!((state.apps.get("a").unwrap().revision(), state.pending["a"].revision(), state.revision), (4, 6, 6));
         state.settle("a");
-        assert_eq!(state.apps["a"].revision(), 6);
+        assert_eq!(state.apps.get("a").unwrap().revision(), 6);
         assert!(state.pending.is_empty());
     }
 
@@ -330,7 +345,10 @@ pub(crate) mod tests {
         let before = state.clone();
         let settled = ["a", "b"].map(|name| state.settle(name));
         assert_eq!(settled.each_ref().map(Settled::name), ["a", "b"]);
-        assert_eq!((state.apps["a"].revision(), state.apps["b"].revision(), state.pending.len()), (2, 3, 0));
+        assert_eq!(
+            (state.apps.get("a").unwrap().revision(), state.apps.get("b").unwrap().revision(), state.pending.len()),
+            (2, 3, 0)
+        );
         let changed: Vec<_> = state.changed().into_iter().map(|(name, app)| (name, app.unwrap().revision())).collect();
         assert_eq!(changed, [("a".to_owned(), 2), ("b".to_owned(), 3)]);
         settled.into_iter().for_each(|settled| state.unsettle(settled));
@@ -365,7 +383,7 @@ pub(crate) mod tests {
             (snapshot("other", of("other.0", 9)), true),
         ] {
             state.take(frame).unwrap();
-            assert_eq!(state.apps.contains_key("a"), served, "{:?}", state.pending);
+            assert_eq!(state.apps.contains("a"), served, "{:?}", state.pending);
             state.settle("a");
         }
     }

@@ -243,7 +243,6 @@ impl Service {
         let (app, version) = {
             let snapshot = self.serving.current();
             let app = snapshot
-                .routes
                 .find(host.normal(), path)
                 .ok_or_else(|| EdgeError::RouteNotFound { host: name.to_owned(), path: path.to_owned() })?;
             let not_deployed = || EdgeError::NotDeployed(app.name.to_string());

@@ -9,6 +9,8 @@ use atoll_protocol::sync::AppState;
 use tokio::sync::watch;
 
 pub use crate::app::{AppEntry, Opener, Permit};
+use crate::apps::Apps;
+use crate::base::States;
 use crate::routing::RouteIndex;
 use crate::sharded::Sharded;
 use crate::source::Source;
@@ -21,38 +23,47 @@ const MOST_NEW: usize = 256;
 /// Everything a request's way depends on. Clones share what they have in common.
 #[derive(Clone, Default)]
 pub struct Snapshot {
-    /// All routes.
-    pub routes: RouteIndex<Arc<AppEntry>>,
     /// All apps by name.
-    pub apps: Sharded<Arc<AppEntry>>,
+    pub apps: Apps,
+    /// The routes of those that were not read from disk.
+    routes: RouteIndex<Arc<AppEntry>>,
     /// Those of them of which something may be due.
-    pub with_crons: Sharded<Arc<AppEntry>>,
+    with_crons: Sharded<Arc<AppEntry>>,
 }
 
 impl Snapshot {
-    /// The bundles that are served, and those that will be as soon as somebody asks for them.
-    pub fn bundles(&self) -> HashSet<BundleHash> {
-        self.apps.values().flat_map(|app| app.bundles()).collect()
+    /// The app that answers at `host` ([normalized](crate::routing::normalize_host)) and `path` (without the query).
+    pub fn find(&self, host: &str, path: &str) -> Option<&Arc<AppEntry>> {
+        self.routes.find(&self.apps, host, path)
     }
 
-    /// Has one entry take the place of another of the same name.
-    fn replace(&mut self, old: Option<&Arc<AppEntry>>, new: Option<&Arc<AppEntry>>) {
+    /// The apps of which something may be due.
+    pub fn with_crons(&self) -> impl Iterator<Item = &Arc<AppEntry>> {
+        self.with_crons.values().chain(self.apps.read_with_crons())
+    }
+
+    /// The bundles that are served, and those that will be as soon as somebody asks for them.
+    pub fn bundles(&self) -> HashSet<BundleHash> {
+        self.apps.bundles().collect()
+    }
+
+    /// Has an entry take the place of what has the name; without one there is nothing there.
+    fn replace(&mut self, name: &str, new: Option<&Arc<AppEntry>>) {
+        let old = match new {
+            Some(new) => self.apps.insert(new),
+            None => self.apps.remove(name),
+        };
         if let Some(old) = old {
             old.routes().iter().for_each(|(pattern, rank)| self.routes.remove(pattern, rank));
-            self.with_crons.remove(&old.name);
+            self.with_crons.remove(name);
         }
-        match (old, new) {
-            (_, Some(new)) => {
-                for (pattern, rank) in new.routes() {
-                    self.routes.insert(pattern.clone(), rank.clone(), new.clone());
-                }
-                if new.has_crons() {
-                    self.with_crons.insert(new.name.clone(), new.clone());
-                }
-                self.apps.insert(new.name.clone(), new.clone());
+        if let Some(new) = new {
+            for (pattern, rank) in new.routes() {
+                self.routes.insert(pattern.clone(), rank.clone(), new.clone());
             }
-            (Some(old), None) => drop(self.apps.remove(&old.name)),
-            (None, None) => {}
+            if new.has_crons() {
+                self.with_crons.insert(new.name.clone(), new.clone());
+            }
         }
     }
 }
@@ -67,7 +78,7 @@ pub struct Serving {
 
 #[derive(Default)]
 struct Sources {
-    followed: BTreeMap<String, Arc<AppEntry>>,
+    followed: Apps,
     installed: BTreeMap<String, Arc<AppEntry>>,
     /// Code that nothing served before, with its app; none when there is more than [`MOST_NEW`].
     new: Option<Vec<(Arc<str>, BundleHash)>>,
@@ -112,30 +123,34 @@ impl Serving {
     /// Serves these apps, and no others that came this way, from now on. Apps whose state did not change, and versions
     /// that stay the same, keep their isolates. `opener` gives the opened secrets of an app that changed; an app for
     /// which it fails keeps what it had.
-    pub fn follow(&self, revision: u64, apps: &BTreeMap<String, Source>, opener: &Opener) {
+    pub fn follow(&self, revision: u64, apps: &States, opener: &Opener) {
         let mut sources = self.sources();
-        let gone: Vec<String> = sources.followed.keys().filter(|name| !apps.contains_key(*name)).cloned().collect();
-        let gone = gone.iter().map(|name| (name, None));
-        let changes = gone.chain(apps.iter().map(|(name, app)| (name, Some(app))));
-        self.change(&mut sources, revision, changes, opener, &|app| {
-            app.state().is_ok_and(|app| opener(&app).is_some())
-        });
+        let gone = sources.followed.names().filter(|name| !apps.contains(name)).map(|name| (name.to_owned(), None));
+        let changed = apps.iter().filter(|app| !sources.followed.is_of(app.name(), app.text()));
+        let changed = changed.map(|app| (app.name().to_owned(), Some(app.source())));
+        let changes: Vec<_> = gone.chain(changed).collect();
+        self.change(&mut sources, revision, &changes, opener);
     }
 
     /// Serves these apps for the first time. What their secrets are is found out when they are called: `opener` must be
-    /// able to open them all.
-    pub fn resume(&self, revision: u64, apps: &BTreeMap<String, Source>, opener: &Opener) {
+    /// able to open them all. Nothing is made of those that were read from a base.
+    pub fn resume(&self, revision: u64, apps: &States, opener: &Opener) {
         let mut sources = self.sources();
-        let entry = |(name, source): (&String, &Source)| {
-            (name.clone(), Arc::new(AppEntry::new(&self.maker, source, opener, None, None)))
-        };
-        sources.followed = apps.iter().map(entry).collect();
-        let mut next = Snapshot::default();
-        for (name, entry) in &sources.followed {
-            next.replace(None, Some(sources.installed.get(name).unwrap_or(entry)));
+        sources.followed = apps.base().map(|base| Apps::read(base, &self.maker, opener)).unwrap_or_default();
+        let mut next = Snapshot { apps: sources.followed.clone(), ..Snapshot::default() };
+        for app in sources.followed.read_unlike_their_hosts() {
+            next.replace(&app.name, Some(app));
         }
-        for installed in sources.installed.values().filter(|app| !sources.followed.contains_key(&*app.name)) {
-            next.replace(None, Some(installed));
+        for (name, source) in apps.changed() {
+            let entry = source.map(|source| Arc::new(AppEntry::new(&self.maker, source, opener, None, None)));
+            match &entry {
+                Some(entry) => drop(sources.followed.insert(entry)),
+                None => drop(sources.followed.remove(name)),
+            }
+            next.replace(name, entry.as_ref());
+        }
+        for (name, installed) in &sources.installed {
+            next.replace(name, Some(installed));
         }
         self.current.store(Arc::new(next));
         self.applied.send_replace(revision);
@@ -144,39 +159,32 @@ impl Serving {
     /// Serves what these apps have become, and all others as they are: what this costs does not grow with those. An app
     /// without a state is gone.
     pub fn follow_changes(&self, revision: u64, changes: &[(String, Option<Source>)], opener: &Opener) {
-        let changes = changes.iter().map(|(name, app)| (name, app.as_ref()));
-        self.change(&mut self.sources(), revision, changes, opener, &|app| {
-            app.state().is_ok_and(|app| opener(&app).is_some())
-        });
+        self.change(&mut self.sources(), revision, changes, opener);
     }
 
-    fn change<'a>(
-        &self,
-        sources: &mut Sources,
-        revision: u64,
-        changes: impl Iterator<Item = (&'a String, Option<&'a Source>)>,
-        opener: &Opener,
-        can_be_opened: &dyn Fn(&Source) -> bool,
-    ) {
+    fn change(&self, sources: &mut Sources, revision: u64, changes: &[(String, Option<Source>)], opener: &Opener) {
+        let can_be_opened = |app: &Source| app.state().is_ok_and(|app| opener(&app).is_some());
         let mut next = Snapshot::clone(&self.current.load());
         for (name, state) in changes {
+            if state.as_ref().is_some_and(|state| sources.followed.is_of(name, state.text())) {
+                continue;
+            }
             let previous = sources.followed.get(name).cloned();
-            let entry = match (state, &previous) {
-                (None, _) => None,
-                (Some(state), Some(previous)) if previous.is_of(state) => continue,
-                (Some(state), _) if can_be_opened(state) => {
+            let entry = match state {
+                None => None,
+                Some(state) if can_be_opened(state) => {
                     Some(Arc::new(AppEntry::new(&self.maker, state, opener, None, previous.as_deref())))
                 }
                 // An app of the same name that is another one has gone.
-                (Some(state), _) => previous.clone().filter(|previous| previous.is_same_app(state, false)),
+                Some(state) => previous.clone().filter(|previous| previous.is_same_app(state, false)),
             };
             if !sources.installed.contains_key(name) {
-                next.replace(previous.as_ref(), entry.as_ref());
+                next.replace(name, entry.as_ref());
             }
             match entry {
                 Some(entry) => {
                     sources.note_new(&entry, previous.as_deref());
-                    sources.followed.insert(name.clone(), entry);
+                    sources.followed.insert(&entry);
                 }
                 None => drop(sources.followed.remove(name)),
             }
@@ -191,7 +199,7 @@ impl Serving {
         let new: Vec<_> = {
             let mut sources = self.sources();
             let new = sources.new.replace(Vec::new()).unwrap_or_default();
-            new.into_iter().filter_map(|(name, hash)| Some((sources.followed.get(&*name)?.clone(), hash))).collect()
+            new.into_iter().filter_map(|(name, hash)| Some((sources.followed.get(&name)?.clone(), hash))).collect()
         };
         let version = |(app, hash): (Arc<AppEntry>, BundleHash)| {
             app.in_service().find(|version| version.hash == hash && version.has_code()).cloned()
@@ -208,7 +216,7 @@ impl Serving {
         let source = Source::new(state.clone());
         let entry = Arc::new(AppEntry::new(&self.maker, &source, &opener, Some(bundle), previous.as_deref()));
         let mut next = Snapshot::clone(&self.current.load());
-        next.replace(previous.as_ref().or_else(|| sources.followed.get(&state.name)), Some(&entry));
+        next.replace(&state.name, Some(&entry));
         sources.installed.insert(state.name.clone(), entry);
         self.current.store(Arc::new(next));
     }

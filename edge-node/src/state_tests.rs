@@ -43,7 +43,7 @@ fn app(name: &str, versions: &[(u64, &str)]) -> AppState {
 }
 
 fn find(serving: &Serving, host: &str) -> Option<Arc<AppEntry>> {
-    serving.current().routes.find(host, "/").cloned()
+    serving.current().find(host, "/").cloned()
 }
 
 fn opener(open: impl Fn(&AppState) -> Option<BTreeMap<String, String>> + Send + Sync + 'static) -> Opener {
@@ -113,7 +113,7 @@ async fn an_app_whose_secrets_cannot_be_opened_keeps_what_it_had() {
     let serving = serving();
     follow(&serving, 1, &[app("a", &[(1, "x")])], "s");
     let changed = app("a", &[(2, "y")]);
-    serving.follow(2, &[("a".to_owned(), Source::new(changed))].into(), &opener(|_| None));
+    serving.follow(2, &States::from_iter([("a".to_owned(), Source::new(changed))]), &opener(|_| None));
     let entry = find(&serving, "a.localhost").unwrap();
     assert_eq!(entry.version_for(b"c").unwrap().number, 1);
 }
@@ -140,15 +140,16 @@ async fn the_next_app_of_a_name_shares_nothing_with_the_one_before() {
     let same = Source::new(of("other.0"));
     assert!(previous.is_same_app(&same, false) && !previous.is_same_app(&same, true));
     // Without its secrets the new one is not served, and the old one is not either.
-    serving.follow(5, &[("a".to_owned(), Source::new(of("other.4")))].into(), &opener(|_| None));
+    let next = States::from_iter([("a".to_owned(), Source::new(of("other.4")))]);
+    serving.follow(5, &next, &opener(|_| None));
     assert!(find(&serving, "a.localhost").is_none());
 }
 
 #[tokio::test]
 async fn changes_alone_lead_where_the_whole_state_does() {
     let (whole, piecemeal) = (serving(), serving());
-    let mut state = BTreeMap::new();
-    let change = |state: &mut BTreeMap<String, Source>, changes: &[(&str, Option<&[&str]>)]| {
+    let mut state = States::default();
+    let change = |state: &mut States, changes: &[(&str, Option<&[&str]>)]| {
         let changes: Vec<_> = changes
             .iter()
             .map(|(name, routes)| {
@@ -157,8 +158,8 @@ async fn changes_alone_lead_where_the_whole_state_does() {
                     Source::new(AppState { routes, ..app(name, &[(1, name)]) })
                 });
                 match &app {
-                    Some(app) => drop(state.insert((*name).to_owned(), app.clone())),
-                    None => drop(state.remove(*name)),
+                    Some(app) => state.insert((*name).to_owned(), app.clone()),
+                    None => drop(state.remove(name)),
                 }
                 ((*name).to_owned(), app)
             })
@@ -171,7 +172,7 @@ async fn changes_alone_lead_where_the_whole_state_does() {
         }
         let names = |serving: &Serving| {
             let current = serving.current();
-            current.apps.iter().map(|(name, _)| name.to_owned()).collect::<BTreeSet<_>>()
+            current.apps.names().map(str::to_owned).collect::<BTreeSet<_>>()
         };
         assert_eq!(names(&whole), names(&piecemeal));
     };
@@ -185,7 +186,7 @@ async fn changes_alone_lead_where_the_whole_state_does() {
     change(&mut state, &[("a", None)]);
     assert!(Arc::ptr_eq(&untouched, &find(&piecemeal, "b.localhost").unwrap()));
     change(&mut state, &[("b", None), ("c", None), ("never", None)]);
-    assert!(piecemeal.current().apps.is_empty() && piecemeal.current().routes.find("z.x.com", "/").is_none());
+    assert!(piecemeal.current().apps.names().next().is_none() && piecemeal.current().find("z.x.com", "/").is_none());
 }
 
 #[tokio::test]
@@ -239,7 +240,13 @@ async fn what_nobody_asks_for_is_not_made_and_its_secrets_are_not_opened() {
         }
     });
     let apps = ["a", "b"].map(|name| (name.to_owned(), Source::new(app(name, &[(1, name)]))));
-    serving.resume(1, &apps.into(), &counting);
+    let states: States = apps.into_iter().collect();
+    let mut kept = crate::saved::SavedState::default();
+    kept.apps = states;
+    // Also when one of them was changed after the other was read.
+    let mut states = crate::base::tests::reread(&kept).apps;
+    states.insert("a".into(), kept.apps.get("a").unwrap());
+    serving.resume(1, &states, &counting);
     let b = find(&serving, "b.localhost").unwrap();
     let hashes = ["a", "b"].map(|code| BundleHash::of(code.as_bytes()));
     assert_eq!(serving.current().bundles(), hashes.into());
@@ -248,6 +255,138 @@ async fn what_nobody_asks_for_is_not_made_and_its_secrets_are_not_opened() {
     assert_eq!(b.version_for(b"c").unwrap().number, 1);
     assert_eq!(b.in_service().count(), 1);
     assert_eq!(opened.load(Ordering::Relaxed), 1, "once for b, and a is as it was");
+}
+
+/// The same apps as they are when they were kept on disk and read from there.
+fn reread(apps: &[AppState]) -> States {
+    let mut state = crate::saved::SavedState::default();
+    state.apps = apps.iter().map(|app| (app.name.clone(), Source::new(app.clone()))).collect();
+    crate::base::tests::reread(&state).apps
+}
+
+/// Every host and path that matters to [`some_app`].
+fn answers(serving: &Serving) -> Vec<Option<String>> {
+    let current = serving.current();
+    let names = ["a", "b", "c", "d", "E"].map(|name| format!("{}.localhost", name.to_lowercase()));
+    let hosts = names.iter().map(String::as_str).chain(["x.com", "y.x.com", "z.y.x.com", "localhost", "other.org"]);
+    let places = hosts.flat_map(|host| ["/", "/p", "/p/q", "*"].map(|path| (host, path)));
+    places.map(|(host, path)| current.find(host, path).map(|app| app.name.to_string())).collect()
+}
+
+/// An app by numbers, with some of a few routes that cross those of others.
+fn some_app(name: &str, mut random: u64) -> AppState {
+    let patterns = [
+        "x.com/*",
+        "x.com/p",
+        "x.com/p/*",
+        "*.x.com/*",
+        "*x.com/p*",
+        "*/*",
+        "*.localhost/p/*",
+        "a.localhost/*",
+        "b.localhost/p",
+        "*.y.x.com/",
+    ];
+    let mut routes = Vec::new();
+    for pattern in patterns {
+        if random.is_multiple_of(4) {
+            routes.push(pattern.to_owned());
+        }
+        random /= 4;
+    }
+    AppState { routes, default_route: !random.is_multiple_of(4), ..app(name, &[(1 + random % 3, name)]) }
+}
+
+#[tokio::test]
+async fn what_was_read_from_disk_answers_as_what_was_followed_whatever_changes() {
+    let open: Opener = opener(|_| Some(BTreeMap::new()));
+    let mut random = 7_u64;
+    let mut next = || {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        random >> 20
+    };
+    for round in 0..60 {
+        let (followed, resumed) = (serving(), serving());
+        let mut names = vec!["a", "b", "c", "d", "E"];
+        names.retain(|_| !next().is_multiple_of(5));
+        let apps: Vec<_> = names.iter().map(|name| some_app(name, next())).collect();
+        follow(&followed, 1, &apps, "s");
+        resumed.resume(1, &reread(&apps), &open);
+        assert_eq!(answers(&followed), answers(&resumed), "{round}: {apps:?}");
+        for revision in 2..8 {
+            let before = (resumed.current().clone(), answers(&resumed));
+            let name = ["a", "b", "c", "d", "E"][usize::try_from(next() % 5).unwrap()];
+            let state = (!next().is_multiple_of(3)).then(|| Source::new(some_app(name, next())));
+            let changes = [(name.to_owned(), state)];
+            followed.follow_changes(revision, &changes, &open);
+            resumed.follow_changes(revision, &changes, &open);
+            assert_eq!(answers(&followed), answers(&resumed), "{round}: {apps:?}, {changes:?}");
+            let sorted = |serving: &Serving| serving.current().apps.names().map(str::to_owned).collect::<BTreeSet<_>>();
+            assert_eq!(sorted(&followed), sorted(&resumed));
+            assert_eq!(followed.current().bundles(), resumed.current().bundles());
+            // Who looked before sees what was there then.
+            let then = serving();
+            then.current.store(before.0);
+            assert_eq!(answers(&then), before.1);
+        }
+        // All of it at once leads to the same.
+        let apps: Vec<_> = names.iter().map(|name| some_app(name, next())).collect();
+        follow(&followed, 9, &apps, "s");
+        follow(&resumed, 9, &apps, "s");
+        assert_eq!(answers(&followed), answers(&resumed), "{round}");
+    }
+}
+
+#[tokio::test]
+async fn what_changed_after_it_was_read_is_there_from_the_start() {
+    let open: Opener = opener(|_| Some(BTreeMap::new()));
+    let mut cron = app("cron", &[(1, "c")]);
+    cron.versions.get_mut(&1).unwrap().config.crons = vec!["* * * * *".into()];
+    let mut states = reread(&[app("a", &[(1, "x")]), app("b", &[(1, "y")]), cron.clone()]);
+    let base = states.base().unwrap().clone();
+    states.insert("a".into(), Source::new(app("a", &[(2, "z")])));
+    states.remove("b");
+    states.insert("new".into(), Source::new(AppState { routes: vec!["cron.localhost/x*".into()], ..app("new", &[]) }));
+    let serving = serving();
+    serving.resume(5, &states, &open);
+    assert_eq!(find(&serving, "a.localhost").unwrap().version_for(b"c").unwrap().number, 2);
+    assert!(find(&serving, "b.localhost").is_none() && !serving.current().apps.names().any(|name| name == "b"));
+    assert_eq!(&*serving.current().find("cron.localhost", "/x").unwrap().name, "new");
+    let due = |serving: &Serving| serving.current().with_crons().map(|app| app.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(due(&serving), ["cron"]);
+    assert!(base.find("b").is_some(), "the base stays what it is");
+    // Crons that go and come.
+    serving.follow_changes(6, &[("cron".into(), Some(Source::new(app("cron", &[(1, "c")]))))], &open);
+    assert!(due(&serving).is_empty());
+    serving.follow_changes(7, &[("cron".into(), Some(Source::new(cron)))], &open);
+    assert_eq!(due(&serving), ["cron"]);
+    // An app that stays the same keeps what it had when it was called, also when it is told of again.
+    let a = find(&serving, "a.localhost").unwrap();
+    serving.follow(8, &states, &open);
+    assert!(Arc::ptr_eq(&a, &find(&serving, "a.localhost").unwrap()));
+    assert_eq!(serving.current().apps.names().count(), 3);
+}
+
+#[tokio::test]
+async fn an_app_that_was_read_keeps_its_isolates_and_counts_when_it_changes() {
+    let open: Opener = opener(|_| Some(BTreeMap::new()));
+    let serving = serving();
+    serving.resume(1, &reread(&[app("a", &[(1, "x")])]), &open);
+    let before = find(&serving, "a.localhost").unwrap();
+    let (permit, version) = (before.admit(1).unwrap(), before.version_for(b"c").unwrap().clone());
+    assert!(Arc::ptr_eq(&before, serving.current().apps.get("a").unwrap()), "it is made once");
+    let moved = AppState { revision: 2, routes: vec!["a.com/*".into()], ..app("a", &[(1, "x")]) };
+    serving.follow_changes(2, &[("a".into(), Some(Source::new(moved)))], &open);
+    let after = find(&serving, "a.com").unwrap();
+    assert!(Arc::ptr_eq(&version.instances, &after.version_for(b"c").unwrap().instances) && after.admit(1).is_none());
+    drop(permit);
+    // One whose secrets cannot be opened keeps what it had; one that another takes the place of does not.
+    let changed = Source::new(app("a", &[(3, "z")]));
+    serving.follow_changes(3, &[("a".into(), Some(changed))], &opener(|_| None));
+    assert_eq!(find(&serving, "a.localhost").unwrap().version_for(b"c").unwrap().number, 1);
+    let other = Source::new(AppState { incarnation: "h.9".into(), ..app("a", &[(3, "z")]) });
+    serving.follow_changes(4, &[("a".into(), Some(other))], &opener(|_| None));
+    assert!(find(&serving, "a.localhost").is_none() && serving.current().apps.get("a").is_none());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What a node finds on its disk: a base, a zero byte, the log of changes to it.
+//! What a node finds on its disk: a base, a zero byte, the log of changes to it, a zero byte, the base's index.
 #![no_main]
 
 use std::fs;
@@ -19,7 +19,9 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 
 fuzz_target!(|bytes: &[u8]| {
     let at = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    let (base, log) = (&bytes[..at], bytes.get(at + 1..).unwrap_or_default());
+    let (base, rest) = (&bytes[..at], bytes.get(at + 1..).unwrap_or_default());
+    let at = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+    let (log, index) = (&rest[..at], rest.get(at + 1..).unwrap_or_default());
     for entry in fs::read_dir(&*FOLDER).expect("its entries").flatten() {
         fs::remove_file(entry.path()).expect("it is a file");
     }
@@ -32,6 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
     {
         let number = generation.parse::<u64>().unwrap_or_default();
         fs::write(FOLDER.join(format!("state-{number}.log")), log).expect("a log");
+        fs::write(FOLDER.join(format!("state-{number}.index")), index).expect("an index");
     }
     let mut journal = Journal::new(&FOLDER);
     let state = match journal.load() {
@@ -47,5 +50,14 @@ fuzz_target!(|bytes: &[u8]| {
     let again = |journal: &mut Journal| journal.load().expect("it was read before").expect("it is there");
     assert_eq!(again(&mut journal), state);
     journal.write(&state).expect("a new base");
-    assert_eq!(again(&mut Journal::new(&FOLDER)).apps, state.apps);
+    let mut journal = Journal::new(&FOLDER);
+    let read = again(&mut journal);
+    assert!(read.apps.base().is_some() && !journal.is_slow());
+    assert_eq!(read.apps, state.apps);
+    // By the index everything is what it is without it, and can be written again.
+    for app in read.apps.iter() {
+        assert_eq!(Some(app.source()), state.apps.get(app.name()));
+    }
+    journal.write(&read).expect("a new base");
+    assert_eq!(again(&mut journal).apps, state.apps);
 });

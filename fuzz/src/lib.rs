@@ -6,6 +6,9 @@ pub mod listeners;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
+#[path = "../../edge-node/src/base/mod.rs"]
+pub mod base;
+#[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/durable.rs"]
 pub mod durable;
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
@@ -32,6 +35,7 @@ pub mod saved;
 #[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/sharded.rs"]
 pub mod sharded;
+#[allow(dead_code, unreachable_pub, reason = "a target needs parts of them")]
 #[path = "../../edge-node/src/source.rs"]
 pub mod source;
 

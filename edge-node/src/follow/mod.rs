@@ -25,6 +25,7 @@ use self::backoff::Backoff;
 use self::client::{ClientError, ControlPlaneClient, FrameStream};
 pub use self::report::{forward_logs, report};
 use crate::assets::{AssetStore, AssetUnavailable};
+use crate::base::Kept;
 use crate::bundles::{BundleStore, BundleUnavailable, off_thread};
 use crate::certificates::{self, ControlledCertificates};
 use crate::disk::{DataDir, DiskError};
@@ -148,9 +149,10 @@ impl Follower {
         };
         let key = self.node_key.public_key().to_string();
         // What was kept under this very key was opened before it was kept.
-        let unknown = (saved.key != key).then(|| saved.apps.values()).into_iter().flatten();
-        let can_be_opened = |app: &Source| app.state().is_ok_and(|app| open_secrets(&self.node_key, &app).is_ok());
-        let sealed: Vec<String> = unknown.filter(|app| !can_be_opened(app)).map(|app| app.name.to_string()).collect();
+        let unknown = (saved.key != key).then(|| saved.apps.iter()).into_iter().flatten();
+        let can_be_opened =
+            |app: &Kept<'_>| app.source().state().is_ok_and(|app| open_secrets(&self.node_key, &app).is_ok());
+        let sealed: Vec<String> = unknown.filter(|app| !can_be_opened(app)).map(|app| app.name().to_owned()).collect();
         for app in &sealed {
             tracing::error!(app, "its secrets were sealed for another key; it is asked for again");
             saved.apps.remove(app);

@@ -5,10 +5,12 @@ use atoll_protocol::seal::seal_for;
 use atoll_protocol::signing::SigningKey;
 use atoll_protocol::sync::{AppState, Frame, SignedFrame};
 use atoll_runtime::{CodeStarts, Engine};
+use http::Request;
+use http_body_util::Full;
 use std::time::Duration;
 
 use crate::plane::Plane;
-use crate::support::{app, eventually, get, hash, says};
+use crate::support::{app, eventually, get, hash, http1, says, send};
 
 /// An app whose versions say their number.
 fn version(plane: &Plane, name: &str, number: u64) -> AppState {
@@ -243,7 +245,7 @@ pub async fn forwards_tailed_logs(engine: Engine) {
     assert!(logs.iter().any(|line| line.request_id.is_some()));
 }
 
-/// A state file that cannot be read costs a full resync, not the node.
+/// A state file that cannot be read, or of which a byte has changed, costs a full resync, not the node.
 pub async fn survives_a_damaged_state(engine: Engine) {
     let plane = Plane::new().await;
     let dir = tempfile::tempdir().unwrap();
@@ -251,14 +253,91 @@ pub async fn survives_a_damaged_state(engine: Engine) {
     let node = started(&plane, dir.path(), &engine).await;
     node.applied(1).await;
     node.shutdown(Duration::from_secs(60)).await;
-    let path = dir.path().join("state.json");
-    let half = std::fs::read(&path).unwrap();
-    std::fs::write(&path, &half[..half.len() / 2]).unwrap();
-    let node = started(&plane, dir.path(), &engine).await;
+    let (path, aside) = (dir.path().join("state.json"), dir.path().join("state.json.damaged"));
+    let half = |text: &[u8]| text[..text.len() / 2].to_vec();
+    let another = |text: &[u8]| String::from_utf8_lossy(text).replace("\"a\"", "\"b\"").into_bytes();
+    for damage in [&half as &dyn Fn(&[u8]) -> Vec<u8>, &another] {
+        std::fs::write(&path, damage(&std::fs::read(&path).unwrap())).unwrap();
+        let syncs = plane.syncs().len();
+        let node = started(&plane, dir.path(), &engine).await;
+        node.applied(1).await;
+        assert_eq!(get(&node, "a", "/").await.body, "a 1");
+        assert_eq!(get(&node, "b", "/").await.error(), "route-not-found");
+        assert!(plane.syncs()[syncs].contains("since=0"));
+        std::fs::remove_file(&aside).unwrap();
+        node.shutdown(Duration::from_secs(60)).await;
+    }
+}
+
+/// A node that is started again without its control plane serves every app by its hosts and paths as it was last: what was
+/// removed stays removed, and what changed is the new one. It does so from the index of its state, without that, and from
+/// what a version before has written, which gets an index.
+pub async fn is_as_it_was_when_it_starts_again(engine: Engine) {
+    const MANY: u64 = 60;
+    let mut plane = Plane::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let name = |n: u64| format!("app-{n}");
+    let routed = |number: u64, n: u64| AppState {
+        routes: vec![format!("shop.test/{n}/*"), format!("*.{n}.test/*")],
+        ..version(&plane, &name(n), number)
+    };
+    plane.opens_with(1, (0..MANY).map(|n| routed(1, n)).collect());
+    let mut node = started(&plane, dir.path(), &engine).await;
     node.applied(1).await;
-    assert_eq!(get(&node, "a", "/").await.body, "a 1");
-    assert!(plane.syncs().last().unwrap().contains("since=0"));
-    assert!(dir.path().join("state.json.damaged").exists());
+    plane.changes(2, routed(2, 7)).await;
+    plane.says(Frame::Change { revision: 3, app: name(8), state: None }).await;
+    plane.changes(4, version(&plane, "new", 1)).await;
+    plane.changes(5, AppState { routes: vec!["shop.test/8/*".into()], ..version(&plane, &name(9), 3) }).await;
+    node.applied(5).await;
+    plane.stop().await;
+
+    let answers = async |node: &EdgeNode| {
+        let client = http1();
+        let ask = async |host: &str, path: &str| {
+            let request = Request::get(format!("{}{path}", node.base_url())).header("host", host);
+            send(&client, request.body(Full::default()).unwrap()).await
+        };
+        for n in (0..MANY).filter(|n| !(8..=9).contains(n)) {
+            let says = format!("app-{n} {}", if n == 7 { 2 } else { 1 });
+            assert_eq!(ask(&format!("app-{n}.localhost"), "/").await.body, says);
+            assert_eq!(ask("shop.test", &format!("/{n}/x")).await.body, says);
+            assert_eq!(ask(&format!("a.b.{n}.test"), "/").await.body, says);
+        }
+        assert_eq!(
+            ask("shop.test", "/8/x").await.body,
+            "app-9 3",
+            "it has taken the place of the one that was removed"
+        );
+        assert_eq!(ask("new.localhost", "/").await.body, "new 1");
+        for (host, path) in [("app-8.localhost", "/"), ("a.8.test", "/"), ("a.9.test", "/"), ("shop.test", "/9/x")] {
+            assert_eq!(ask(host, path).await.error(), "route-not-found", "{host}{path}");
+        }
+    };
+    answers(&node).await;
+    let files = |extension: &str| {
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|found| found == extension)).collect::<Vec<_>>()
+    };
+    let forget_index = || files("index").iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    for kind in ["indexed", "without its index", "of a version before"] {
+        assert!(node.shutdown(Duration::from_secs(60)).await);
+        match kind {
+            "without its index" => forget_index(),
+            "of a version before" => {
+                forget_index();
+                let path = dir.path().join("state.json");
+                let text = std::fs::read_to_string(&path).unwrap();
+                let (beginning, rest) = text.split_once(",\"checksum\":\"").unwrap();
+                let (_, rest) = rest.split_once("\",").unwrap();
+                std::fs::write(&path, format!("{beginning},{rest}")).unwrap();
+            }
+            _ => assert_eq!((files("index").len(), files("log").len()), (1, 1)),
+        }
+        node = started(&plane, dir.path(), &engine).await;
+        assert_eq!(*node.status().borrow(), Status { ready: true, revision: 5, ..Status::default() }, "{kind}");
+        answers(&node).await;
+        eventually("there is an index", async || files("index").len() == 1).await;
+    }
 }
 
 /// A change that goes back in revisions is refused, and everything is asked for again.

@@ -103,6 +103,7 @@ const TESTS: &[Test] = tests! {
     following: serves_what_it_is_told, compiles_what_begins_to_be_served,
         has_compiled_code_at_hand_when_it_starts_again, brings_up_many_at_once, refuses_what_is_not_signed, keeps_the_old_version_when_a_bundle_is_wrong,
         serves_from_disk_and_catches_up, opens_secrets, forwards_tailed_logs, survives_a_damaged_state,
+        is_as_it_was_when_it_starts_again,
         asks_again_when_frames_go_back, runs_what_is_due_once;
     services: fetch_each_other, call_methods_of_each_other, come_to_an_end, keep_their_own_limits, end_with_the_client;
 };
