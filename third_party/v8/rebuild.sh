@@ -138,19 +138,20 @@ configure() {
   gn --script-executable=python3 gen out "--args=${arguments[*]}"
 }
 
-# The sources that the patches change, or that include a header that they change.
+# The sources that the patches change, or that include a header that they change, be it through other headers.
 patched_sources() {
-  local changed
+  local changed headers header user next
   changed=$(sed -n 's|^+++ b/\(v8/src/.*\)$|\1|p' "$here"/patches/*.patch)
-  {
-    grep '\.cc$' <<<"$changed"
-    local header user
-    for header in $(grep '\.h$' <<<"$changed"); do
-      user=$(grep -rlF "#include \"${header#v8/}\"" v8/src)
-      ! grep -q '\.h$' <<<"$user" || die "a header includes $header, which the patches change: compile everything"
-      printf '%s\n' "$user"
+  mapfile -t headers < <(grep '\.h$' <<<"$changed")
+  for ((next = 0; next < ${#headers[@]}; next++)); do
+    [ "$next" -lt 30 ] || die "too many headers include ${headers[*]:0:5} and so on, which the patches change: compile everything"
+    header=${headers[next]}
+    for user in $(grep -rlF "#include \"${header#v8/}\"" v8/src); do
+      changed+=$'\n'$user
+      if [[ $user == *.h && " ${headers[*]} " != *" $user "* ]]; then headers+=("$user"); fi
     done
-  } | LC_ALL=C sort -u
+  done
+  grep '\.cc$' <<<"$changed" | LC_ALL=C sort -u
 }
 
 # Links generator $1 from its own objects and, instead of the libraries that it needs, the archive, which holds them.
@@ -166,7 +167,7 @@ functions() {
 }
 
 # Compiles source $1, by its profile if there is one (or, with --instrument, so that it counts for one), and puts the object
-# in place of the same member of members.a.
+# in place of the same member of members.a; a source that a patch adds becomes a new member, the first time.
 replace_member() {
   local tools=/usr/lib/llvm-$llvm/bin source=$1 object member count at flags=
   local profile=$here/profiles/${source##*/}
@@ -182,7 +183,11 @@ replace_member() {
   (cd out && sh -c "$(ninja -t commands -s "$object") $flags")
   # Members of other libraries may have the same name. Which of them it is shows in what they define.
   member=${object##*/}
-  count=$("$tools/llvm-ar" t members.a | grep -cxF "$member") || die "the archive has no $member"
+  count=$("$tools/llvm-ar" t members.a | grep -cxF "$member") || {
+    grep -q '^--- /dev/null' <(grep -hB1 -xF -- "+++ b/$source" "$here"/patches/*.patch) || die "the archive has no $member"
+    "$tools/llvm-ar" qcD members.a "out/$object"
+    return
+  }
   for ((at = 1; at <= count; at++)); do
     "$tools/llvm-ar" xN "$at" --output old members.a "$member"
     [ -z "$(comm -12 <(functions "old/$member") <(functions "out/$object"))" ] || break
