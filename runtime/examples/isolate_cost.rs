@@ -213,7 +213,8 @@ impl<'a> Snapshot<'a> {
             ..Default::default()
         });
         if self.group != BARE {
-            runtime.execute_script("finish", "__atoll__.finish()").expect("the global is finished");
+            let finish = "Object.defineProperty(globalThis, 'crypto', { get: __atoll__.finish(), configurable: true })";
+            runtime.execute_script("finish", finish).expect("the global is finished");
         }
         runtime
     }

@@ -462,8 +462,7 @@ fn take_functions(
     platform_modules.set(function(scope, "builtin"));
     let finish = function(scope, "finish");
     let finish = v8::Local::new(scope, finish);
-    let this = v8::undefined(scope).into();
-    finish.call(scope, this, &[]).expect("what a snapshot cannot hold is added to the global");
+    atoll_web::finish(scope, finish);
     let context = scope.get_current_context();
     let functions = Functions {
         context: v8::Global::new(scope, context),

@@ -1,12 +1,12 @@
 // Finishes what deno_crypto brings along: its classes have static methods for runtimes that build on them, which would show
-// code the material of keys that it may not export, and nothing bounds how long a job takes. Jobs run on a second thread of
+// code the material of keys that it may not export, nothing bounds how long a job takes, and its `crypto` is made by what
+// has to be taken away before an app runs; here it is made when an app first asks for it. Jobs run on a second thread of
 // the isolate, one after another; none can be interrupted. The host charges their time to requests by what ends here.
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_atoll_job_ended } = core.ops;
+const { op_atoll_job_ended, op_crypto_random_uuid_batch } = core.ops;
 const {
-  FunctionPrototypeCall,
   Number,
   ObjectDefineProperty,
   ObjectGetOwnPropertyDescriptor,
@@ -14,6 +14,7 @@ const {
   ReflectApply,
   ReflectDeleteProperty,
   String,
+  StringPrototypeSlice,
   StringPrototypeStartsWith,
   StringPrototypeToUpperCase,
   Symbol,
@@ -131,8 +132,44 @@ function charge(prototype) {
   }
 }
 
-// The one SubtleCrypto of the isolate.
-let subtle;
+// The one Crypto of the isolate and its SubtleCrypto, which a snapshot cannot hold.
+let single, subtle;
+// What makes them, and tells keys by which symbols they are known: functions of deno_crypto that are taken off its classes.
+let createCrypto, createSubtle, registerSymbols;
+
+// What every key needs before it is made. Without a symbol for the key objects of Node.js, keys are not marked as what can
+// be cloned.
+let registered = false;
+function register() {
+  if (!registered) registerSymbols(webidl.brand, KEY_OBJECT);
+  registered = true;
+}
+
+function getCrypto() {
+  if (single === undefined) {
+    register();
+    subtle = createSubtle();
+    subtle[webidl.brand] = webidl.brand;
+    single = createCrypto(subtle);
+    single[webidl.brand] = webidl.brand;
+  }
+  return single;
+}
+
+// As many UUIDs are drawn at a time as the engine gives, which are 36 characters each.
+const UUID_LENGTH = 36;
+let uuids = "", nextUuid = 0;
+let refuseReceiver;
+const { randomUUID } = {
+  randomUUID() {
+    if (single === undefined || this !== single) return ReflectApply(refuseReceiver, this, []);
+    if (nextUuid === uuids.length) {
+      uuids = op_crypto_random_uuid_batch();
+      nextUuid = 0;
+    }
+    return StringPrototypeSlice(uuids, nextUuid, nextUuid += UUID_LENGTH);
+  },
+};
 
 // For `node:crypto`: what a key is made of that may be exported, and a key that is made at once.
 let importSync, isExtractable, materialOf;
@@ -145,35 +182,39 @@ const keys = {
   },
 };
 
+// Takes function `name` off `holder`, to be called as its method all the same.
+function take(holder, name) {
+  const method = holder[name];
+  ReflectDeleteProperty(holder, name);
+  return (...args) => ReflectApply(method, holder, args);
+}
+
 // Once, for the snapshot.
 function prepare({ Crypto, CryptoKey, SubtleCrypto }) {
-  const { exportNodeMaterial, fromCloneData, importSync: importNow } = CryptoKey;
   ({ get: isExtractable } = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "extractable"));
-  importSync = (...args) => ReflectApply(importNow, CryptoKey, args);
-  core.getCloneableDeserializers().CryptoKey = (data) => FunctionPrototypeCall(fromCloneData, CryptoKey, data);
-  ReflectDeleteProperty(CryptoKey, "exportNodeMaterial");
-  ReflectDeleteProperty(CryptoKey, "fromCloneData");
-  ReflectDeleteProperty(CryptoKey, "importSync");
+  createCrypto = take(Crypto, "create");
+  createSubtle = take(SubtleCrypto, "create");
+  registerSymbols = take(Crypto, "registerSymbols");
+  const importNow = take(CryptoKey, "importSync");
+  importSync = (...args) => {
+    register();
+    return importNow(...args);
+  };
+  const fromCloneData = take(CryptoKey, "fromCloneData");
+  core.getCloneableDeserializers().CryptoKey = (data) => {
+    register();
+    return fromCloneData(data);
+  };
+  materialOf = take(CryptoKey, "exportNodeMaterial");
   bound(SubtleCrypto.prototype);
-  materialOf = (key) => FunctionPrototypeCall(exportNodeMaterial, CryptoKey, key);
-  gcm.install({ CryptoKey, SubtleCrypto }, (value) => value === subtle, materialOf);
+  gcm.install({ CryptoKey, SubtleCrypto }, (value) => subtle !== undefined && value === subtle, materialOf);
   charge(SubtleCrypto.prototype);
+  refuseReceiver = Crypto.prototype.randomUUID;
+  const uuid = { __proto__: null, value: randomUUID, writable: true, enumerable: true, configurable: true };
+  ObjectDefineProperty(Crypto.prototype, "randomUUID", uuid);
   refuseClone(Crypto);
   refuseClone(SubtleCrypto);
 }
 
-// Makes the `crypto` of an isolate, before any code of its worker runs. A snapshot cannot hold it. In parentheses, to be
-// compiled with the script.
-const finish = (function ({ Crypto, crypto, SubtleCrypto }) {
-  // The one SubtleCrypto is made now, as long as the method that makes it is there.
-  subtle = crypto.subtle;
-  // Without a symbol for the key objects of Node.js, keys are not marked as what can be cloned.
-  Crypto.registerSymbols(webidl.brand, KEY_OBJECT);
-  ReflectDeleteProperty(Crypto, "create");
-  ReflectDeleteProperty(Crypto, "registerSymbols");
-  ReflectDeleteProperty(SubtleCrypto, "create");
-  return crypto;
-});
-
-return { finish, keys, prepare };
+return { getCrypto, keys, prepare };
 })();

@@ -218,8 +218,6 @@ const properties = {
   clearInterval: visible(functions.clearInterval),
   clearTimeout: visible(functions.clearTimeout),
   console: hidden(createConsole()),
-  // Not before the isolate is there: see `finish`.
-  crypto: hidden(undefined),
   dispatchEvent: global("dispatchEvent"),
   fetch: visible(fetch),
   navigator: hidden(navigator),
@@ -241,6 +239,8 @@ function install() {
   refuseClone(Request);
   refuseClone(Response);
   cryptoGuard.prepare(crypto);
+  // For its code: each isolate has it called again.
+  performance.setTimeOrigin();
   core.defineGlobalProperties(globalThis, properties);
   ObjectSetPrototypeOf(globalThis, ServiceWorkerGlobalScope.prototype);
   ObjectDefineProperties(globalThis, {
@@ -270,9 +270,9 @@ const { compileStreaming, instantiateStreaming } = {
 // Does to the global of a runtime what cannot be kept in a snapshot. Agents of an isolate share no memory with anybody.
 // It runs in every isolate and never before the snapshot is made: the engine compiles a function in parentheses with the
 // script, so that the snapshot has its code.
+// Returns what makes the `crypto` of the isolate, for a property that calls it when it is first read.
 const finish = (function () {
   performance.setTimeOrigin();
-  globalThis.crypto = cryptoGuard.finish(crypto);
   ReflectDeleteProperty(globalThis, "SharedArrayBuffer");
   // At its first use the engine takes the property off the global to look behind it, and puts it back as another one.
   functions.queueMicrotask(() => {});
@@ -281,6 +281,7 @@ const finish = (function () {
     compileStreaming: visible(compileStreaming),
     instantiateStreaming: visible(instantiateStreaming),
   });
+  return cryptoGuard.getCrypto;
 });
 
 return { finish, install };

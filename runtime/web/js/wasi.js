@@ -491,7 +491,7 @@ class WASI {
         throw new Exit(code >>> 0);
       },
       random_get: (at, length) => {
-        const { crypto } = core.loadExtScript("ext:deno_crypto/00_crypto.js");
+        const crypto = core.loadExtScript("ext:atoll_web/crypto_guard.js").getCrypto();
         at >>>= 0;
         const end = at + (length >>> 0);
         for (; at < end; at += 65536) crypto.getRandomValues(this.#bytes(at, MathMin(65536, end - at)));

@@ -14,7 +14,7 @@
 //! `__atoll__`, `__bootstrap` and `Deno` from `globalThis` before code of a tenant runs. [`install`] says which worker
 //! the isolate belongs to. Then:
 //!
-//! - `finish()` does to the global what a snapshot cannot hold. To be called once, at once.
+//! - `finish()` does to the global what a snapshot cannot hold. To be called once, at once, through [`finish`].
 //! - `reset()` forgets the worker and `env`: when the snapshot is made, and after the [rehearsal].
 //! - `prepare(namespace)` takes the namespace of the entry module before it is evaluated: a script without exports finds
 //!   its bindings on the global. A module with a default export does not need it.
@@ -36,6 +36,7 @@ mod calls;
 mod coding;
 mod compatibility;
 mod connections;
+mod crypto;
 pub mod event;
 mod extension;
 pub mod gcm;
@@ -58,6 +59,7 @@ use std::sync::Arc;
 use deno_core::OpState;
 
 pub use compatibility::{Compatibility, Switch, flags};
+pub use crypto::finish;
 pub use extension::{extensions, residual_scripts};
 pub use memory::{OffHeap, off_heap};
 pub use rehearsal::Nowhere;

@@ -323,7 +323,7 @@ fn entry_points(runtime: &mut JsRuntime) -> [v8::Global<v8::Function>; 4] {
         v8::Global::new(scope, v8::Local::<v8::Function>::try_from(function).unwrap())
     });
     // What a module over the asynchronous context is built on, for cases that have no such module.
-    let code = "__atoll__.finish(); globalThis.AsyncVariable = Deno.core.AsyncVariable; globalThis.restore = Deno.core.setAsyncContext;";
+    let code = "Object.defineProperty(globalThis, 'crypto', { get: __atoll__.finish() }); globalThis.AsyncVariable = Deno.core.AsyncVariable; globalThis.restore = Deno.core.setAsyncContext;";
     let code = v8::String::new(scope, code).unwrap();
     v8::Script::compile(scope, code, None).unwrap().run(scope).unwrap();
     for name in ["__atoll__", "__bootstrap", "Deno"] {
