@@ -234,9 +234,12 @@ impl Index {
     /// The app of a name.
     pub fn find(&self, name: &str) -> Option<u32> {
         let (names, wanted) = (rows::<NAME>(&self.tables[self.names.clone()]), hash(name));
-        let name_of = |row: &[u8; NAME]| self.app(number(row, 4)).name;
+        let name_of = |row: &[u8; NAME]| {
+            self.apps().get(number(row, 4) as usize).map(|row| self.bytes(row, 12)).unwrap_or_default()
+        };
         let at = names.partition_point(|row| order(number(row, 0), || name_of(row), wanted, name) == Ordering::Less);
-        names.get(at).filter(|row| name_of(row) == name).map(|row| number(row, 4))
+        let found = names.get(at).filter(|row| number(*row, 0) == wanted && name_of(row) == name.as_bytes());
+        found.map(|row| number(row, 4))
     }
 
     /// The routes for exactly this host, those that go first before others.
@@ -265,10 +268,12 @@ impl Index {
     }
 
     fn routes<'a>(&'a self, table: &Range<usize>, host: &'a str, wildcard: bool) -> impl Iterator<Item = Route<'a>> {
-        let (routes, wanted) = (rows::<ROUTE>(&self.tables[table.clone()]), hash(host));
-        let host_of = |row: &[u8; ROUTE]| self.text(row, 4);
+        let routes = rows::<ROUTE>(&self.tables[table.clone()]);
+        let wanted = if routes.is_empty() { 0 } else { hash(host) };
+        let host_of = |row: &[u8; ROUTE]| self.bytes(row, 4);
         let at = routes.partition_point(|row| order(number(row, 0), || host_of(row), wanted, host) == Ordering::Less);
-        routes[at..].iter().take_while(move |row| self.text(*row, 4) == host).map(move |row| {
+        let same = move |row: &&[u8; ROUTE]| number(*row, 0) == wanted && self.bytes(*row, 4) == host.as_bytes();
+        routes[at..].iter().take_while(same).map(move |row| {
             let flags = number(row, 28);
             let (prefix, apex) = (flags & PREFIX != 0, flags & APEX != 0);
             let parts = Parts { host, wildcard, apex, path: self.text(row, 12), prefix };
@@ -282,15 +287,19 @@ impl Index {
 
     /// The text whose place and length are there in a row.
     fn text(&self, row: &[u8], at: usize) -> &str {
+        str::from_utf8(self.bytes(row, at)).unwrap_or_default()
+    }
+
+    /// The same as bytes.
+    fn bytes(&self, row: &[u8], at: usize) -> &[u8] {
         let (start, length) = (number(row, at) as usize, number(row, at + 4) as usize);
-        let text = self.tables[self.text.clone()].get(start..start.saturating_add(length)).unwrap_or_default();
-        str::from_utf8(text).unwrap_or_default()
+        self.tables[self.text.clone()].get(start..start.saturating_add(length)).unwrap_or_default()
     }
 }
 
 /// How a row with this hash and text stands to what is searched for.
-fn order<'a>(hash: u32, text: impl FnOnce() -> &'a str, wanted: u32, name: &str) -> Ordering {
-    hash.cmp(&wanted).then_with(|| text().cmp(name))
+fn order<'a>(hash: u32, text: impl FnOnce() -> &'a [u8], wanted: u32, name: &str) -> Ordering {
+    hash.cmp(&wanted).then_with(|| text().cmp(name.as_bytes()))
 }
 
 fn rows<const SIZE: usize>(table: &[u8]) -> &[[u8; SIZE]] {
