@@ -141,7 +141,7 @@ configure() {
 # The sources that the patches change, or that include a header that they change, be it through other headers.
 patched_sources() {
   local changed headers header user next
-  changed=$(sed -n 's|^+++ b/\(v8/src/.*\)$|\1|p' "$here"/patches/*.patch)
+  changed=$(sed -nE 's#^\+\+\+ b/(.*\.(cc|h))$#\1#p' "$here"/patches/*.patch)
   mapfile -t headers < <(grep '\.h$' <<<"$changed")
   for ((next = 0; next < ${#headers[@]}; next++)); do
     [ "$next" -lt 30 ] || die "too many headers include ${headers[*]:0:5} and so on, which the patches change: compile everything"
@@ -176,7 +176,8 @@ replace_member() {
     flags="-fprofile-use=$profile"
     [ "$mode" != --instrument ] || flags=-fprofile-generate
   fi
-  object=$(ninja -C out -t query "../$source" | grep -oE 'obj/v8/(v8_base_without_compiler|cppgc_base)/[^ ]*\.o' | head -n 1)
+  object=$(ninja -C out -t query "../$source" |
+    grep -oE 'obj/(v8/(v8_base_without_compiler|cppgc_base|v8_libbase)|third_party/partition_alloc/.*/allocator_core)/[^ ]*\.o' | head -n 1)
   [ -n "$object" ] || die "nothing is made of $source"
   say "$object${flags:+ with ${flags%%=*}}"
   mkdir -p "out/${object%/*}" old
