@@ -23,6 +23,7 @@ fn main() {
     let scripts = files(|extension| &extension.lazy_loaded_js_files);
     let modules = files(|extension| &extension.lazy_loaded_esm_files);
 
+    atoll_web::set_snapshot_flags();
     let output = create_snapshot(
         CreateSnapshotOptions {
             cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),

@@ -120,6 +120,7 @@ fn build(group: &str, file: &Path) {
 
 /// Makes a snapshot of what is evaluated in it.
 fn snapshot(group: &str, file: &Path, evaluate: impl Fn(&mut JsRuntime) + 'static) {
+    atoll_web::set_snapshot_flags();
     let output = create_snapshot(
         CreateSnapshotOptions {
             cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),

@@ -120,6 +120,61 @@ async fn what_is_taken_from_the_classes_of_crypto_does_not_come_back_with_lazy_s
 }
 
 #[tokio::test]
+async fn crypto_is_made_whatever_code_has_done_to_objects_before() {
+    let (isolate, host) = start(
+        "
+        const broken = () => { throw new Error('poison'); };
+        const symbols = Object.getOwnPropertySymbols(new AbortController());
+        for (const symbol of symbols) {
+            Object.defineProperty(Object.prototype, symbol, { configurable: true, set: broken, get: () => undefined });
+        }
+        export default { async fetch() {
+            const digest = await crypto.subtle.digest('SHA-256', new Uint8Array(1));
+            return new Response([symbols.length > 0, digest.byteLength, crypto.randomUUID().length].join());
+        } };",
+    );
+    assert_eq!(ask(&isolate, "/").await, "true,32,36", "{}", host.text());
+}
+
+#[tokio::test]
+async fn what_the_snapshot_has_seen_of_objects_gives_way_to_what_an_app_makes_of_them() {
+    // The shapes and calls are those of the snapshot's warm-up, so that its inline caches know them.
+    let code = "
+        const none = () => new Response(null, { status: 204 });
+        const bare = () => new Response('a', { headers: { 'x-a': 'b' } });
+        const parts = () => { const { hostname, pathname, search } = new URL('http://example.com/path?a=b');
+            return hostname + pathname + search; };
+        export default { async fetch(request) {
+            const seen = [none().headers.get('x-c'), bare().status, parts()];
+            Object.prototype.headers = { 'x-c': 'd' };
+            seen.push(none().headers.get('x-c'));
+            let read = 0;
+            Object.defineProperty(Object.prototype, 'status', { configurable: true, get() { read++; return 418; } });
+            seen.push(bare().status, read);
+            delete Object.prototype.headers;
+            delete Object.prototype.status;
+            seen.push(none().headers.get('x-c'), bare().status);
+            Object.defineProperty(URL.prototype, 'pathname', { get: () => '/mine' });
+            seen.push(parts());
+            Object.setPrototypeOf(URL.prototype, { get hostname() { return 'theirs'; } });
+            delete URL.prototype.hostname;
+            seen.push(parts());
+            const then = Promise.prototype.then;
+            let awaited = 0;
+            Promise.prototype.then = function (...args) { awaited++; return then.apply(this, args); };
+            seen.push(await new Response('text').text(), awaited);
+            Promise.prototype.then = then;
+            return Response.json(seen);
+        } };";
+    let expected = "[null,200,\"example.com/path?a=b\",\"d\",418,1,null,200,\"example.com/mine?a=b\",\"theirs/mine?a=b\",\"text\",0]";
+    // The first two of a process are deserialized, those after them copied.
+    for number in 0..5 {
+        let (isolate, host) = start(code);
+        assert_eq!(ask(&isolate, "/").await, expected, "isolate {number}: {}", host.text());
+    }
+}
+
+#[tokio::test]
 async fn what_code_puts_on_classes_stays_when_lazy_scripts_are_loaded() {
     let (isolate, _) = start(
         "

@@ -145,13 +145,19 @@ function register() {
   registered = true;
 }
 
+// Marks `object` as one of its interface, whatever an app may have done to `Object.prototype` by now.
+function stamp(object) {
+  const brand = { __proto__: null, value: webidl.brand, writable: true, enumerable: true, configurable: true };
+  ObjectDefineProperty(object, webidl.brand, brand);
+}
+
 function getCrypto() {
   if (single === undefined) {
     register();
     subtle = createSubtle();
-    subtle[webidl.brand] = webidl.brand;
+    stamp(subtle);
     single = createCrypto(subtle);
-    single[webidl.brand] = webidl.brand;
+    stamp(single);
   }
   return single;
 }

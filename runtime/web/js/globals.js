@@ -274,9 +274,6 @@ const { compileStreaming, instantiateStreaming } = {
 const finish = (function () {
   performance.setTimeOrigin();
   ReflectDeleteProperty(globalThis, "SharedArrayBuffer");
-  // At its first use the engine takes the property off the global to look behind it, and puts it back as another one.
-  functions.queueMicrotask(() => {});
-  ObjectDefineProperties(globalThis, { queueMicrotask: properties.queueMicrotask });
   ObjectDefineProperties(globalThis.WebAssembly, {
     compileStreaming: visible(compileStreaming),
     instantiateStreaming: visible(instantiateStreaming),

@@ -64,7 +64,7 @@ pub use extension::{extensions, residual_scripts};
 pub use memory::{OffHeap, off_heap};
 pub use rehearsal::Nowhere;
 pub use stacks::prepare_stack_trace;
-pub use warm_up::warm_up;
+pub use warm_up::{set_snapshot_flags, warm_up};
 
 use crate::connections::Connections;
 use crate::event::{Environment, Host};

@@ -80,6 +80,7 @@ const WORKERS: &[&str] = &[
         'a b'.split(' '); navigator.userAgent; \
         for (const refuse of [() => Crypto.prototype.randomUUID.call(null), () => queueMicrotask(null)]) { \
             try { refuse() } catch {} } \
+        await new Promise((resolve) => queueMicrotask(resolve)); \
         const cancelled = setTimeout(() => {}, 1); \
         await new Promise((resolve) => { setTimeout(resolve, 1); clearTimeout(cancelled); }); \
         const encoder = new TextEncoder(); \
@@ -93,6 +94,19 @@ const WORKERS: &[&str] = &[
         const response = new Response('a'); response.headers.set('x-a', 'b'); \
         return new Response(response.body, response) } }",
 ];
+
+/// Sets the flags of the engine that a snapshot is made with. To be called before there is a runtime in the process. A snapshot
+/// can hold what functions have seen, for their inline caches, but no machine code, so none is made.
+///
+/// # Panics
+///
+/// When the engine does not know one of them.
+pub fn set_snapshot_flags() {
+    // The first element stands for the program's name, which V8 skips.
+    let unknown =
+        deno_core::v8_set_flags(vec![String::new(), "--no-sparkplug".into(), "--no-maglev".into(), "--no-opt".into()]);
+    assert!(unknown.len() <= 1, "the engine does not know {unknown:?}");
+}
 
 /// Warms `runtime` up. To be called when the snapshot is built, after the extensions were evaluated.
 ///
