@@ -1,5 +1,5 @@
-//! Runs what nearly every worker runs, once, before the snapshot is taken: the functions it calls are compiled then, and
-//! the first request of a restored isolate does not have to.
+//! Runs what nearly every worker runs before the snapshot is taken: the functions it calls are compiled then and have their
+//! inline caches filled, and the first request of a restored isolate does not have to.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -95,16 +95,20 @@ const WORKERS: &[&str] = &[
         return new Response(response.body, response) } }",
 ];
 
-/// Sets the flags of the engine that a snapshot is made with. To be called before there is a runtime in the process. A snapshot
-/// can hold what functions have seen, for their inline caches, but no machine code, so none is made.
+/// The flags of the engine that a snapshot is made with. A snapshot can hold what functions have seen, for their inline caches,
+/// but no machine code: no function passes the filters of the compilers. They are not turned off, because how long a function
+/// runs before it is optimised is in the snapshot too.
+const SNAPSHOT_FLAGS: [&str; 3] = ["--no-sparkplug", "--maglev-filter=~", "--turbo-filter=~"];
+
+/// Sets these flags. To be called before there is a runtime in the process.
 ///
 /// # Panics
 ///
 /// When the engine does not know one of them.
 pub fn set_snapshot_flags() {
     // The first element stands for the program's name, which V8 skips.
-    let unknown =
-        deno_core::v8_set_flags(vec![String::new(), "--no-sparkplug".into(), "--no-maglev".into(), "--no-opt".into()]);
+    let flags = std::iter::once("").chain(SNAPSHOT_FLAGS).map(str::to_owned).collect();
+    let unknown = deno_core::v8_set_flags(flags);
     assert!(unknown.len() <= 1, "the engine does not know {unknown:?}");
 }
 
