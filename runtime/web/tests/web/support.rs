@@ -52,6 +52,7 @@ impl Source {
 }
 
 pub fn build_snapshot(file: &Path) -> ExitCode {
+    atoll_web::set_snapshot_flags();
     let output = deno_core::snapshot::create_snapshot(
         deno_core::snapshot::CreateSnapshotOptions {
             cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
