@@ -17,7 +17,8 @@ use crate::{IsolateContext, Nowhere, install, requests};
 /// The handlers of typical workers. Nothing here may leave an operation, a timer or an engine object behind that a
 /// snapshot cannot hold: no streams that are teed, no decoders of streams, no `crypto` (its random numbers would be every
 /// isolate's; a method that refuses its receiver is compiled and draws none), no `console`. A timer that is cancelled leaves
-/// its list behind unless another of the same length fires.
+/// its list behind unless another of the same length fires. `queueMicrotask` must be used here: at its first use the engine takes
+/// the property off the global to look behind it, and puts it back, which no app should see.
 const WORKERS: &[&str] = &[
     "{ fetch(request) { return new Response('text') } }",
     "{ fetch(request) { \
