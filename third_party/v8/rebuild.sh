@@ -138,11 +138,14 @@ configure() {
   gn --script-executable=python3 gen out "--args=${arguments[*]}"
 }
 
-# The sources that the patches change, or that include a header that they change, be it through other headers.
+# The sources that the patches change, or that include a header that they change, be it through other headers. For a header that
+# most sources include, a patch may name those whose code it changes: Only HEADER: SOURCES
 patched_sources() {
-  local changed headers header user next
+  local changed only headers header user next
   changed=$(sed -nE 's#^\+\+\+ b/(.*\.(cc|h))$#\1#p' "$here"/patches/*.patch)
-  mapfile -t headers < <(grep '\.h$' <<<"$changed")
+  only=$(sed -nE 's#^Only (v8/.*\.h: .*)$#\1#p' "$here"/patches/*.patch)
+  mapfile -t headers < <(grep '\.h$' <<<"$changed" | grep -vxFf <(cut -d: -f1 <<<"$only"))
+  changed+=$'\n'$(cut -d: -f2 <<<"$only" | xargs -n 1)
   for ((next = 0; next < ${#headers[@]}; next++)); do
     [ "$next" -lt 30 ] || die "too many headers include ${headers[*]:0:5} and so on, which the patches change: compile everything"
     header=${headers[next]}
@@ -190,6 +193,7 @@ replace_member() {
     return
   }
   for ((at = 1; at <= count; at++)); do
+    [ "$count" -gt 1 ] || break
     "$tools/llvm-ar" xN "$at" --output old members.a "$member"
     [ -z "$(comm -12 <(functions "old/$member") <(functions "out/$object"))" ] || break
   done

@@ -175,6 +175,48 @@ async fn what_the_snapshot_has_seen_of_objects_gives_way_to_what_an_app_makes_of
 }
 
 #[tokio::test]
+async fn isolates_that_share_what_is_read_only_do_not_see_each_other() {
+    // Names that the platform has and names that it does not, put together so that they have to be looked up; more operations,
+    // one after another and at once, than the engine has room for in the list that isolates share until they write to it; and
+    // functions of the platform that are called again after collections in which byte code that rests is given up.
+    let code = r"
+        const name = (...parts) => parts.join('');
+        const collect = () => {
+            for (let round = 0; round < 10; round++) {
+                const kept = [];
+                for (let i = 0; i < 100; i++) kept.push(Array.from({ length: 4000 }, (_, at) => ({ at })));
+            }
+        };
+        let own = 0;
+        export default { async fetch(request) {
+            const number = new URL(request.url).searchParams.get('number');
+            const bag = JSON.parse(`{ '${name('hea', 'ders')}': 1, '${name('own', number)}': 2 }`.replaceAll(`'`, '\x22'));
+            const seen = [bag.headers, bag['own' + number], name('get', 'Reader') in ReadableStream.prototype,
+                name('own', number + 1) in bag, Object.keys(bag).join(), ({ [name('sta', 'tus')]: 3 }).status,
+                Symbol.for(name('a', number)) === Symbol.for('a' + number)];
+            const digest = async (text) => new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))[0];
+            const once = await Promise.all(Array.from({ length: 50 }, (_, at) => digest('x' + at)));
+            for (let at = 0; at < 4200; at++) own += await digest('x' + at % 50) === once[at % 50] ? 1 : 0;
+            collect();
+            const form = new FormData();
+            form.append('a', 'b');
+            const parsed = await new Response(form).formData();
+            const copy = new Response(new Blob(['c']).stream().pipeThrough(new TransformStream()));
+            seen.push(own, parsed.get('a'), await copy.text(), new URL('?d=e', request.url).searchParams.get('d'));
+            return Response.json(seen);
+        } };";
+    let isolates: Vec<_> = (0..4).map(|_| start(code)).collect();
+    let answers = isolates.iter().enumerate().map(|(number, (isolate, _))| async move {
+        // At the same time, each on a thread of its own.
+        (number, ask(isolate, &format!("/?number={number}")).await)
+    });
+    for (number, answer) in futures::future::join_all(answers).await {
+        let expected = format!("[1,2,true,false,\"headers,own{number}\",3,true,4200,\"b\",\"c\",\"e\"]");
+        assert_eq!(answer, expected, "isolate {number}: {}", isolates[number].1.text());
+    }
+}
+
+#[tokio::test]
 async fn what_code_puts_on_classes_stays_when_lazy_scripts_are_loaded() {
     let (isolate, _) = start(
         "
