@@ -34,6 +34,7 @@ mod rests;
 mod shared;
 mod snapshot;
 mod source_map;
+mod stack;
 mod turn;
 mod waits;
 mod wasm_cache;

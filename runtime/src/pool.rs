@@ -24,6 +24,7 @@ use crate::host::{self, Claim, Purpose};
 use crate::isolate::{Isolate, Phase, Shared};
 use crate::jobs::{Jobs, KEEP_ALIVE};
 use crate::rests::{Rest, Rests};
+use crate::stack;
 use crate::watchdog::Watchdog;
 use crate::{Engine, HandlerError, Worker};
 
@@ -259,6 +260,7 @@ fn fill(inner: &Arc<Inner>) {
         let pool = inner.clone();
         let spawned = thread::Builder::new().name("isolate".into()).stack_size(STACK).spawn(move || {
             allocator::ask_for_few_sizes();
+            stack::make();
             batch::without_io();
             let jobs = Arc::new(Jobs::default());
             let runtime = tokio::runtime::Builder::new_current_thread()

@@ -210,7 +210,7 @@ async fn isolates_that_share_what_is_read_only_do_not_see_each_other() {
         // At the same time, each on a thread of its own.
         (number, ask(isolate, &format!("/?number={number}")).await)
     });
-    for (number, answer) in futures::future::join_all(answers).await {
+    for (number, answer) in join_all(answers).await {
         let expected = format!("[1,2,true,false,\"headers,own{number}\",3,true,4200,\"b\",\"c\",\"e\"]");
         assert_eq!(answer, expected, "isolate {number}: {}", isolates[number].1.text());
     }
