@@ -98,8 +98,8 @@ const WORKERS: &[&str] = &[
 
 /// The flags of the engine that a snapshot is made with. A snapshot can hold what functions have seen, for their inline caches,
 /// but no machine code: no function passes the filters of the compilers. They are not turned off, because how long a function
-/// runs before it is optimised is in the snapshot too. Byte code that has its source positions from the start never changes, and
-/// isolates share it.
+/// runs before it is optimised is in the snapshot too. Byte code that has its source positions from the start, and neither
+/// compares nor catches, never changes, and isolates share it.
 const SNAPSHOT_FLAGS: [&str; 4] =
     ["--no-enable-lazy-source-positions", "--no-sparkplug", "--maglev-filter=~", "--turbo-filter=~"];
 
