@@ -18,9 +18,10 @@ thread_local! {
     static FEW_SIZES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has the calling thread's blocks be of few sizes from now on: powers of two up to 4 KiB, 16 KiB and 64 KiB. mimalloc takes two
-/// pages of the system or more for each of its some 50 sizes that a thread asks for, which for a thread that allocates little is
-/// most of what it has. Of blocks that are larger than a page only what is used takes memory; they can grow in place.
+/// Has the calling thread's blocks be of few sizes from now on: powers of two up to 64 KiB. mimalloc takes two pages of the system or
+/// more for each of its some 50 sizes that a thread asks for, which for a thread that allocates little is most of what it has. Of
+/// blocks that are larger than a page only what was used takes memory: at most twice what is counted when they have shrunk in place,
+/// as mimalloc's own.
 pub(crate) fn ask_for_few_sizes() {
     FEW_SIZES.with(|few| few.set(true));
 }
@@ -32,9 +33,7 @@ fn rounded(size: usize) -> usize {
     }
     match size {
         ..=16 => 16,
-        17..=0x1000 => size.next_power_of_two(),
-        0x1001..=0x4000 => 0x4000,
-        0x4001..=0x1_0000 => 0x1_0000,
+        17..=0x1_0000 => size.next_power_of_two(),
         _ => size,
     }
 }
@@ -195,7 +194,7 @@ mod tests {
             ask_for_few_sizes();
             memory_is_aligned_as_asked_for();
             assert_eq!([1, 16, 17, 100, 4096].map(rounded), [16, 16, 32, 128, 4096]);
-            assert_eq!([4097, 20_000, 65_536, 65_537].map(rounded), [16_384, 65_536, 65_536, 65_537]);
+            assert_eq!([4097, 20_000, 65_536, 65_537].map(rounded), [8192, 32_768, 65_536, 65_537]);
 
             // Grown and shrunk, in place or not, a block has what was written.
             let layout = |size| Layout::from_size_align(size, 8).unwrap();
