@@ -31,7 +31,10 @@ fn main() {
             skip_op_registration: false,
             extensions: extensions(),
             extension_transpiler: None,
-            with_runtime_cb: Some(Box::new(|runtime| atoll_web::warm_up(runtime))),
+            with_runtime_cb: Some(Box::new(|runtime| {
+                atoll_web::warm_up(runtime);
+                runtime.execute_script("<s0>", "__atoll__.addNode()").expect("the global can be added to");
+            })),
         },
         None,
     )

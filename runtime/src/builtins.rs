@@ -21,10 +21,10 @@ pub(crate) struct Builtins(OnceCell<Functions>);
 struct Functions {
     /// A module's exports, by its name.
     module: v8::Global<v8::Function>,
-    /// Puts what Node.js has on the global there.
-    install_globals: v8::Global<v8::Function>,
-    /// Puts the timers of Node.js there.
-    install_timers: v8::Global<v8::Function>,
+    /// Takes what only Node.js has on the global away.
+    remove_globals: v8::Global<v8::Function>,
+    /// Takes the timers of Node.js away, for those of the web.
+    remove_timers: v8::Global<v8::Function>,
 }
 
 /// What of Node.js a worker finds on its global.
@@ -37,9 +37,8 @@ pub(crate) struct NodeGlobals {
 }
 
 impl NodeGlobals {
-    pub(crate) fn is_empty(self) -> bool {
-        self == Self::default()
-    }
+    /// All that there is, as on the global of S0.
+    pub(crate) const ALL: Self = Self { objects: true, timers: true };
 }
 
 impl Builtins {
@@ -47,21 +46,21 @@ impl Builtins {
     pub(crate) fn set(&self, mut function: impl FnMut(&str) -> v8::Global<v8::Function>) {
         let functions = Functions {
             module: function("node"),
-            install_globals: function("nodeGlobals"),
-            install_timers: function("nodeTimers"),
+            remove_globals: function("removeNodeGlobals"),
+            remove_timers: function("removeNodeTimers"),
         };
         // An isolate's functions are taken once.
         let _ = self.0.set(functions);
     }
 
-    /// Puts what is wanted on the global; `Buffer` and `process` are made when they are touched first.
-    pub(crate) fn install_globals(&self, runtime: &mut JsRuntime, wanted: NodeGlobals) -> Result<(), String> {
+    /// Takes what is not wanted away from the global, which has all.
+    pub(crate) fn restrict_globals(&self, runtime: &mut JsRuntime, wanted: NodeGlobals) -> Result<(), String> {
         deno_core::scope!(scope, runtime);
-        if wanted.objects {
-            self.call(scope, |functions| &functions.install_globals, None)?;
+        if !wanted.objects {
+            self.call(scope, |functions| &functions.remove_globals, None)?;
         }
-        if wanted.timers {
-            self.call(scope, |functions| &functions.install_timers, None)?;
+        if !wanted.timers {
+            self.call(scope, |functions| &functions.remove_timers, None)?;
         }
         Ok(())
     }

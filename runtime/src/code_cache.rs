@@ -18,10 +18,20 @@ use crate::snapshot;
 use crate::wasm_cache::WasmCache;
 
 /// What a file begins with.
-const MAGIC: &[u8; 8] = b"atollc02";
+const MAGIC: &[u8; 8] = b"atollc03";
 
-/// The code of one bundle's modules by name.
-pub(crate) type Code = BTreeMap<String, Vec<u8>>;
+/// The compiled code of one bundle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Code {
+    /// That of its modules, by name.
+    pub(crate) modules: BTreeMap<String, Vec<u8>>,
+    /// Its entry is [alone](crate::alone).
+    pub(crate) alone: bool,
+    /// The text of its entry is ASCII.
+    pub(crate) ascii: bool,
+    /// Its entry has a default export.
+    pub(crate) default: bool,
+}
 
 /// Code caches within a budget of bytes. When the budget is passed, the bundles used longest ago are forgotten.
 pub(crate) struct CodeCache {
@@ -63,7 +73,7 @@ pub struct CodeStarts {
 }
 
 fn size(code: &Code) -> usize {
-    code.values().map(Vec::len).sum()
+    code.modules.values().map(Vec::len).sum()
 }
 
 impl Entries {
@@ -137,7 +147,7 @@ impl CodeCache {
 
     /// The code of one module of a bundle that runs, when it is in memory.
     pub(crate) fn module(&self, bundle: &BundleHash, module: &str) -> Option<Vec<u8>> {
-        self.entries().get(bundle)?.get(module).cloned()
+        self.entries().get(bundle)?.modules.get(module).cloned()
     }
 
     /// Where the code of what was started came from.
@@ -197,8 +207,13 @@ impl CodeCache {
         let mut entries = self.entries();
         // Copied only while somebody reads it: a bundle may have thousands of modules, and all isolates wait meanwhile.
         let mut all = entries.remove(bundle).map(Arc::unwrap_or_clone).unwrap_or_default();
-        all.insert(module.to_owned(), code.to_vec());
+        all.modules.insert(module.to_owned(), code.to_vec());
         entries.insert(*bundle, Arc::new(all), false, self.budget);
+    }
+
+    /// Adds the code of a bundle, in memory. It lacks what requests call.
+    pub(crate) fn put_all(&self, bundle: &BundleHash, code: Code) {
+        self.entries().insert(*bundle, Arc::new(code), false, self.budget);
     }
 
     /// Whether the code of a bundle, which is there, lacks the functions that requests call. Says so once.
@@ -258,13 +273,21 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&temporary, path)
 }
 
-/// Magic, tag, whether it is seasoned, then name and code of each module with their lengths before them, then the SHA-256 of all that.
+/// What is said of a bundle's code, in one byte.
+const SEASONED: u8 = 1;
+const ALONE: u8 = 2;
+const ASCII: u8 = 4;
+const DEFAULT: u8 = 8;
+
+/// Magic, tag, what is said in one byte, then name and code of each module with their lengths before them, then the
+/// SHA-256 of all that.
 fn encode(code: &Code, seasoned: bool, tag: u64) -> Vec<u8> {
-    let mut out = Vec::with_capacity(size(code) + 64 * (code.len() + 1));
+    let mut out = Vec::with_capacity(size(code) + 64 * (code.modules.len() + 1));
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&tag.to_le_bytes());
-    out.push(u8::from(seasoned));
-    for (name, code) in code {
+    let said = [(seasoned, SEASONED), (code.alone, ALONE), (code.ascii, ASCII), (code.default, DEFAULT)];
+    out.push(said.into_iter().filter(|(holds, _)| *holds).fold(0, |byte, (_, bit)| byte | bit));
+    for (name, code) in &code.modules {
         for part in [name.as_bytes(), code] {
             out.extend_from_slice(&(part.len() as u64).to_le_bytes());
             out.extend_from_slice(part);
@@ -281,7 +304,7 @@ fn decode(file: &[u8], tag: u64) -> Option<(Code, bool)> {
     if BundleHash::of(content).as_bytes() != hash {
         return None;
     }
-    let (seasoned, mut rest) = rest.split_first()?;
+    let (said, mut rest) = rest.split_first()?;
     let mut part = || {
         let (length, after) = rest.split_first_chunk::<8>()?;
         let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
@@ -289,11 +312,12 @@ fn decode(file: &[u8], tag: u64) -> Option<(Code, bool)> {
         rest = after;
         Some(part)
     };
-    let mut code = Code::new();
+    let is = |bit| said & bit != 0;
+    let mut code = Code { modules: BTreeMap::new(), alone: is(ALONE), ascii: is(ASCII), default: is(DEFAULT) };
     while let Some(name) = part() {
-        code.insert(String::from_utf8(name.to_vec()).ok()?, part()?.to_vec());
+        code.modules.insert(String::from_utf8(name.to_vec()).ok()?, part()?.to_vec());
     }
-    Some((code, *seasoned != 0))
+    Some((code, is(SEASONED)))
 }
 
 #[cfg(test)]
@@ -302,12 +326,17 @@ mod tests {
 
     impl CodeCache {
         fn get(&self, bundle: &BundleHash, module: &str) -> Option<Vec<u8>> {
-            self.code(bundle)?.get(module).cloned()
+            self.code(bundle)?.modules.get(module).cloned()
         }
 
         fn in_memory(&self, bundle: &BundleHash) -> bool {
             self.entries().bundles.contains_key(bundle)
         }
+    }
+
+    /// Four bytes of code of a module `m`.
+    fn code(byte: u8) -> Code {
+        Code { modules: [("m".to_owned(), vec![byte; 4])].into(), ..Code::default() }
     }
 
     #[test]
@@ -327,7 +356,13 @@ mod tests {
 
     #[test]
     fn a_file_is_read_only_when_it_is_whole_and_of_this_engine() {
-        let code = Code::from([("a".to_owned(), vec![1, 2, 3]), ("b/c.js".to_owned(), vec![])]);
+        let modules = [("a".to_owned(), vec![1, 2, 3]), ("b/c.js".to_owned(), vec![])].into();
+        let code = Code { modules, alone: true, ascii: true, default: true };
+        for bits in 0..16 {
+            let [alone, ascii, default, seasoned] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+            let code = Code { alone, ascii, default, ..code.clone() };
+            assert_eq!(decode(&encode(&code, seasoned, 7), 7), Some((code, seasoned)));
+        }
         let file = encode(&code, true, 7);
         assert_eq!(decode(&file, 7), Some((code, true)));
         assert_eq!(decode(&file, 8), None);
@@ -345,8 +380,8 @@ mod tests {
         let [a, b] = ["a", "b"].map(|name| BundleHash::of(name.as_bytes()));
         let open = || CodeCache::new(100, Some(directory.path().join("code")));
         let cache = open();
-        cache.keep(&a, Code::from([("m".to_owned(), vec![1; 4])]), false);
-        cache.keep(&b, Code::from([("m".to_owned(), vec![2; 4])]), true);
+        cache.keep(&a, code(1), false);
+        cache.keep(&b, code(2), true);
         let cache = open();
         assert_eq!(cache.get(&a, "m"), Some(vec![1; 4]));
         assert!(cache.has(&b));
@@ -365,7 +400,7 @@ mod tests {
         let open = || CodeCache::new(100, Some(path.clone()));
         let cache = open();
         for hash in [a, b, c] {
-            cache.keep(&hash, Code::from([("m".to_owned(), vec![1; 4])]), false);
+            cache.keep(&hash, code(1), false);
             let old = SystemTime::now() - std::time::Duration::from_secs(3600);
             fs::File::open(path.join(hash.to_string())).unwrap().set_modified(old).unwrap();
         }

@@ -6,23 +6,22 @@
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use atoll_bundle::Bundle;
 use atoll_web::event::{Event, HandlerError};
 use atoll_web::{IsolateContext, OffHeap, rehearsal, requests};
-use deno_core::error::{CoreError, CoreErrorKind};
+use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::v8;
-use deno_core::{
-    FastString, JsRuntime, ModuleId, ModuleSpecifier, OpState, PollEventLoopOptions, RuntimeOptions, SourceMapper,
-};
+use deno_core::{FastString, JsRuntime, OpState, PollEventLoopOptions, RuntimeOptions, SourceMapper};
 use futures::FutureExt;
 use http::Method;
 use tokio::sync::oneshot;
 
-use crate::builtins::Builtins;
+use crate::alone::{self, Entry};
+use crate::builtins::{Builtins, NodeGlobals};
 use crate::code_cache::{Code, CodeCache};
 use crate::compile;
 use crate::isolate::{Responder, Shared};
@@ -51,6 +50,9 @@ struct Functions {
     abort: v8::Global<v8::Function>,
 }
 
+/// The compiled code of the [rehearsal]'s worker, with what its request called.
+static REHEARSED: OnceLock<Vec<u8>> = OnceLock::new();
+
 /// A restored isolate, not yet or already given a worker. Belongs to the thread it was made on.
 pub(crate) struct Core {
     runtime: ManuallyDrop<JsRuntime>,
@@ -67,6 +69,8 @@ pub(crate) struct Core {
     shared: Option<Arc<Shared>>,
     verdict: Arc<Mutex<HandlerError>>,
     measured: Instant,
+    /// The worker's entry has a default export.
+    has_default: bool,
     /// The last event's method, as JavaScript has it.
     method: Option<(Method, v8::Global<v8::String>)>,
 }
@@ -128,6 +132,7 @@ impl Core {
             shared: None,
             verdict: Arc::new(Mutex::new(HandlerError::Hung)),
             measured: Instant::now(),
+            has_default: false,
             method: None,
         };
         if rehearses()
@@ -145,17 +150,27 @@ impl Core {
         let mut budget = Limits::default().startup_cpu;
         atoll_web::install(&mut self.state.borrow_mut(), rehearsal::context());
         let Self { runtime, bracket, .. } = self;
-        let url = ModuleSpecifier::parse("atoll:rehearsal").expect("a constant");
-        let (loaded, _) = bracket.turn(budget, || {
-            let load = runtime.load_side_es_module_from_code(&url, FastString::from_static(rehearsal::WORKER));
-            load.now_or_never().ok_or(HandlerError::Hung)
+        let code = REHEARSED.get();
+        let (module, _) = bracket.turn(budget, || {
+            deno_core::scope!(scope, runtime);
+            let text = FastString::from_static(rehearsal::WORKER);
+            alone::load(scope, "atoll:rehearsal", &text, code.map(Vec::as_slice))
         });
-        let id = loaded?.map_err(|error| startup_error(&error))?;
-        self.evaluate(id, &mut budget).now_or_never().ok_or(HandlerError::Hung)??;
-        self.start(id, &mut budget)?;
+        let module = module.ok_or(HandlerError::Hung)?;
+        let entry = Entry::Alone { module: module.clone(), has_default: true };
+        self.evaluate(&entry, &mut budget).now_or_never().ok_or(HandlerError::Hung)??;
+        self.start(&entry, &mut budget)?;
         let (responder, mut answer) = oneshot::channel();
         self.dispatch(Event::Fetch(rehearsal::request()), responder, budget);
         self.call(budget, |_| reset, |_| Some([]));
+        if code.is_none() {
+            let Self { runtime, bracket, .. } = self;
+            let (code, _) = bracket.turn(budget, || {
+                deno_core::scope!(scope, runtime);
+                alone::code(scope, &module)
+            });
+            let _ = code.map(|code| REHEARSED.set(code));
+        }
         let mut state = self.state.borrow_mut();
         requests::take_finished(&mut state);
         state.try_take::<IsolateContext>();
@@ -211,14 +226,32 @@ impl Core {
     }
 
     /// Compiles the module graph whose entry is `main`.
-    pub(crate) async fn load(&mut self, main: &str, budget: &mut Duration) -> Result<ModuleId, HandlerError> {
+    pub(crate) async fn load(&mut self, main: &str, budget: &mut Duration) -> Result<Entry, HandlerError> {
         let url = module_url(main);
         let Self { runtime, bracket, loader, builtins, .. } = self;
         let globals = loader.node_globals();
-        if !globals.is_empty() {
-            let (installed, used) = bracket.turn(*budget, || builtins.install_globals(runtime, globals));
+        if globals != NodeGlobals::ALL {
+            let (restricted, used) = bracket.turn(*budget, || builtins.restrict_globals(runtime, globals));
             *budget = budget.saturating_sub(used);
-            installed.map_err(|message| HandlerError::Startup { message, stack: String::new() })?;
+            restricted.map_err(|message| HandlerError::Startup { message, stack: String::new() })?;
+        }
+        if let Some(entry) = loader.alone() {
+            let (module, used) = bracket.turn(*budget, || {
+                deno_core::scope!(scope, runtime);
+                let module = alone::load(scope, url.as_str(), &entry.text, entry.code())?;
+                if entry.wants_code()
+                    && let Some(code) = alone::code(scope, &module)
+                {
+                    loader.put_alone(&entry, code);
+                }
+                Some(module)
+            });
+            *budget = budget.saturating_sub(used);
+            if let Some(module) = module {
+                loader.forget_code();
+                loader.give_maps();
+                return Ok(Entry::Alone { module, has_default: entry.has_default() });
+            }
         }
         let mapper = runtime.source_mapper();
         let load = runtime.load_main_es_module(&url);
@@ -234,32 +267,49 @@ impl Core {
             // The engine remembers that there was none.
             *mapper.borrow_mut() = SourceMapper::new(loader.clone());
         }
-        id.map_err(|mut error| {
+        id.map(Entry::Mapped).map_err(|mut error| {
             source_map::map_positions(&mut error, &mut mapper.borrow_mut());
             startup_error(&error)
         })
     }
 
-    /// Readies the global for the graph whose entry is `id`, before it is evaluated. That takes something only for an entry
-    /// without a default export.
-    pub(crate) fn prepare(&mut self, id: ModuleId, budget: &mut Duration) -> Result<(), HandlerError> {
+    /// Readies the global for the graph of `entry`, before it is evaluated. That takes something only for an entry without a
+    /// default export.
+    pub(crate) fn prepare(&mut self, entry: &Entry, budget: &mut Duration) -> Result<(), HandlerError> {
         let Self { runtime, bracket, .. } = self;
+        if matches!(entry, Entry::Alone { has_default: true, .. }) {
+            self.has_default = true;
+            return Ok(());
+        }
         let (has_default, _) = bracket.turn(*budget, || {
-            let namespace = runtime.get_module_namespace(id).map_err(|error| startup_error(&error))?;
+            let namespace = entry.namespace(runtime).ok_or_else(terminated)?;
             deno_core::scope!(scope, runtime);
             let name = key(scope, "default");
             Ok(v8::Local::new(scope, namespace).has(scope, name) == Some(true))
         });
         if has_default? {
+            self.has_default = true;
             return Ok(());
         }
-        let (result, used) = self.call_with_namespace(id, |functions| &functions.prepare, *budget);
+        let (result, used) = self.call_with_namespace(entry, |functions| &functions.prepare, *budget);
         *budget = budget.saturating_sub(used);
         result
     }
 
     /// Evaluates a loaded graph, driving the event loop while it awaits at its top level.
-    pub(crate) async fn evaluate(&mut self, id: ModuleId, budget: &mut Duration) -> Result<(), HandlerError> {
+    pub(crate) async fn evaluate(&mut self, entry: &Entry, budget: &mut Duration) -> Result<(), HandlerError> {
+        let id = match entry {
+            Entry::Mapped(id) => *id,
+            Entry::Alone { module, .. } => {
+                let Self { runtime, bracket, .. } = self;
+                let (evaluated, used) = bracket.turn(*budget, || {
+                    deno_core::scope!(scope, runtime);
+                    alone::evaluate(scope, module)
+                });
+                *budget = budget.saturating_sub(used);
+                return evaluated.map_err(|error| error.map_or_else(terminated, |error| thrown_at_start(&error)));
+            }
+        };
         let (evaluation, used) = self.bracket.turn(*budget, || {
             let evaluation = self.runtime.mod_evaluate(id);
             self.runtime.v8_isolate().perform_microtask_checkpoint();
@@ -289,8 +339,8 @@ impl Core {
     }
 
     /// Finds the handler among the entry's exports.
-    pub(crate) fn start(&mut self, id: ModuleId, budget: &mut Duration) -> Result<(), HandlerError> {
-        let (result, used) = self.call_with_namespace(id, |functions| &functions.start, *budget);
+    pub(crate) fn start(&mut self, entry: &Entry, budget: &mut Duration) -> Result<(), HandlerError> {
+        let (result, used) = self.call_with_namespace(entry, |functions| &functions.start, *budget);
         *budget = budget.saturating_sub(used);
         result
     }
@@ -303,18 +353,18 @@ impl Core {
             deno_core::scope!(scope, runtime);
             compile::compiled(scope, bundle)
         });
-        code
+        Code { default: self.has_default, ..code }
     }
 
     fn call_with_namespace(
         &mut self,
-        id: ModuleId,
+        entry: &Entry,
         function: impl FnOnce(&Functions) -> &v8::Global<v8::Function>,
         budget: Duration,
     ) -> (Result<(), HandlerError>, Duration) {
         let Self { runtime, bracket, functions, .. } = self;
         bracket.turn(budget, || {
-            let namespace = runtime.get_module_namespace(id).map_err(|error| startup_error(&error))?;
+            let namespace = entry.namespace(runtime).ok_or_else(terminated)?;
             deno_core::scope!(scope, runtime);
             v8::tc_scope!(let scope, scope);
             let namespace = v8::Local::new(scope, namespace);
@@ -482,16 +532,24 @@ fn take_functions(
 
 fn startup_error(error: &CoreError) -> HandlerError {
     match error.as_kind() {
-        CoreErrorKind::Js(js) => HandlerError::Startup {
-            message: js.exception_message.trim_start_matches("Uncaught ").to_owned(),
-            // A syntax error's own stack does not say where it is.
-            stack: js.stack.clone().filter(|stack| stack.contains("\n    at ")).unwrap_or_else(|| frames(js)),
-        },
+        CoreErrorKind::Js(js) => thrown_at_start(js),
         _ => HandlerError::Startup { message: error.to_string(), stack: String::new() },
     }
 }
 
-fn frames(error: &deno_core::error::JsError) -> String {
+fn thrown_at_start(error: &JsError) -> HandlerError {
+    HandlerError::Startup {
+        message: error.exception_message.trim_start_matches("Uncaught ").to_owned(),
+        // A syntax error's own stack does not say where it is.
+        stack: error.stack.clone().filter(|stack| stack.contains("\n    at ")).unwrap_or_else(|| frames(error)),
+    }
+}
+
+fn terminated() -> HandlerError {
+    HandlerError::Startup { message: "execution was terminated".into(), stack: String::new() }
+}
+
+fn frames(error: &JsError) -> String {
     let at = |frame: &deno_core::error::JsStackFrame| {
         let file = frame.file_name.as_deref().unwrap_or("<anonymous>").trim_start_matches("file:///").to_owned();
         format!("    at {file}:{}:{}", frame.line_number.unwrap_or(0), frame.column_number.unwrap_or(0))
@@ -513,9 +571,9 @@ pub(crate) fn thrown(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::Hand
 
 fn exception(scope: &mut v8::PinnedRef<'_, v8::TryCatch<'_, '_, v8::HandleScope<'_>>>) -> HandlerError {
     let Some(value) = scope.exception() else {
-        return HandlerError::Startup { message: "execution was terminated".into(), stack: String::new() };
+        return terminated();
     };
-    let error = deno_core::error::JsError::from_v8_exception(scope, value);
+    let error = JsError::from_v8_exception(scope, value);
     HandlerError::Startup {
         message: error.exception_message.trim_start_matches("Uncaught ").to_owned(),
         stack: String::new(),

@@ -15,6 +15,7 @@ use atoll_web::requests;
 use tokio::sync::mpsc;
 
 use crate::Worker;
+use crate::alone::Entry;
 use crate::batch::{Batched, Hub};
 use crate::code_cache::CodeCache;
 use crate::compile;
@@ -232,12 +233,14 @@ async fn start(core: &mut Core, worker: &Worker, rests: &Rests, phases: &mut Pha
     }
     let mut budget = worker.limits.startup_cpu;
     let at = Instant::now();
-    let id = core.load(&worker.bundle.main, &mut budget).await?;
+    let entry = core.load(&worker.bundle.main, &mut budget).await?;
     phases.loaded = at.elapsed();
-    core.prepare(id, &mut budget)?;
-    core.evaluate(id, &mut budget).await?;
+    // Nothing of what follows waits for anything then.
+    let _held = matches!(entry, Entry::Alone { .. }).then(|| core.hold());
+    core.prepare(&entry, &mut budget)?;
+    core.evaluate(&entry, &mut budget).await?;
     phases.evaluated = at.elapsed().saturating_sub(phases.loaded);
-    core.start(id, &mut budget)?;
+    core.start(&entry, &mut budget)?;
     phases.started = at.elapsed().saturating_sub(phases.loaded + phases.evaluated);
     Ok(budget)
 }

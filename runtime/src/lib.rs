@@ -9,6 +9,7 @@
 
 mod abort;
 mod allocator;
+mod alone;
 mod batch;
 mod bell;
 mod builtins;

@@ -18,6 +18,7 @@ use deno_core::{
 };
 use deno_error::JsErrorBox;
 
+use crate::alone::has_import;
 use crate::builtins::{Builtins, NODE, NodeGlobals, builtin_url, facade};
 use crate::code_cache::{Code, CodeCache};
 use crate::core::thrown;
@@ -61,6 +62,31 @@ struct Loaded {
     globals: NodeGlobals,
 }
 
+/// An entry that is [alone](crate::alone), or may be if it has no code.
+pub(crate) struct Alone {
+    pub(crate) text: FastString,
+    name: String,
+    ascii: bool,
+    code: Option<Arc<Code>>,
+}
+
+impl Alone {
+    /// Its compiled code.
+    pub(crate) fn code(&self) -> Option<&[u8]> {
+        self.code.as_ref()?.modules.get(&self.name).map(Vec::as_slice)
+    }
+
+    /// It has no code, and is large enough to have some.
+    pub(crate) fn wants_code(&self) -> bool {
+        self.code.is_none() && self.text.as_str().len() >= CACHED_FROM
+    }
+
+    /// Whether it is known to have a default export.
+    pub(crate) fn has_default(&self) -> bool {
+        self.code.as_ref().is_some_and(|code| code.default)
+    }
+}
+
 impl BundleLoader {
     /// Gives it the bundle. A second one is ignored.
     pub(crate) fn set(&self, bundle: Arc<Bundle>, hash: BundleHash, cache: Arc<CodeCache>) {
@@ -76,6 +102,33 @@ impl BundleLoader {
     pub(crate) fn forget_code(&self) {
         if let Some(loaded) = self.loaded.get() {
             loaded.code.take();
+        }
+    }
+
+    /// The entry, if it is [alone](crate::alone) as far as can be told before it is compiled.
+    pub(crate) fn alone(&self) -> Option<Alone> {
+        let loaded = self.loaded.get()?;
+        let module = loaded.bundle.module(&loaded.bundle.main)?;
+        let code = loaded.code.borrow().clone();
+        let may_be = code.as_ref().map_or_else(|| !has_import(&module.content), |code| code.alone);
+        if module.kind != ModuleKind::EsModule || !may_be {
+            return None;
+        }
+        let ascii = code.as_ref().map_or_else(|| module.content.is_ascii(), |code| code.ascii);
+        let text = match ascii {
+            // SAFETY: it was looked at just now, or when the code of this very bundle was made. The loader outlives the isolate
+            // and keeps the bundle, whose bytes nobody can change.
+            true => unsafe { shared::known_ascii(&module.content) },
+            false => FastString::from(std::str::from_utf8(&module.content).ok()?.to_owned()),
+        };
+        Some(Alone { text, name: module.name.clone(), ascii, code })
+    }
+
+    /// Keeps the code of an entry that turned out to be alone and had none, in memory.
+    pub(crate) fn put_alone(&self, entry: &Alone, code: Vec<u8>) {
+        if let Some(loaded) = self.loaded.get() {
+            let modules = [(entry.name.clone(), code)].into();
+            loaded.cache.put_all(&loaded.hash, Code { modules, alone: true, ascii: entry.ascii, default: false });
         }
     }
 
@@ -150,7 +203,7 @@ impl Loaded {
     fn code_of(&self, module: &Module) -> Option<Cow<'static, [u8]>> {
         match &*self.code.borrow() {
             // SAFETY: the engine reads it while it compiles the module, and `code` is kept until the whole graph is.
-            Some(code) => code.get(&module.name).map(|code| Cow::Borrowed(unsafe { shared::bytes(code) })),
+            Some(code) => code.modules.get(&module.name).map(|code| Cow::Borrowed(unsafe { shared::bytes(code) })),
             None => self.cache.module(&self.hash, &module.name).map(Cow::Owned),
         }
     }

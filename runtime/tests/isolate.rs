@@ -2,6 +2,8 @@
 
 #[path = "isolate/appearance.rs"]
 mod appearance;
+#[path = "isolate/code.rs"]
+mod code;
 #[path = "isolate/constructors.rs"]
 mod constructors;
 #[path = "isolate/jobs.rs"]
@@ -528,57 +530,6 @@ async fn an_isolate_ends_when_nobody_holds_it() {
     while weak.upgrade().is_some() {
         tokio::task::yield_now().await;
     }
-}
-
-#[tokio::test]
-async fn code_is_compiled_ahead_once_and_found_by_later_pools() {
-    let directory = tempfile::tempdir().unwrap();
-    let open = || {
-        let options = PoolOptions { warm: 1, code: Some(directory.path().join("code")) };
-        Pool::new(&Engine::init(EngineOptions::default()), options)
-    };
-    // Large enough that functions are compiled when they are called first.
-    let padding = format!("// {}\n", "x".repeat(40_000));
-    let source = format!(
-        "{padding}console.log('top level'); const late = () => 'late'; \
-         export default {{ fetch() {{ return new Response(late()) }} }}"
-    );
-    let host = Arc::new(Recorder::default());
-    let worker = || {
-        let bundle = bundle(&[("index.js", ModuleKind::EsModule, source.as_bytes())]);
-        let (_, hash) = bundle.pack();
-        let (env, limits, host) = ([].into(), patient(), host.clone());
-        Worker { app: "app".into(), version: 1, bundle, hash, env, limits, host }
-    };
-    let size = || {
-        let mut entries: Vec<_> =
-            std::fs::read_dir(directory.path().join("code")).unwrap().map(Result::unwrap).collect();
-        // One may be under way to take the other's place.
-        entries.retain(|entry| entry.path().extension().is_none_or(|extension| extension != "new"));
-        assert_eq!(entries.len(), 1);
-        entries[0].metadata().unwrap().len()
-    };
-    let pool = open();
-    pool.compile(worker()).expect("nothing is compiled yet").ended().await;
-    assert_eq!(host.text(), "", "nothing is logged before there is a request");
-    assert!(pool.compile(worker()).is_none(), "it is compiled");
-    let compiled = size();
-    drop(pool);
-
-    let pool = open();
-    assert!(pool.compile(worker()).is_none(), "it is found on disk");
-    let isolate = pool.start(worker());
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while size() <= compiled {
-        assert_eq!(ask(&isolate, "/").await, "late");
-        assert!(Instant::now() < deadline, "the functions that requests call are added");
-    }
-    assert_eq!(host.text(), "log: top level\n");
-    let hash = worker().hash;
-    pool.sweep(&[hash].into());
-    assert!(pool.compile(worker()).is_none(), "what is needed stays");
-    pool.sweep(&[].into());
-    assert!(open().compile(worker()).is_some(), "what is not needed goes");
 }
 
 #[tokio::test]

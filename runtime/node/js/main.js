@@ -1,5 +1,6 @@
 // Hands the embedder the way to the modules of Node.js. Evaluated when the snapshot is built, as are the timers; everything
-// else when a worker that has them asks for it.
+// else when a worker that has them asks for it. The snapshot's global has what Node.js has there, as workers of late
+// compatibility dates find it; it is taken away from the others.
 
 ((globalThis) => {
   const { core, primordials } = globalThis.__bootstrap;
@@ -27,20 +28,33 @@
   });
 
   globalThis.__atoll__.node = (name) => registry().builtin(name);
-  // Every worker of a late compatibility date comes by here: nothing is loaded before it is used.
-  globalThis.__atoll__.nodeGlobals = (() => {
+  // Called once, when all else is on the global: nothing is loaded before it is used.
+  let web;
+  globalThis.__atoll__.addNode = () => {
     lazyGlobal("Buffer", () => registry().nodeGlobal("Buffer"));
     lazyGlobal("process", () => registry().nodeGlobal("process"));
     define("setImmediate", timers.setImmediate, false);
     define("clearImmediate", timers.clearImmediate, false);
     lazyGlobal("global", () => globalThis);
+    const { clearInterval, clearTimeout, setInterval, setTimeout } = globalThis;
+    web = { __proto__: null, clearInterval, clearTimeout, setInterval, setTimeout };
+    setTimers(timers);
+  };
+  const setTimers = ((from) => {
+    define("clearInterval", from.clearInterval, true);
+    define("clearTimeout", from.clearTimeout, true);
+    define("setInterval", from.setInterval, true);
+    define("setTimeout", from.setTimeout, true);
   });
-  // In the place of those of the web.
-  globalThis.__atoll__.nodeTimers = (() => {
-    define("clearInterval", timers.clearInterval, true);
-    define("clearTimeout", timers.clearTimeout, true);
-    define("setInterval", timers.setInterval, true);
-    define("setTimeout", timers.setTimeout, true);
+  globalThis.__atoll__.removeNodeGlobals = (() => {
+    delete globalThis.Buffer;
+    delete globalThis.process;
+    delete globalThis.setImmediate;
+    delete globalThis.clearImmediate;
+    delete globalThis.global;
+  });
+  globalThis.__atoll__.removeNodeTimers = (() => {
+    setTimers(web);
   });
 
   const { builtin } = globalThis.__atoll__;
