@@ -124,6 +124,11 @@ impl AppEntry {
         self.standing.purges.load_full()
     }
 
+    /// Makes what its first request would make.
+    pub fn make_ready(&self) {
+        self.made();
+    }
+
     fn made(&self) -> &Made {
         self.made.get_or_init(|| self.make(&Versions::new()))
     }

@@ -2,7 +2,10 @@
 //! costs the same whatever their number; those that have changed since are a map of which the next snapshot shares all that
 //! stays.
 
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
+
+use atoll_bundle::BundleHash;
 
 use crate::app::{AppEntry, Opener};
 use crate::base::Base;
@@ -105,9 +108,18 @@ impl Apps {
     }
 
     /// The bundles that all apps name. Nothing is made of any app.
-    pub fn bundles(&self) -> impl Iterator<Item = atoll_bundle::BundleHash> {
+    pub fn bundles(&self) -> impl Iterator<Item = BundleHash> {
         let read = self.still_read().flat_map(|(read, app)| source::bundles(read.base.text(app)));
         read.chain(self.own.values().flat_map(|app| app.bundles()))
+    }
+
+    /// Makes what the first requests would make to those apps that name one of the bundles.
+    pub fn make_ready(&self, bundles: &HashSet<BundleHash>) {
+        let names_one = |named: Vec<BundleHash>| named.iter().any(|bundle| bundles.contains(bundle));
+        for (read, app) in self.still_read().filter(|(read, app)| names_one(source::bundles(read.base.text(*app)))) {
+            read.entry(app).into_iter().for_each(|entry| entry.make_ready());
+        }
+        self.own.values().filter(|entry| names_one(entry.bundles())).for_each(|entry| entry.make_ready());
     }
 
     /// Those apps, of what was read, of which something may be due.

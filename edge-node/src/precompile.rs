@@ -1,5 +1,5 @@
 //! Compiles what begins to be served before a request asks for it, one bundle after another, and has what was compiled by a
-//! process before at hand.
+//! process before at hand, and the apps that it belongs to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,9 @@ pub fn run(serving: Arc<Serving>, dispatcher: Arc<Dispatcher>) -> impl Future<Ou
     async move {
         settled(&dispatcher).await;
         let known = off_thread(move || snapshot.bundles()).await;
-        dispatcher.recall(known, BUNDLES_AT_HAND, AT_HAND).await;
+        let at_hand = dispatcher.recall(known, BUNDLES_AT_HAND, AT_HAND).await;
+        let snapshot = serving.current().clone();
+        off_thread(move || snapshot.make_ready(&at_hand)).await;
         while applied.changed().await.is_ok() {
             for version in serving.take_new() {
                 calm_or_impatient(&dispatcher).await;

@@ -47,6 +47,11 @@ impl Snapshot {
         self.apps.bundles().collect()
     }
 
+    /// Makes what the first requests would make to those apps that name one of the bundles. Blocks.
+    pub fn make_ready(&self, bundles: &HashSet<BundleHash>) {
+        self.apps.make_ready(bundles);
+    }
+
     /// Has an entry take the place of what has the name; without one there is nothing there.
     fn replace(&mut self, name: &str, new: Option<&Arc<AppEntry>>) {
         let old = match new {

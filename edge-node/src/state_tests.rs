@@ -252,9 +252,15 @@ async fn what_nobody_asks_for_is_not_made_and_its_secrets_are_not_opened() {
     assert_eq!(serving.current().bundles(), hashes.into());
     assert!(!b.has_crons() && b.admit(1).is_some() && b.code_in_service() == [hashes[1]]);
     assert_eq!(opened.load(Ordering::Relaxed), 0);
+    serving.current().make_ready(&[BundleHash::of(b"another")].into());
+    assert_eq!(opened.load(Ordering::Relaxed), 0, "neither has that code");
     assert_eq!(b.version_for(b"c").unwrap().number, 1);
     assert_eq!(b.in_service().count(), 1);
     assert_eq!(opened.load(Ordering::Relaxed), 1, "once for b, and a is as it was");
+    serving.current().make_ready(&hashes.into());
+    assert_eq!(opened.load(Ordering::Relaxed), 2, "a is made, and b was");
+    assert_eq!(find(&serving, "a.localhost").unwrap().version_for(b"c").unwrap().number, 1);
+    assert_eq!(opened.load(Ordering::Relaxed), 2);
 }
 
 /// The same apps as they are when they were kept on disk and read from there.

@@ -237,11 +237,11 @@ impl Dispatcher {
     }
 
     /// Reads compiled code of bundles from disk, before a request needs it, and their modules: of those used last, at most
-    /// of `most` bundles and `budget` bytes of each.
-    pub async fn recall(&self, bundles: HashSet<BundleHash>, most: usize, budget: usize) {
+    /// of `most` bundles and `budget` bytes of each. Returns whose modules and code are at hand.
+    pub async fn recall(&self, bundles: HashSet<BundleHash>, most: usize, budget: usize) -> HashSet<BundleHash> {
         let pool = self.pool.clone();
         let recalled = off_thread(move || pool.recall(&bundles, most, budget)).await;
-        let (mut used, count) = (0, recalled.len());
+        let (mut used, mut at_hand) = (0, HashSet::new());
         for hash in recalled {
             // What is not there is named when it is needed.
             let Ok(bundle) = self.bundles.load(hash).await else { continue };
@@ -249,8 +249,10 @@ impl Dispatcher {
             if used > budget as u64 {
                 break;
             }
+            at_hand.insert(hash);
         }
-        tracing::debug!(bundles = count, bytes = self.pool.code_bytes(), "compiled code is at hand");
+        tracing::debug!(bundles = at_hand.len(), bytes = self.pool.code_bytes(), "compiled code is at hand");
+        at_hand
     }
 
     /// Where the compiled code of isolates that were started came from.
