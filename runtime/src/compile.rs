@@ -15,7 +15,8 @@ const WHOLE: usize = 16 << 10;
 /// Bundles above this size, in bytes of JavaScript, are not compiled ahead.
 const LARGEST: usize = 8 << 20;
 
-/// When a bundle's code has this size, in bytes, its other modules have none.
+/// When a bundle's code has this size, in bytes, its other modules have none: regular expressions, which are part of it, can be
+/// many times as long as their text.
 const MOST: usize = 32 << 20;
 
 fn modules(bundle: &Bundle) -> impl Iterator<Item = &Module> {

@@ -211,6 +211,15 @@ impl Core {
         atoll_web::install(&mut self.state.borrow_mut(), context);
     }
 
+    /// Has compiled code keep the regular expressions that the worker's top level makes, and not only those that are written in
+    /// its text. For an isolate in which there is nothing but the program: no request and no secret.
+    pub(crate) fn keep_expressions(&mut self) {
+        // V8 looks at its last slot, which is no pointer (`third_party/v8/patches/0019-code-caches-hold-regexps.patch`).
+        let isolate = self.runtime.v8_isolate();
+        let last = isolate.get_number_of_data_slots() - 1;
+        isolate.set_data(last, std::ptr::NonNull::<std::ffi::c_void>::dangling().as_ptr());
+    }
+
     /// What the watchdog says of a turn that overstays from now on.
     pub(crate) fn set_verdict(&self, verdict: HandlerError) {
         *self.verdict.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = verdict;

@@ -143,6 +143,9 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
     let adopting = Instant::now();
     core.adopt(&worker, shared.clone(), cache.clone(), rests.clone());
     phases.adopted = adopting.elapsed();
+    if purpose == Purpose::Compile {
+        core.keep_expressions();
+    }
     core.jobs().allow(worker.limits.startup_cpu);
     let started = tokio::select! {
         biased;

@@ -26,7 +26,7 @@ use crate::jobs::{Jobs, KEEP_ALIVE};
 use crate::rests::{Rest, Rests};
 use crate::stack;
 use crate::watchdog::Watchdog;
-use crate::{Engine, HandlerError, Worker};
+use crate::{Binding, Engine, HandlerError, Worker};
 
 /// Stack of an isolate's thread: V8 uses up to 984 KiB of it, the rest is for Rust beneath and above.
 const STACK: usize = 4 << 20;
@@ -160,14 +160,16 @@ impl Pool {
 
     /// Starts a worker once so that there is compiled code for its bundle, in memory and on disk, before a request needs it:
     /// that of its modules' top level and of the functions it calls, of small bundles that of all functions. What requests
-    /// call is added when some have been answered. The worker sees nothing of the world meanwhile and writes no log.
-    /// Returns what ends when that is done, whatever came of it; `None` when there is code for the bundle already or the
-    /// bundle is too large (8 MiB of JavaScript). Blocks while it looks for that code on disk.
+    /// call is added when some have been answered. The worker sees nothing of the world meanwhile and writes no log; secrets
+    /// of its `env` are empty, because what its top level makes may become part of that code. Returns what ends when that is
+    /// done, whatever came of it; `None` when there is code for the bundle already or the bundle is too large (8 MiB of
+    /// JavaScript). Blocks while it looks for that code on disk.
     pub fn compile(&self, worker: Worker) -> Option<Isolate> {
         if !compile::is_worthwhile(&worker.bundle) || self.inner.cache.has(&worker.hash) {
             return None;
         }
-        let worker = Worker { host: Arc::new(atoll_web::Nowhere), ..worker };
+        let env = worker.env.iter().map(|(name, binding)| (name.clone(), without_secret(binding))).collect();
+        let worker = Worker { host: Arc::new(atoll_web::Nowhere), env, ..worker };
         Some(self.claim(worker, Purpose::Compile))
     }
 
@@ -288,6 +290,14 @@ fn fill(inner: &Arc<Inner>) {
             Ok(_) => refuse_claims(inner, "its thread ended, or stopped, before it was restored"),
             Err(error) => refuse_claims(inner, &format!("the system gives no thread: {error}")),
         }
+    }
+}
+
+/// A binding as the isolate that compiles ahead has it.
+fn without_secret(binding: &Binding) -> Binding {
+    match binding {
+        Binding::Secret(_) => Binding::Secret(String::new()),
+        other => other.clone(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Compiled code: what is in it, who finds it, and how what it belongs to is started.
 
+use atoll_runtime::CodeStarts;
+
 use super::*;
 
 #[tokio::test]
@@ -51,6 +53,73 @@ async fn code_is_compiled_ahead_once_and_found_by_later_pools() {
     assert!(pool.compile(worker()).is_none(), "what is needed stays");
     pool.sweep(&[].into());
     assert!(open().compile(worker()).is_some(), "what is not needed goes");
+}
+
+/// Regular expressions of every kind, and an answer that lists what they find.
+const EXPRESSIONS: &str = r#"
+import { env } from "cloudflare:workers";
+const kept = new RegExp(env.KEY.slice(0, 3) + env.KEY.slice(3));
+const joined = new RegExp(["top", "level", "(?<word>[\\p{L}\\p{N}]+)"].join("-"), "u");
+const sticky = /a(b)?/y;
+const find = (expression, text) => [...text.matchAll(expression)].map((match) => [match.index, ...match, { ...match.groups }]);
+export default { fetch(request) {
+    const asked = new URL(request.url).searchParams.get("q");
+    const found = [kept.test(env.KEY), kept.source.length];
+    for (const text of ["top-level-word aab\nAAB (x) 1/2", "top-level-w\u00f6rter\u20ac aab\nAAB \u{1f600} \u2028"]) {
+        sticky.lastIndex = 16;
+        found.push(
+            joined.exec(text)?.groups.word, sticky.exec(text)?.index, sticky.lastIndex, find(/^a+(?<last>b)$/gim, text),
+            find(/(?<=a)b|(?<!a)x/g, text), find(/[\p{Lu}&&[A-C]]/gv, text), find(/./gsu, text).length, find(/(?:)/g, text).length,
+            find(/(\d)\/(\d)|[^\x00-\x7f]/g, text), /\u{1f600}/u.test(text), /(?<a>x)|(?<a>1)/d.exec(text)?.indices.groups.a,
+            find(new RegExp(`${asked}|x`, "g"), text), text.replace(/(a)(?<b>b)/gi, "$<b>$1"), String(new RegExp("/\n")),
+        );
+    }
+    return Response.json(found);
+} };
+"#;
+
+#[tokio::test]
+async fn compiled_code_has_the_regular_expressions_of_a_program_and_not_those_of_requests() {
+    let directory = tempfile::tempdir().unwrap();
+    let code = directory.path().join("code");
+    let open = || Pool::new(&Engine::init(EngineOptions::default()), PoolOptions { warm: 1, code: Some(code.clone()) });
+    // Large enough that functions are compiled when they are called first.
+    let source = format!("// {}\n{EXPRESSIONS}", "x".repeat(40_000));
+    let bundle = bundle(&[("index.js", ModuleKind::EsModule, source.as_bytes())]);
+    let (_, hash) = bundle.pack();
+    let host = Arc::new(Recorder::default());
+    let worker = || {
+        let env = [("KEY".to_owned(), Binding::Secret("s3cret".into()))].into();
+        let (limits, host, bundle) = (patient(), host.clone(), bundle.clone());
+        Worker { app: "app".into(), version: 1, bundle, hash, env, limits, host }
+    };
+    let contains = |text: &str| {
+        let content = std::fs::read(code.join(hash.to_string())).unwrap_or_default();
+        content.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    let pool = open();
+    pool.compile(worker()).expect("nothing is compiled yet").ended().await;
+    let (joined, called) = ("top-level-(?<word>[\\p{L}\\p{N}]+)", "(?<=a)b|(?<!a)x");
+    assert!(contains(joined), "what the top level made is there before there is a request");
+    assert!(!contains(called), "nobody has called this yet");
+    let isolate = pool.start(worker());
+    let expected = ask(&isolate, "/?q=personal").await;
+    assert!(expected.starts_with(r#"[true,6,"word",16,18,[],[[17,"b",{}],[24,"x",{}]],"#), "{expected}");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !contains(called) {
+        assert_eq!(ask(&isolate, "/?q=personal").await, expected);
+        assert!(Instant::now() < deadline, "what requests call is added");
+    }
+    assert!(contains(joined) && !contains("personal"), "what requests ask for is in memory only");
+    assert!(!contains("s3cret"), "and so are secrets");
+    drop(pool);
+    for _ in 0..2 {
+        let pool = open();
+        let isolate = pool.start(worker());
+        assert_eq!(ask(&isolate, "/?q=personal").await, expected);
+        assert_eq!(ask(&isolate, "/?q=personal").await, expected);
+        assert_eq!(pool.code_starts(), CodeStarts { memory: 0, disk: 1, none: 0 });
+    }
 }
 
 #[tokio::test]
