@@ -209,8 +209,10 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
         if let Some((_, late)) = &mut refill
             && (hosted.has_answered || polled.is_ready() || late.as_mut().poll(cx).is_ready())
         {
-            // Whom the answer has woken goes before the pool.
-            std::thread::yield_now();
+            if hosted.has_answered {
+                // Whom the answer has woken goes before the pool.
+                std::thread::yield_now();
+            }
             refill = None;
         }
         polled

@@ -3,8 +3,8 @@
 //! # How a module gets into a worker
 //!
 //! `js/registry.js` knows which script is which module. Of the scripts only the timers, which most workers have on the
-//! global, are in the snapshot; any other is read when its module is asked for first. `globalThis.__atoll__.node(name)` gives a module's exports to the
-//! embedder, which makes an ES module of them with the [names](exports) that are known here;
+//! global, are in the snapshot; any other is read when its module is asked for first. `globalThis.__atoll__.node(name)` gives
+//! a module's exports to the embedder, which makes an ES module of them with the [names](exports) that are known here;
 //! `globalThis.__atoll__.addNode()` puts `Buffer`, `process`, their like and the timers on the global when the snapshot is built;
 //! `removeNodeGlobals()` and `removeNodeTimers()` take them away from it again.
 //!
