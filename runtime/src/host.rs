@@ -20,6 +20,7 @@ use crate::batch::{Batched, Hub};
 use crate::code_cache::CodeCache;
 use crate::compile;
 use crate::core::{Core, millis};
+use crate::idle::Idle;
 use crate::inline;
 use crate::isolate::{Fetch, Message, Phase, Shared, Ticket};
 use crate::loop_waker::LoopWaker;
@@ -139,8 +140,7 @@ pub(crate) async fn run(core: Core, claim: Claim, refill: Refill<'_>) -> Option<
 
 async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
     let Claim { worker, shared, mut receiver, cache, rests, purpose, made } = claim;
-    let mut phases = Phases { claimed: made.elapsed(), ..Phases::default() };
-    let adopting = Instant::now();
+    let (mut phases, adopting) = (Phases { claimed: made.elapsed(), ..Phases::default() }, Instant::now());
     core.adopt(&worker, shared.clone(), cache.clone(), rests.clone());
     phases.adopted = adopting.elapsed();
     if purpose == Purpose::Compile {
@@ -203,6 +203,7 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
     };
     requests::hold_answers(&mut hosted.core.state().borrow_mut());
     let mut refill = Some((refill, Box::pin(tokio::time::sleep(FIRST))));
+    let mut idle = Idle::default();
     std::future::poll_fn(|cx| {
         let polled = hosted.poll(cx);
         hosted.send_answers();
@@ -214,6 +215,9 @@ async fn host(mut core: Core, claim: Claim, refill: Refill<'_>) {
                 std::thread::yield_now();
             }
             refill = None;
+        }
+        if hosted.has_answered && hosted.active.is_empty() {
+            idle.poll(cx, hosted.finished);
         }
         polled
     })

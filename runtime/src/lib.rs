@@ -19,6 +19,7 @@ mod core;
 mod engine;
 mod host;
 pub mod huge_pages;
+mod idle;
 pub mod inline;
 mod isolate;
 mod jobs;

@@ -15,7 +15,6 @@ use futures::FutureExt;
 use tokio::sync::oneshot;
 
 use crate::abort::Contained;
-use crate::allocator;
 use crate::batch;
 use crate::code_cache::{CodeCache, CodeStarts};
 use crate::compile;
@@ -261,7 +260,6 @@ fn fill(inner: &Arc<Inner>) {
         let (restored, ready) = std::sync::mpsc::sync_channel(1);
         let pool = inner.clone();
         let spawned = thread::Builder::new().name("isolate".into()).stack_size(STACK).spawn(move || {
-            allocator::ask_for_few_sizes();
             stack::make();
             batch::without_io();
             let jobs = Arc::new(Jobs::default());
