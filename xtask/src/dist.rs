@@ -1,5 +1,6 @@
 //! `cargo xtask dist`: the program that runs fastest. It is built with counters first, the benchmark counts what is used, and
-//! the second build is optimised by that, and as a whole (profile `dist` in `Cargo.toml`).
+//! the second build is optimised by that, and as a whole (profile `dist` in `Cargo.toml`). Its functions are others than those
+//! of a release, so the order in which they lie is recorded anew, and it is linked once more.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use crate::{shell, tools};
+use crate::{order, shell, tools};
 
 /// What the benchmark runs to be counted: HTTP/1.1, streams, outbound requests, starts; and by itself the cache, which is asked
 /// over TLS and HTTP/2 as well. What is in none of these is optimised for its size.
@@ -22,7 +23,8 @@ pub fn run() -> anyhow::Result<()> {
     let folder = shell::tools_folder().with_file_name("dist");
     let (counts, profile) = (folder.join("counts"), folder.join("atoll.profdata"));
 
-    let counting = build("release", &host, &folder.join("counting"), "-Cprofile-generate", &counts)?;
+    let counting =
+        build("release", &host, &folder.join("counting"), "-Cprofile-generate", &counts, &folder.join("none"))?;
     shell::run(shell::cargo().args(["build", "--release", "--package", "atoll-bench"]))?;
     if counts.exists() {
         fs::remove_dir_all(&counts).with_context(|| format!("cannot delete {}", counts.display()))?;
@@ -40,13 +42,20 @@ pub fn run() -> anyhow::Result<()> {
     ensure!(counted, "what was benchmarked has counted nothing: there is no file in {}", counts.display());
     shell::run(shell::command(profdata).args(["merge", "-o"]).arg(&profile).arg(&counts))?;
 
-    let program = build("dist", &host, &folder.join("guided"), "-Cprofile-use", &profile)?;
+    let (guided, functions) = (folder.join("guided"), folder.join("functions.order"));
+    // No order: there is none of its functions yet.
+    let program = build("dist", &host, &guided, "-Cprofile-use", &profile, &folder.join("none"))?;
+    let recorded = order::record(&program)?;
+    fs::write(&functions, recorded.join("\n") + "\n")
+        .with_context(|| format!("cannot write {}", functions.display()))?;
+    let program = build("dist", &host, &guided, "-Cprofile-use", &profile, &functions)?;
     println!("{}", program.display());
     Ok(())
 }
 
-/// Builds the command line with that flag of the compiler for what it is made of, but not for what runs in the build.
-fn build(profile: &str, host: &str, target: &Path, flag: &str, file: &Path) -> anyhow::Result<PathBuf> {
+/// Builds the command line with that flag of the compiler for what it is made of, but not for what runs in the build, and with
+/// functions in that order when there is such a file.
+fn build(profile: &str, host: &str, target: &Path, flag: &str, file: &Path, order: &Path) -> anyhow::Result<PathBuf> {
     let mut flags = std::env::var_os("RUSTFLAGS").unwrap_or_default();
     let flag: OsString = [flag.as_ref(), "=".as_ref(), file.as_os_str()].into_iter().collect();
     ensure!(!flag.to_string_lossy().contains(' '), "flags of the compiler cannot have a space: {}", flag.display());
@@ -54,7 +63,7 @@ fn build(profile: &str, host: &str, target: &Path, flag: &str, file: &Path) -> a
     flags.push(flag);
     let mut cargo = shell::cargo();
     cargo.args(["build", "--package", "atoll", "--profile", profile, "--target", host, "--target-dir"]).arg(target);
-    shell::run(cargo.env("RUSTFLAGS", flags))?;
+    shell::run(cargo.env("RUSTFLAGS", flags).env("ATOLL_FUNCTIONS_ORDER", order))?;
     Ok(target.join(host).join(profile).join("atoll"))
 }
 

@@ -6,6 +6,7 @@ mod checks;
 mod dist;
 mod fuzz;
 mod openapi;
+mod order;
 mod shell;
 mod test;
 mod tidy;
@@ -32,6 +33,8 @@ Usage: cargo xtask CHORE [ARGUMENTS]
                      bench/RESULTS.md, bench/results.json and bench/plots; --help lists the scenarios
   dist               build the program that runs fastest: optimised as a whole and by a profile of the benchmark; takes
                      several times as long as a build in release mode
+  order              record which functions requests and starts run, for the linker to put them together (installs
+                     valgrind): writes cli/functions.order
   ci                 what continuous integration runs: test, fmt --check, tidy, deny, lint
 ";
 
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         (Some("fuzz"), rest) => fuzz::run(rest),
         (Some("bench"), rest) => bench::run(rest),
         (Some("dist"), []) => dist::run(),
+        (Some("order"), []) => order::run(),
         (Some("ci"), []) => checks::ci(),
         (Some(chore), rest) => {
             eprintln!("cargo xtask: no chore `{}`\n\n{HELP}", [&[chore.to_owned()], rest].concat().join(" "));

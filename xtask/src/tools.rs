@@ -50,6 +50,10 @@ pub const FOR_CACHE_BENCHMARK: [Program; 2] = [
     Program { name: "varnishd", package: "varnish", purpose: "cache hits are measured against it" },
 ];
 
+/// What says which functions run.
+pub const FOR_ORDER: [Program; 1] =
+    [Program { name: "valgrind", package: "valgrind", purpose: "callgrind, which says which functions run" }];
+
 /// The version of cargo-deny that `deny.toml` is written for.
 const CARGO_DENY: &str = "0.20.2";
 /// The version of cargo-fuzz that is installed when there is none.
