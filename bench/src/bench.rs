@@ -21,6 +21,8 @@ pub struct Bench {
     pub out: PathBuf,
     /// Ours.
     pub atoll: Atoll,
+    /// Ours, as `cargo xtask dist` builds it.
+    pub dist: Option<Atoll>,
     /// Bundled apps for every server.
     pub workerd: Workerd,
     /// Deno, Bun and Node.js.
@@ -48,14 +50,21 @@ pub struct Length {
 
 impl Bench {
     /// Fetches what is not on this machine.
-    pub fn new(quick: bool, out: PathBuf, atoll: PathBuf, workerd: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub fn new(
+        quick: bool,
+        out: PathBuf,
+        atoll: PathBuf,
+        dist: Option<PathBuf>,
+        workerd: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
         let npm = out.join("npm");
         let workerd = match workerd {
             Some(path) => path,
             None => workerd::fetch(&npm)?,
         };
         let (atoll, workerd) = (Atoll::new(atoll)?, Workerd::new(workerd)?);
-        Ok(Self { quick, atoll, workerd, programs: programs::all(&npm)?, out })
+        let dist = dist.map(Atoll::dist).transpose()?;
+        Ok(Self { quick, atoll, dist, workerd, programs: programs::all(&npm)?, out })
     }
 
     /// `full` for figures, less to see that it works.
@@ -75,7 +84,8 @@ impl Bench {
 
     /// Those that host many apps.
     pub fn platforms(&self) -> Vec<&dyn Peer> {
-        vec![&self.atoll, &self.workerd]
+        let dist = self.dist.as_ref().map(|dist| dist as &dyn Peer);
+        [&self.atoll as &dyn Peer].into_iter().chain(dist).chain([&self.workerd as &dyn Peer]).collect()
     }
 
     /// Those that run JavaScript.

@@ -49,6 +49,9 @@ struct Arguments {
     /// The atoll binary; by default the one beside this program.
     #[arg(long)]
     atoll: Option<PathBuf>,
+    /// What `cargo xtask dist` has built, to be measured beside it.
+    #[arg(long, value_name = "FILE")]
+    dist: Option<PathBuf>,
     /// A workerd binary; by default npm's package is fetched into bench/out/npm.
     #[arg(long)]
     workerd: Option<PathBuf>,
@@ -106,7 +109,7 @@ fn measure(arguments: Arguments) -> anyhow::Result<()> {
     };
     let json = report.with_file_name("results.json");
     let mut results = Results::read(&json)?;
-    let bench = Bench::new(quick, out, atoll, arguments.workerd)?;
+    let bench = Bench::new(quick, out, atoll, arguments.dist, arguments.workerd)?;
     let mut failed = Vec::new();
     for scenario in scenarios {
         progress(scenario.as_str());

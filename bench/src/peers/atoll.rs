@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use atoll_bundle::{Bundle, Module, ModuleKind};
 
+use crate::figure::OURS;
 use crate::http::Connection;
 use crate::peers::{Peer, Prepared, Process, Running};
 use crate::site::{COMPATIBILITY_DATE, Code, Fleet, Site};
@@ -23,17 +24,28 @@ const USES: usize = 6;
 
 /// The atoll binary.
 pub struct Atoll {
+    name: &'static str,
     binary: PathBuf,
     version: String,
 }
 
 impl Atoll {
-    /// Checks that the binary runs.
+    /// The program that is measured. Checks that the binary runs.
     pub fn new(binary: PathBuf) -> anyhow::Result<Self> {
+        Self::named(OURS, binary)
+    }
+
+    /// The one that `cargo xtask dist` has built. Checks that the binary runs.
+    pub fn dist(binary: PathBuf) -> anyhow::Result<Self> {
+        let dist = Self::named("atoll, dist", binary)?;
+        Ok(Self { version: format!("{} by `cargo xtask dist`", dist.version), ..dist })
+    }
+
+    fn named(name: &'static str, binary: PathBuf) -> anyhow::Result<Self> {
         let output = Command::new(&binary).arg("--version").output();
         let output = output.with_context(|| format!("cannot run {}", binary.display()))?;
         let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Ok(Self { binary, version })
+        Ok(Self { name, binary, version })
     }
 
     /// The program's path.
@@ -75,7 +87,7 @@ impl Atoll {
 
 impl Peer for Atoll {
     fn name(&self) -> &'static str {
-        "atoll"
+        self.name
     }
 
     fn version(&self) -> String {
@@ -98,7 +110,7 @@ impl Prepared for OnDisk {
         let copy = Arc::new(tempfile::tempdir().context("cannot make a data directory")?);
         let status = Command::new("cp").arg("-a").arg(self.data.path().join(".")).arg(copy.path()).status();
         ensure!(status.context("cannot run cp")?.success(), "cannot copy {}", self.data.path().display());
-        let atoll = Atoll { binary: self.binary.clone(), version: String::new() };
+        let atoll = Atoll { name: OURS, binary: self.binary.clone(), version: String::new() };
         Ok(atoll.up(copy, core)?.0)
     }
 }

@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -55,11 +55,7 @@ pub fn record(program: &Path) -> anyhow::Result<Vec<String>> {
     let data = folder.join("data");
 
     // The code of all apps is compiled ahead, as it is on any node a moment after a deploy.
-    let mut deploy = shell::command(program);
-    for app in &apps {
-        deploy.arg("--deploy").arg(app);
-    }
-    let mut first = Node::start(deploy, &data)?;
+    let mut first = Node::start(shell::command(program), &data, &apps)?;
     let code = data.join("edge/code");
     until(Duration::from_secs(120), "the apps' code to be compiled", || {
         Ok(fs::read_dir(&code).is_ok_and(|files| files.count() >= apps.len()))
@@ -70,7 +66,7 @@ pub fn record(program: &Path) -> anyhow::Result<Vec<String>> {
     let mut valgrind = shell::command("valgrind");
     valgrind.args(["--tool=callgrind", "--demangle=no", "--instr-atstart=no"]);
     valgrind.arg(format!("--callgrind-out-file={}", profile("callgrind").display())).arg(program);
-    let mut node = Node::start(valgrind, &data)?;
+    let mut node = Node::start(valgrind, &data, &[])?;
     traffic::hello(node.address, WARM_UP)?;
     traffic::documents(node.address, WARM_UP / 4)?;
     node.rest()?;
@@ -127,19 +123,13 @@ struct Node {
 }
 
 impl Node {
-    /// Starts `command` with the arguments of a node on a free port, and waits until it serves.
-    fn start(mut command: std::process::Command, data: &Path) -> anyhow::Result<Self> {
-        let first: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-        let program = command.get_program().to_owned();
-        // What is given to `atoll` comes behind its command.
-        let (before, behind) = first.split_at(first.iter().position(|word| word == "--deploy").unwrap_or(first.len()));
-        command = shell::command(program);
-        command
-            .args(before)
-            .arg("up")
-            .args(["--listen", "127.0.0.1:0", "--api", "127.0.0.1:0", "--data-dir"])
-            .arg(data);
-        command.args(behind).stdout(Stdio::piped()).env("RUST_LOG", "warn");
+    /// Has the program, which is `command` or its last argument, deploy these apps and serve on a free port; waits until it does.
+    fn start(mut command: Command, data: &Path, apps: &[PathBuf]) -> anyhow::Result<Self> {
+        command.args(["up", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0", "--data-dir"]).arg(data);
+        for app in apps {
+            command.arg("--deploy").arg(app);
+        }
+        command.stdout(Stdio::piped()).env("RUST_LOG", "warn");
         let mut process = command.spawn().context("cannot start the node")?;
         let output = process.stdout.take().context("the node has no output")?;
         for line in BufReader::new(output).lines() {
