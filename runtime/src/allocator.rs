@@ -197,9 +197,10 @@ mod tests {
         }
 
         fn all_whole(blocks: &[Self]) -> bool {
-            // SAFETY: all of it was written.
             blocks.iter().all(|Self(at, size, with)| {
-                unsafe { std::slice::from_raw_parts(at.as_ptr(), *size) }.iter().all(|byte| byte == with)
+                // SAFETY: all of it was written.
+                let bytes = unsafe { std::slice::from_raw_parts(at.as_ptr(), *size) };
+                bytes.iter().all(|byte| byte == with)
             })
         }
     }
